@@ -1,0 +1,229 @@
+"""The design of the experiment: which runs a configuration asks for, and which of them each table
+or figure needs. Pure Python on plain dictionaries, so that a workflow can ask at parse time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+#: Artefact -> where the paper prints it. The order is the paper's.
+TABLES = {
+    "architectures": "Table 1",
+    "robustness": "Table 2",
+    "ablation_components": "Table 3",
+    "ablation_lambda1": "Table 5",
+    "ablation_lambda2": "Table 6",
+    "ablation_residual": "Table 7",
+    "dataset_statistics": "Table 11",
+}
+FIGURES = {"few_shot_curves": "Figure 2", "query_efficiency": "Figure 3"}
+
+#: Artefacts whose rows are methods: a method that names none of its own appears in all of these.
+COMPARISONS = (
+    "architectures",
+    "robustness",
+    "ablation_components",
+    "ablation_residual",
+    "few_shot_curves",
+    "query_efficiency",
+)
+
+#: Sweeps: rows are values of one option of one method.
+SWEEPS = ("ablation_lambda1", "ablation_lambda2")
+
+ZERO_SHOT = "zero-shot"
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One fit; its folder spells the design. Zero-shot has shots 0 and seed 0."""
+
+    method: str
+    backbone: str
+    dataset: str
+    shots: int
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Path below ``runs/``: method/backbone/dataset/shots-k/seed-s."""
+        return f"{self.method}/{self.backbone}/{self.dataset}/shots-{self.shots}/seed-{self.seed}"
+
+
+class Design:
+    """The runs of a validated configuration (a plain mapping, data-set files already merged in).
+
+    ``config["datasets"]`` is the ordered list of few-shot data sets, ``config["facts"]`` maps each
+    data set's name (shifted test sets included) to the content of its YAML file, and
+    ``config["backbone_facts"]`` each backbone's.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.seeds: tuple[int, ...] = tuple(config["seeds"])
+
+    # --- what an artefact is made of ---
+
+    def artefacts(self) -> tuple[str, ...]:
+        """Names of the configured artefacts in the paper's order."""
+        known = {**TABLES, **FIGURES}
+        return tuple(name for name in known if name in self.config["artefacts"])
+
+    def backbones(self, artefact: str) -> tuple[str, ...]:
+        """Backbones of an artefact, in the config's order."""
+        spec = self.config["artefacts"][artefact]
+        return tuple(spec.get("backbones", self.config["backbones"]))
+
+    def datasets(self, artefact: str) -> tuple[str, ...]:
+        """Few-shot data sets whose runs an artefact needs."""
+        if artefact == "robustness":
+            return (self.config["shift"]["source"],)
+        return tuple(self.config["artefacts"][artefact].get("datasets", self.config["datasets"]))
+
+    def methods(self, artefact: str) -> tuple[str, ...]:
+        """Method ids that are the rows (or curves) of an artefact, in the config's order.
+
+        A sweep's ids are ``method@option=value``; the value that the option has anyway is the
+        method's own id, so that the run is shared.
+        """
+        spec = self.config["artefacts"][artefact]
+        if artefact in SWEEPS:
+            return tuple(self.sweep_ids(artefact).values())
+        if artefact not in COMPARISONS:
+            return ()
+        if "methods" in spec:
+            return tuple(spec["methods"])
+        return tuple(
+            name
+            for name, method in self.config["methods"].items()
+            if artefact in method.get("artefacts", COMPARISONS)
+        )
+
+    def sweep_ids(self, artefact: str) -> dict[float, str]:
+        """Swept value -> method id."""
+        spec = self.config["artefacts"][artefact]
+        base, option = spec["method"], spec["option"]
+        default = self._resolved_lambda(base, option, spec)
+        return {
+            value: base if value == default else f"{base}@{option}={value:g}"
+            for value in spec["values"]
+        }
+
+    def _resolved_lambda(self, method: str, option: str, spec: Mapping[str, Any]) -> float | None:
+        """The value that a sweep's method has anyway, where it is the same on all its data."""
+        given = self.options(method, "").get(option)
+        if given is not None:
+            return float(given)
+        classes = {self.config["facts"][name]["counts"]["classes"] for name in spec["datasets"]}
+        return 0.1 / classes.pop() if len(classes) == 1 else None
+
+    # --- runs ---
+
+    def runs(self, artefact: str) -> tuple[Run, ...]:
+        """Every run that an artefact reads, without repetition, in a fixed order."""
+        return tuple(dict.fromkeys(self._runs(artefact)))
+
+    def _runs(self, artefact: str) -> Iterator[Run]:
+        shots_list = self.config["artefacts"][artefact].get("shots", ())
+        for method in self.methods(artefact):
+            for backbone in self.backbones(artefact):
+                for dataset in self.datasets(artefact):
+                    for shots in shots_list:
+                        yield from self.cell(method, backbone, dataset, shots)
+
+    def cell(self, method: str, backbone: str, dataset: str, shots: int) -> tuple[Run, ...]:
+        """The runs averaged in one cell of a table: one per seed; zero-shot has a single run."""
+        if method == ZERO_SHOT:
+            return (Run(method, backbone, dataset, 0, 0),)
+        return tuple(Run(method, backbone, dataset, shots, seed) for seed in self.seeds)
+
+    @cached_property
+    def all_runs(self) -> tuple[Run, ...]:
+        """Every run of every artefact, each once."""
+        return tuple(dict.fromkeys(run for name in self.artefacts() for run in self.runs(name)))
+
+    def test_sets(self, dataset: str) -> tuple[str, ...]:
+        """Data sets on whose test part a learner trained on ``dataset`` is predicted."""
+        shift = self.config.get("shift") or {}
+        return (dataset, *(shift["targets"] if dataset == shift.get("source") else ()))
+
+    # --- methods ---
+
+    def learner(self, method: str) -> str:
+        """``module:Class`` of a method id."""
+        return self.config["methods"][method.partition("@")[0]]["learner"]
+
+    def label(self, method: str) -> str:
+        """Printed name of a method id."""
+        base, _, override = method.partition("@")
+        label = self.config["methods"][base].get("label", base)
+        return f"{label} ({override})" if override else label
+
+    def options(self, method: str, dataset: str) -> dict[str, Any]:
+        """Options given for a method id on a data set; later ones win.
+
+        Order: the suite's, the suite's for this data set, the method's, the ``@`` overrides.
+        """
+        base, *overrides = method.split("@")
+        given = dict(self.config.get("options") or {})
+        given |= (self.config.get("dataset_options") or {}).get(dataset, {})
+        given |= self.config["methods"][base].get("options", {})
+        for override in overrides:
+            option, _, value = override.partition("=")
+            given[option] = _parse(value)
+        return given
+
+    def restrict(self, artefact: str) -> dict[str, Any]:
+        """The part of the configuration that one artefact depends on, itself a valid design."""
+        config = self.config
+        methods = {name.partition("@")[0] for name in self.methods(artefact)}
+        shift = config.get("shift") if artefact in ("robustness", "dataset_statistics") else None
+        targets = tuple(shift["targets"]) if shift else ()
+        return {
+            "suite": config["suite"],
+            "results": config["results"],
+            "seeds": list(config["seeds"]),
+            "backbones": list(self.backbones(artefact)),
+            "backbone_facts": {
+                name: {"label": config["backbone_facts"][name]["label"]}
+                for name in self.backbones(artefact)
+            },
+            "datasets": list(self.datasets(artefact)),
+            "shift": shift,
+            "facts": {name: config["facts"][name] for name in (*self.datasets(artefact), *targets)},
+            "options": {k: v for k, v in self.options_of_sweep(artefact).items()},
+            "methods": {
+                name: {
+                    key: value
+                    for key, value in config["methods"][name].items()
+                    if key in ("label", "learner", "artefacts", "options")
+                }
+                for name in config["methods"]
+                if name in methods
+            },
+            "artefacts": {artefact: config["artefacts"][artefact]},
+        }
+
+    def options_of_sweep(self, artefact: str) -> dict[str, Any]:
+        """Suite options that decide a sweep's ids; none for other artefacts."""
+        if artefact not in SWEEPS:
+            return {}
+        option = self.config["artefacts"][artefact]["option"]
+        given = self.config.get("options") or {}
+        return {option: given[option]} if option in given else {}
+
+
+def _parse(value: str) -> Any:
+    """An override's value: true, false, null, a number, else the text itself."""
+    constants = {"true": True, "false": False, "null": None}
+    if value in constants:
+        return constants[value]
+    if re.fullmatch(r"[+-]?\d+", value):
+        return int(value)
+    try:
+        return float(value)
+    except ValueError:
+        return value
