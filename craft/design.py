@@ -194,7 +194,7 @@ class Design:
             "datasets": list(self.datasets(artefact)),
             "shift": shift,
             "facts": {name: config["facts"][name] for name in (*self.datasets(artefact), *targets)},
-            "options": {k: v for k, v in self.options_of_sweep(artefact).items()},
+            "options": self.options_of_sweep(artefact),
             "methods": {
                 name: {
                     key: value
