@@ -1,0 +1,92 @@
+"""What every learner is: configured by its constructor, taught by ``fit``, asked by ``predict``."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+
+from craft.learner.options import Options
+from craft.protocol import BlackBox
+
+Progress = Callable[["Learner"], None]
+
+
+class Learner(abc.ABC):
+    """Base of all learners; what ``fit`` learns ends in an underscore.
+
+    A subclass sets ``offset_`` (1, L, D), the context that it ended with, and may override
+    :meth:`refine`; the default returns the black box's logits as they are.
+    """
+
+    Options: ClassVar[type[Options]] = Options
+    #: "black-box" learners get a BlackBox and nothing else.
+    access: ClassVar[str] = "black-box"
+    #: Which of the box's prompts the learner speaks with: its own context, or the data set's
+    #: zero-shot template.
+    prompts: ClassVar[str] = "context"
+
+    def __init__(self, **options: Any) -> None:
+        self.options = self.Options.resolve(options)
+        self.offset_: torch.Tensor | None = None
+        self.history_: list[dict[str, float]] = []
+        self.queries_ = 0
+
+    @abc.abstractmethod
+    def fit(
+        self,
+        box: BlackBox,
+        labels: torch.Tensor,
+        *,
+        seed: int,
+        train_set: str = "train",
+        refine_sets: tuple[str, ...] = ("train",),
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn from the images of ``train_set``, labels (N,) int64, through queries alone.
+
+        ``refine_sets`` are uploads of the same images in the same order that train the refiner,
+        taken in turn. ``progress`` is called with self after each generation. Raises
+        BudgetExceeded, FloatingPointError (scores that are not finite) and what the box raises.
+        """
+
+    def refine(self, logits: torch.Tensor) -> torch.Tensor:
+        """The learner's answer for the black box's logits (..., N, K)."""
+        return logits
+
+    def predict(self, box: BlackBox, image_set: str) -> torch.Tensor:
+        """Logits (N, K) on an uploaded image set, one query; raises RuntimeError before fit."""
+        if self.offset_ is None:
+            raise RuntimeError(f"{type(self).__name__}.predict was called before fit")
+        with torch.no_grad():
+            return self.refine(query(box, image_set, self.offset_, "evaluate"))
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Tensors that make up the fitted learner, for safetensors."""
+        if self.offset_ is None:
+            raise RuntimeError(f"{type(self).__name__}.state was called before fit")
+        return {"offset": self.offset_}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> Self:
+        """Become the learner whose :meth:`state` this is; raises ValueError for a foreign one."""
+        if "offset" not in state:
+            raise ValueError("the state of a learner must hold 'offset'")
+        self.offset_ = state["offset"]
+        return self
+
+
+def query(box: BlackBox, image_set: str, offset: torch.Tensor, purpose: str) -> torch.Tensor:
+    """Logits (N, K) of a single context (1, L, D); raises FloatingPointError if not finite."""
+    logits = torch.cat(list(box.predict(image_set, offset, purpose)))[0]
+    if not torch.isfinite(logits).all():
+        raise FloatingPointError(
+            f"the black box's predictions on {image_set!r} hold numbers that are not finite"
+        )
+    return logits
+
+
+def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    """Share of images (per cent) whose largest logit is the label's: (N, K), (N,)."""
+    return 100.0 * (logits.argmax(dim=-1) == labels).double().mean().item()

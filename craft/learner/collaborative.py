@@ -1,0 +1,73 @@
+"""CraFT: prompt generation and prediction refinement trained in turn (Section 3.4)."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import torch
+
+from craft.learner.base import Progress, query
+from craft.learner.losses import search_loss
+from craft.learner.prompt import PromptGenerator, score_candidates
+from craft.learner.refining import RefiningLearner
+from craft.protocol import BlackBox
+
+
+class Collaborative(RefiningLearner):
+    """Each generation scores a population with Eq. 5, updates CMA-ES, then refines with Eq. 6.
+
+    With ``lambda1 = lambda2 = 0`` the two modules alternate without consistency; ``residual``,
+    ``head`` and ``search_loss`` give the paper's other ablations.
+    """
+
+    def fit(
+        self,
+        box: BlackBox,
+        labels: torch.Tensor,
+        *,
+        seed: int,
+        train_set: str = "train",
+        refine_sets: tuple[str, ...] = ("train",),
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn a context and a refiner; see :meth:`Learner.fit`."""
+        options = self.options
+        rng = np.random.default_rng(seed)
+        prompts = PromptGenerator(
+            box.context_length, box.context_width, box.embedding_std, options, rng
+        )
+        trainer = self._start(box, seed)
+        weight = options.weight("lambda1", len(box.class_names))
+        needs_refined = weight > 0 or options.search_loss == "refined"
+
+        def fitness(logits: torch.Tensor) -> torch.Tensor:  # (B, N, K) -> (B,)
+            return search_loss(
+                logits,
+                self.refine(logits) if needs_refined else None,
+                labels,
+                weight=weight,
+                direction=options.kl_search,
+                objective=options.search_loss,
+            )
+
+        for generation in range(options.generations):
+            losses = score_candidates(box, train_set, prompts.ask(), fitness)
+            prompts.tell(losses)
+            self.queries_ += len(losses)
+            self.offset_ = prompts.context()
+            image_set = refine_sets[generation % len(refine_sets)]
+            logits = query(box, image_set, self.offset_, "refine")
+            refined = self._refine_once(trainer, logits, labels, generation)
+            self.history_.append(
+                {
+                    "queries": self.queries_,
+                    "search_loss_best": losses.min().item(),
+                    "search_loss_mean": losses.mean().item(),
+                    "sigma": prompts.sigma,
+                    **refined,
+                }
+            )
+            if progress:
+                progress(self)
+        return self

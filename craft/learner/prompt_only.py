@@ -1,0 +1,61 @@
+"""BBT: prompt generation without refinement (the paper's baseline and its row "PG")."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import torch
+
+from craft.learner.base import Learner, Progress
+from craft.learner.losses import cross_entropy
+from craft.learner.prompt import PromptGenerator, score_candidates
+from craft.protocol import BlackBox
+
+
+class PromptOnly(Learner):
+    """CMA-ES minimises the cross-entropy of the black box's own logits (Eq. 2)."""
+
+    def fit(
+        self,
+        box: BlackBox,
+        labels: torch.Tensor,
+        *,
+        seed: int,
+        train_set: str = "train",
+        refine_sets: tuple[str, ...] = (),
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn a context; see :meth:`Learner.fit`. ``refine_sets`` are not used."""
+        del refine_sets
+        self._search(box, labels, np.random.default_rng(seed), train_set, progress)
+        return self
+
+    def _search(
+        self,
+        box: BlackBox,
+        labels: torch.Tensor,
+        rng: np.random.Generator,
+        train_set: str,
+        progress: Progress | None,
+    ) -> None:
+        prompts = PromptGenerator(
+            box.context_length, box.context_width, box.embedding_std, self.options, rng
+        )
+        for _ in range(self.options.generations):
+            losses = score_candidates(
+                box, train_set, prompts.ask(), lambda logits: cross_entropy(logits, labels)
+            )
+            prompts.tell(losses)
+            self.queries_ += len(losses)
+            self.offset_ = prompts.context()
+            self.history_.append(
+                {
+                    "queries": self.queries_,
+                    "search_loss_best": losses.min().item(),
+                    "search_loss_mean": losses.mean().item(),
+                    "sigma": prompts.sigma,
+                }
+            )
+            if progress:
+                progress(self)

@@ -1,0 +1,77 @@
+"""Prediction refinement: a small network on the black box's logits (Section 3.3)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from craft.learner.losses import refine_loss
+from craft.learner.options import Options
+
+
+class Refiner(nn.Module):
+    """Y_O = Y_I + g(Y_I) on logits (..., K) (Eq. 3); without the residual Y_O = g(Y_I).
+
+    g is Linear-ReLU-...-Linear, or one Linear. Weights are drawn from ``generator`` with PyTorch's
+    default law for Linear, U(+-1/sqrt(fan in)).
+    """
+
+    def __init__(self, classes: int, options: Options, generator: torch.Generator) -> None:
+        super().__init__()
+        depth = 1 if options.head == "linear" else options.layers
+        widths = [classes, *([options.hidden] * (depth - 1)), classes]
+        modules: list[nn.Module] = []
+        for fan_in, fan_out in itertools.pairwise(widths):
+            linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+            for parameter in linear.parameters():
+                bound = 1 / math.sqrt(fan_in)
+                nn.init.uniform_(parameter, -bound, bound, generator=generator)
+            modules += [linear, nn.ReLU()]
+        self.head = nn.Sequential(*modules[:-1])
+        self.residual = options.residual
+
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        """Refined logits, same shape as ``logits`` (..., K)."""
+        change = self.head(logits)
+        return logits + change if self.residual else change
+
+
+class RefinerTrainer:
+    """Mini-batch training of a refiner on scores that the black box gave (Eq. 6)."""
+
+    def __init__(self, refiner: Refiner, options: Options, generator: torch.Generator) -> None:
+        self.refiner = refiner
+        self._options = options
+        self._generator = generator
+        algorithm = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[options.optimizer]
+        self._optimizer = algorithm(
+            refiner.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        )
+
+    def train(self, logits: torch.Tensor, labels: torch.Tensor, *, weight: float) -> float:
+        """Run ``passes`` shuffled passes over logits (N, K), labels (N,); returns the mean loss."""
+        total, images = 0.0, 0
+        for batch in self._batches(len(labels)):
+            scores, target = logits[batch], labels[batch]
+            loss = refine_loss(
+                scores,
+                self.refiner(scores),
+                target,
+                weight=weight,
+                direction=self._options.kl_refine,
+            )
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self._optimizer.step()
+            total += loss.item() * len(batch)
+            images += len(batch)
+        return total / images
+
+    def _batches(self, images: int) -> Iterator[torch.Tensor]:
+        for _ in range(self._options.passes):
+            order = torch.randperm(images, generator=self._generator)
+            yield from order.split(self._options.batch_size)
