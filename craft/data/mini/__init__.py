@@ -1,0 +1,1 @@
+"""The embedded suite: a small rendered world and the few-shot tasks beside it."""
