@@ -217,12 +217,12 @@ class RunRecord:
     black_box: bool
     queries: dict[str, int]  # by purpose
     train_images: int
-    train_accuracy: float  # of the final learner on its own training images
+    train_accuracy: float | None  # per cent, on its own training images; None where untrained
     fit_seconds: float  # wall time of fit() alone
     predict_seconds: float
     peak_memory_mb: float  # resident set of the process at the end of the run
     learner_parameters: int
-    trainable_bytes: int  # what must be stored to deploy the learner beside the black box
+    learner_bytes: int  # what must be stored to deploy the learner beside the black box
     code_hash: str
     inputs: dict[str, str]  # role -> sha256 of the file that was read
     versions: dict[str, str]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 
-def _option(default: Any, doc: str, *, accepted: tuple[Any, ...] | None = None) -> Any:
+def option(default: Any, doc: str, *, accepted: tuple[Any, ...] | None = None) -> Any:
+    """A field of an options class: its default, one line of documentation, accepted values."""
     return field(default=default, metadata={"doc": doc, "accepted": accepted})
 
 
@@ -32,65 +33,65 @@ class Options:
     not accepted.
     """
 
-    mode: str = _option(
+    mode: str = option(
         "paper", "paper follows the text, released the code", accepted=("paper", "released")
     )
     # --- prompt generation (Section 3.2) ---
-    budget: int = _option(8000, "search queries that CMA-ES may spend (CMA-ES candidates)")
-    population: int = _option(40, "candidates of one CMA-ES generation")
-    intrinsic_dim: int = _option(512, "d, dimension of the variable z that CMA-ES moves")
-    sigma: float = _option(1.0, "initial step size of CMA-ES")
-    bound: float | None = _option(None, "z stays within +-bound; null is unbounded")
-    projection_std: float | None = _option(
+    budget: int = option(8000, "search queries that CMA-ES may spend (CMA-ES candidates)")
+    population: int = option(40, "candidates of one CMA-ES generation")
+    intrinsic_dim: int = option(512, "d, dimension of the variable z that CMA-ES moves")
+    sigma: float = option(1.0, "initial step size of CMA-ES")
+    bound: float | None = option(None, "z stays within +-bound; null is unbounded")
+    projection_std: float | None = option(
         None,
         "standard deviation of the entries of A; null sets embedding_std / (sigma * sqrt(d)), "
         "so that A z starts at the scale of a token embedding",
     )
-    context_rule: str = _option(
+    context_rule: str = option(
         "mean",
         "context that trains and tests the refiner: A applied to the mean of the search "
         "distribution, to the mean of a fresh unevaluated population, or to the best candidate",
         accepted=("mean", "fresh-mean", "best"),
     )
     # --- prediction refinement (Section 3.3) ---
-    head: str = _option("mlp", "kind of refiner", accepted=("mlp", "linear"))
-    layers: int = _option(2, "linear layers of the mlp head; 2 is input-hidden-output")
-    hidden: int = _option(512, "hidden width of the mlp head")
-    residual: bool = _option(True, "add the head's output to the black box's logits")
-    optimizer: str = _option("adamw", "optimiser of the refiner", accepted=("adamw", "adam"))
-    learning_rate: float = _option(1e-3, "learning rate of the refiner")
-    weight_decay: float = _option(0.01, "weight decay of the refiner")
-    batch_size: int = _option(256, "images in a refiner step")
-    passes: int = _option(1, "passes over the training images in one generation")
-    views: int = _option(
+    head: str = option("mlp", "kind of refiner", accepted=("mlp", "linear"))
+    layers: int = option(2, "linear layers of the mlp head; 2 is input-hidden-output")
+    hidden: int = option(512, "hidden width of the mlp head")
+    residual: bool = option(True, "add the head's output to the black box's logits")
+    optimizer: str = option("adamw", "optimiser of the refiner", accepted=("adamw", "adam"))
+    learning_rate: float = option(1e-3, "learning rate of the refiner")
+    weight_decay: float = option(0.01, "weight decay of the refiner")
+    batch_size: int = option(256, "images in a refiner step")
+    passes: int = option(1, "passes over the training images in one generation")
+    views: int = option(
         0, "augmented copies uploaded beside the images; generations take turns with them"
     )
-    feature_norm: str = _option(
+    feature_norm: str = option(
         "unit",
         "raw: the refiner trains on logits of features that were not normalised",
         accepted=("unit", "raw"),
     )
     # --- collaboration (Section 3.4, Eqs. 5 and 6) ---
-    lambda1: float | None = _option(None, "weight of the KL term of Eq. 5; null is 0.1 / classes")
-    lambda2: float | None = _option(None, "weight of the KL term of Eq. 6; null is 0.1 / classes")
-    lambda2_share: float = _option(1.0, "share of the generations in which lambda2 is not 0")
-    kl_search: str = _option(
+    lambda1: float | None = option(None, "weight of the KL term of Eq. 5; null is 0.1 / classes")
+    lambda2: float | None = option(None, "weight of the KL term of Eq. 6; null is 0.1 / classes")
+    lambda2_share: float = option(1.0, "share of the generations in which lambda2 is not 0")
+    kl_search: str = option(
         "refined||black-box",
         "direction of the KL term of Eq. 5",
         accepted=("refined||black-box", "black-box||refined"),
     )
-    kl_refine: str = _option(
+    kl_refine: str = option(
         "black-box||refined",
         "direction of the KL term of Eq. 6",
         accepted=("refined||black-box", "black-box||refined"),
     )
-    search_loss: str = _option(
+    search_loss: str = option(
         "black-box",
         "logits whose cross-entropy CMA-ES minimises",
         accepted=("black-box", "refined"),
     )
     # --- recording ---
-    curve_points: int = _option(0, "points of the run at which the test images are predicted too")
+    curve_points: int = option(0, "points of the run at which the test images are predicted too")
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any]) -> Self:
@@ -113,6 +114,11 @@ class Options:
         """Raise ValueError for the first number out of range."""
         positive = ("population", "intrinsic_dim", "sigma", "hidden", "learning_rate")
         positive += ("batch_size", "passes", "budget")
+        numbers = (f.name for f in fields(self) if isinstance(f.default, int | float))
+        for name in (*numbers, *positive, "lambda1", "lambda2", "bound", "projection_std"):
+            value = getattr(self, name)
+            if isinstance(value, str | list | dict):
+                raise ValueError(f"option {name}: {value!r} is not a number")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"option {name}: {getattr(self, name)!r} is not above 0")

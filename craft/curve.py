@@ -1,0 +1,56 @@
+"""The curve of a run: test predictions at evenly spread numbers of queries, and at its end."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from craft.bench import Bench
+from craft.blackbox.local import LocalBox
+from craft.learner.base import Learner
+from craft.records import Predictions
+from craft.whitebox.box import WhiteBox
+
+
+class CurveRecorder:
+    """A learner's ``progress``: predicts the unlabelled test images at points of its budget.
+
+    Points are spread evenly over the search budget by the option ``curve_points``; a learner that
+    spends no search query has its end alone.
+    """
+
+    def __init__(self, bench: Bench, box: LocalBox | WhiteBox) -> None:
+        self._bench, self._box = bench, box
+        options = bench.learner.options
+        points = np.linspace(0, options.budget, options.curve_points + 1)[1:-1]
+        self._due = [int(point) for point in points]
+        self._queries: list[int] = []
+        self._labels: dict[str, list[np.ndarray]] = {name: [] for name in bench.tests}
+        self.seconds = 0.0  # spent predicting, not fitting
+
+    def __call__(self, learner: Learner) -> None:
+        """Predict if the next point has been reached."""
+        if self._due and learner.queries_ >= self._due[0]:
+            self._due = [point for point in self._due if point > learner.queries_]
+            self._predict(learner)
+
+    def finish(self, learner: Learner) -> Predictions:
+        """Predict with the fitted learner; returns all points, the last one final."""
+        self._predict(learner)
+        return Predictions(
+            queries=np.array(self._queries, dtype=np.int64),
+            labels={name: np.stack(rows) for name, rows in self._labels.items()},
+        )
+
+    def _predict(self, learner: Learner) -> None:
+        """Predict every test set, among the classes that its task covers."""
+        start = time.perf_counter()
+        self._queries.append(learner.queries_)
+        for name, features in self._bench.tests.items():
+            classes = np.array(features.classes, dtype=np.int32)
+            logits = learner.predict(self._box, f"test/{name}")  # (N, K)
+            columns = logits[:, torch.from_numpy(classes).long()].argmax(dim=1)
+            self._labels[name].append(classes[columns.numpy()])
+        self.seconds += time.perf_counter() - start

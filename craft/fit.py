@@ -1,0 +1,155 @@
+"""Fit one learner on few-shot sets of one data set: the one place that wires a box to a learner.
+
+``python -m craft.fit --learner craft.learner.collaborative:Collaborative ... --out FOLDER``
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import io
+import json
+import logging
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from craft.bench import TRAIN, Bench, Inputs
+from craft.curve import CurveRecorder
+from craft.learner.base import Learner, accuracy
+from craft.protocol import BlackBox
+from craft.provenance import code_hash, versions
+from craft.records import RunRecord, Split
+from craft.storage import RecordError, replacing, write_text
+
+logger = logging.getLogger("craft.fit")
+
+
+def load_learner(name: str) -> type[Learner]:
+    """The class named ``module:Class``; raises ValueError for anything that is no learner."""
+    module, _, attribute = name.partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"learner {name!r} cannot be loaded: {error}") from error
+    if not (isinstance(cls, type) and issubclass(cls, Learner)):
+        raise ValueError(f"learner {name!r} is not a craft.learner.base.Learner")
+    return cls
+
+
+def fit_run(
+    learner: Learner, bench: Bench, split: Split | None, identity: dict[str, str], folder: Path
+) -> RunRecord:
+    """Fit one run and write its folder, the record last.
+
+    ``identity`` names method, backbone and dataset. Without a split (zero-shot) shots and seed
+    are 0 and nothing is trained.
+    """
+    shots, seed = (split.shots, split.seed) if split else (0, 0)
+    labels = torch.tensor(split.labels if split else [], dtype=torch.int64)
+    box = bench.box(split)
+    recorder = CurveRecorder(bench, box)
+    start = time.perf_counter()
+    learner.fit(box, labels, seed=seed, refine_sets=bench.refine_sets(), progress=recorder)
+    fit_seconds = time.perf_counter() - start - recorder.seconds
+    predictions = recorder.finish(learner)
+    black_box = isinstance(box, BlackBox)
+    # Reported, not chosen by: the learner's fit to its own training images.
+    reached = accuracy(learner.predict(box, TRAIN), labels) if split else None
+    queries = dict(box.meter.counts) if black_box else {}
+    state = {name: value.contiguous() for name, value in learner.state().items()}
+    record = RunRecord(
+        **identity,
+        shots=shots,
+        seed=seed,
+        learner=f"{type(learner).__module__}:{type(learner).__qualname__}",
+        options=asdict(learner.options),
+        black_box=black_box,
+        queries=queries,
+        train_images=len(labels),
+        train_accuracy=reached,
+        fit_seconds=fit_seconds,
+        predict_seconds=recorder.seconds,
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        learner_parameters=sum(value.numel() for value in state.values()),
+        learner_bytes=sum(value.numel() * value.element_size() for value in state.values()),
+        code_hash=code_hash("fit"),
+        inputs=bench.checksums,
+        versions=versions(),
+    )
+    predictions.write(folder / "predictions.safetensors")
+    with replacing(folder / "learner.safetensors") as temporary:
+        save_file(state, temporary, metadata={"record": json.dumps(asdict(record))})
+    write_history(learner, folder / "history.csv")
+    record.write(folder / "record.json")
+    return record
+
+
+def write_history(learner: Learner, path: Path) -> None:
+    """Write the learner's history, one row per generation, as CSV (a header alone if empty)."""
+    columns = list(dict.fromkeys(key for row in learner.history_ for key in row)) or ["queries"]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(learner.history_)
+    write_text(path, buffer.getvalue())
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    if not name or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
+    return name, Path(path)
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m craft.fit", description=__doc__)
+    parser.add_argument("--learner", required=True, help="module:Class of the learner")
+    parser.add_argument("--options", default="{}", help="options of the learner as JSON")
+    for name in ("method", "backbone", "dataset"):
+        parser.add_argument(f"--{name}", required=True, help=f"{name} of the run, for its record")
+    parser.add_argument("--tower", type=Path, required=True, help="exported text tower")
+    parser.add_argument("--prompts", type=Path, required=True, help="tokenised prompts")
+    parser.add_argument("--train", type=Path, nargs="*", default=[], help="training features")
+    parser.add_argument("--splits", type=Path, nargs="*", default=[], help="one per seed")
+    parser.add_argument(
+        "--tests", type=_named_path, nargs="+", required=True, help="NAME=features of a test part"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder that gets seed-S/")
+    parser.add_argument("--threads", type=int, default=1, help="part of the run: sums depend on it")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fit a learner on each split (once, untrained, where there is none)."""
+    given = _arguments(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    torch.set_num_threads(given.threads)
+    cls = load_learner(given.learner)
+    options = json.loads(given.options)
+    inputs = Inputs(given.tower, given.prompts, tuple(given.train), dict(given.tests))
+    identity = {name: getattr(given, name) for name in ("method", "backbone", "dataset")}
+    bench = Bench(inputs, cls(**options))
+    for path in given.splits or [None]:
+        split = Split.read(path) if path else None
+        if split and split.class_names != bench.class_names:
+            raise RecordError(f"{path}: its class names are not those of {given.prompts}")
+        seed = split.seed if split else 0
+        record = fit_run(cls(**options), bench, split, identity, given.out / f"seed-{seed}")
+        logger.info(
+            "seed %d: %.1f s, %s queries, train accuracy %s",
+            seed,
+            record.fit_seconds,
+            sum(record.queries.values()) if record.black_box else "no",
+            "-" if record.train_accuracy is None else f"{record.train_accuracy:.1f} %",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""CoOp: context vectors learned by gradient descent through the text tower (Zhou et al., 2022)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+
+from craft.learner.base import Learner, Progress, accuracy
+from craft.learner.options import Options, option
+from craft.whitebox.box import WhiteBox
+
+#: Epochs by shots, as CoOp's scripts set them; between two entries the next larger holds.
+EPOCHS = {1: 50, 2: 100, 4: 100, 8: 200, 16: 200}
+
+
+@dataclass(frozen=True)
+class CoOpOptions(Options):
+    """Options of CoOp; the defaults are those of its authors' scripts."""
+
+    context_tokens: int = option(16, "M, context vectors shared by all classes")
+    init_std: float = option(0.02, "standard deviation of the initial context vectors")
+    epochs: int | None = option(None, "passes over the training images; null is CoOp's by shots")
+    optimizer: str = option("sgd", "optimiser of the context", accepted=("sgd", "adamw"))
+    learning_rate: float = option(0.002, "base learning rate of the context")
+    momentum: float = option(0.9, "momentum of SGD")
+    weight_decay: float = option(5e-4, "weight decay of the context")
+    batch_size: int = option(32, "images in a step; the last incomplete batch is dropped")
+    warmup_rate: float = option(1e-5, "constant learning rate of the first epoch")
+
+
+class CoOp(Learner):
+    """Learns M context vectors, class name at the end, cross-entropy, cosine schedule by epoch.
+
+    Features are encoded once: the augmentation of CoOp's own loader is the option ``views``.
+    """
+
+    access = "white-box"
+    Options: ClassVar[type[Options]] = CoOpOptions
+    options: CoOpOptions
+
+    def fit(
+        self,
+        box: WhiteBox,
+        labels: torch.Tensor,
+        *,
+        seed: int,
+        train_set: str = "train",
+        refine_sets: tuple[str, ...] = ("train",),
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn the context from features (N, E) of ``refine_sets`` in turn, labels (N,)."""
+        del train_set
+        options = self.options
+        generator = torch.Generator().manual_seed(seed)
+        shape = (options.context_tokens, box.tower.context_width)
+        context = (options.init_std * torch.randn(shape, generator=generator)).requires_grad_()
+        tower = box.tower.with_context(torch.zeros(shape))
+        optimizer = self._optimizer(context)
+        epochs = options.epochs or default_epochs(len(labels) // len(box.tower.class_names))
+        self.queries_ = 0
+        for epoch in range(epochs):
+            for group in optimizer.param_groups:
+                group["lr"] = self._rate(epoch, epochs)
+            features = box.image_sets[refine_sets[epoch % len(refine_sets)]]
+            total, steps = 0.0, 0
+            for batch in self._batches(len(labels), generator):
+                text = tower.encode(context[None])[0]  # (K, E)
+                loss = F.cross_entropy(tower.logit_scale * features[batch] @ text.T, labels[batch])
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                total, steps = total + loss.item(), steps + 1
+            self.offset_ = context.detach().clone()[None]
+            self.history_.append({"epoch": epoch + 1, "loss": total / steps})
+            if progress:
+                progress(self)
+        self.history_[-1]["train_accuracy"] = accuracy(self.predict(box, refine_sets[0]), labels)
+        return self
+
+    def predict(self, box: WhiteBox, image_set: str) -> torch.Tensor:
+        """Logits (N, K) on a set of cached features; raises RuntimeError before fit."""
+        if self.offset_ is None:
+            raise RuntimeError("CoOp.predict was called before fit")
+        with torch.no_grad():
+            text = box.tower.with_context(torch.zeros_like(self.offset_[0])).encode(self.offset_)
+            return box.tower.logit_scale * box.image_sets[image_set] @ text[0].T
+
+    def _optimizer(self, context: torch.Tensor) -> torch.optim.Optimizer:
+        options = self.options
+        settings = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
+        if options.optimizer == "sgd":
+            return torch.optim.SGD([context], momentum=options.momentum, **settings)
+        return torch.optim.AdamW([context], **settings)
+
+    def _rate(self, epoch: int, epochs: int) -> float:
+        """Learning rate of a zero-based epoch: one constant epoch, then the cosine one late."""
+        if epoch == 0:
+            return self.options.warmup_rate
+        share = (epoch - 1) / epochs
+        return 0.5 * self.options.learning_rate * (1 + math.cos(math.pi * share))
+
+    def _batches(self, images: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+        """Shuffled batches; the incomplete one only where there is no complete one."""
+        batches = torch.randperm(images, generator=generator).split(self.options.batch_size)
+        complete = [batch for batch in batches if len(batch) == self.options.batch_size]
+        yield from complete or batches
+
+
+def default_epochs(shots: int, epochs: Mapping[int, int] = EPOCHS) -> int:
+    """CoOp's number of epochs for a number of shots."""
+    return epochs[min((known for known in epochs if known >= shots), default=max(epochs))]

@@ -1,0 +1,178 @@
+"""Every black-box learner keeps the same promises."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+import torch
+
+import craft.learner
+from craft.learner.base import Learner
+from craft.protocol import BlackBox, BudgetExceeded
+
+from .toy import ToyBox
+
+SMALL = {"budget": 400, "population": 20, "intrinsic_dim": 6, "hidden": 16, "passes": 2}
+
+
+def learners() -> list[type[Learner]]:
+    """Every concrete learner in the package, found and not listed."""
+    found = set()
+    for info in pkgutil.iter_modules(craft.learner.__path__):
+        module = importlib.import_module(f"craft.learner.{info.name}")
+        for _, value in inspect.getmembers(module, inspect.isclass):
+            if issubclass(value, Learner) and not inspect.isabstract(value):
+                found.add(value)
+    return sorted(found, key=lambda cls: cls.__name__)
+
+
+VARIANTS = [
+    pytest.param(cls, options, id=f"{cls.__name__}{''.join(f'-{v}' for v in options.values())}")
+    for cls in learners()
+    for options in [{}]
+    + (
+        [
+            {"lambda1": 0.0, "lambda2": 0.0},
+            {"head": "linear"},
+            {"residual": False},
+            {"mode": "released"},
+            {"search_loss": "refined", "context_rule": "best"},
+            {"kl_search": "black-box||refined", "kl_refine": "refined||black-box"},
+            {"layers": 3, "lambda2_share": 0.25, "bound": 5.0, "projection_std": 0.2},
+        ]
+        if cls.__name__ == "Collaborative"
+        else []
+    )
+]
+
+
+def fitted(cls: type[Learner], options: dict, seed: int = 1, box: ToyBox | None = None) -> tuple:
+    box = box or ToyBox()
+    return cls(**SMALL, **options).fit(box, box.labels["train"], seed=seed), box
+
+
+def test_the_package_holds_the_papers_learners() -> None:
+    names = {cls.__name__ for cls in learners()}
+    assert {"Collaborative", "PromptOnly", "RefineOnly", "Sequential", "ZeroShot"} <= names
+
+
+def test_the_toy_box_keeps_the_protocol() -> None:
+    assert isinstance(ToyBox(), BlackBox)
+
+
+@pytest.mark.parametrize(("cls", "options"), VARIANTS)
+class TestEveryLearner:
+    def test_fit_returns_self_and_predicts_logits(self, cls, options) -> None:
+        box = ToyBox()
+        learner = cls(**SMALL, **options)
+        assert learner.fit(box, box.labels["train"], seed=1) is learner
+        logits = learner.predict(box, "test")
+        assert logits.shape == (box.image_sets["test"], len(box.class_names))
+        assert torch.isfinite(logits).all()
+        assert not logits.requires_grad
+
+    def test_predict_before_fit_says_so(self, cls, options) -> None:
+        with pytest.raises(RuntimeError, match="before fit"):
+            cls(**SMALL, **options).predict(ToyBox(), "test")
+
+    def test_same_seed_same_bits(self, cls, options) -> None:
+        torch.manual_seed(5)
+        first, box = fitted(cls, options)
+        torch.manual_seed(6)
+        second, other = fitted(cls, options)
+        assert torch.equal(first.predict(box, "test"), second.predict(other, "test"))
+        assert first.history_ == second.history_
+
+    def test_leaves_global_generators_alone(self, cls, options) -> None:
+        import random
+
+        import numpy as np
+
+        before = (torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate())
+        fitted(cls, options)
+        assert torch.equal(before[0], torch.get_rng_state())
+        assert before[1] == np.random.get_state()[1].tolist()
+        assert before[2] == random.getstate()
+
+    def test_another_seed_another_run(self, cls, options) -> None:
+        if cls.__name__ == "ZeroShot":
+            pytest.skip("zero-shot draws nothing")
+        first, box = fitted(cls, options, seed=1)
+        second, _ = fitted(cls, options, seed=2)
+        assert not torch.equal(first.predict(box, "test"), second.predict(box, "test"))
+
+    def test_never_trains_on_test_images(self, cls, options) -> None:
+        _, box = fitted(cls, options)
+        assert all(image_set == "train" for image_set, _, _ in box.asked)
+        assert box.meter.counts["evaluate"] == 0
+
+    def test_search_queries_are_those_it_reports(self, cls, options) -> None:
+        learner, box = fitted(cls, options)
+        assert learner.queries_ == box.meter.counts["search"]
+        assert learner.queries_ in (0, SMALL["budget"])
+
+    def test_stops_at_the_boxs_budget(self, cls, options) -> None:
+        learner, _ = fitted(cls, options)
+        if learner.queries_:
+            with pytest.raises(BudgetExceeded):
+                fitted(cls, options, box=ToyBox(budget=100))
+
+    def test_state_round_trip(self, cls, options) -> None:
+        learner, box = fitted(cls, options)
+        copy = cls(**SMALL, **options).restore(learner.state())
+        assert torch.equal(learner.predict(box, "test"), copy.predict(box, "test"))
+
+    def test_foreign_state_is_refused(self, cls, options) -> None:
+        with pytest.raises(ValueError, match="must hold"):
+            cls(**SMALL, **options).restore({"weights": torch.zeros(3)})
+
+    def test_unknown_option_names_the_nearest(self, cls, options) -> None:
+        with pytest.raises(ValueError, match=r"'budgett'; did you mean 'budget'"):
+            cls(budgett=3)
+
+    def test_broken_scores_are_refused(self, cls, options) -> None:
+        class Broken(ToyBox):
+            def predict(self, *args, **kwargs):
+                for block in super().predict(*args, **kwargs):
+                    yield block * float("nan")
+
+        with pytest.raises(FloatingPointError, match="not finite"):
+            fitted(cls, options, box=Broken())[0].predict(Broken(), "test")
+
+    def test_progress_is_called(self, cls, options) -> None:
+        box, seen = ToyBox(), []
+        cls(**SMALL, **options).fit(
+            box, box.labels["train"], seed=1, progress=lambda learner: seen.append(learner.queries_)
+        )
+        assert seen == sorted(seen)
+        assert seen
+
+
+def test_prompt_search_nears_the_known_optimum() -> None:
+    from craft.learner.prompt_only import PromptOnly
+
+    options = {"budget": 4000, "population": 20, "intrinsic_dim": 6, "projection_std": 0.3}
+    box = ToyBox()
+    learner = PromptOnly(**options).fit(box, box.labels["train"], seed=3)
+    start = box.target.square().sum().sqrt()
+    reached = (learner.offset_[0] - box.target).square().sum().sqrt()
+    assert reached < 0.1 * start
+
+
+def test_collaboration_beats_either_part_on_the_toy_box() -> None:
+    """The signal needs the right context, the bias needs the refiner: only both do well."""
+    from craft.learner.collaborative import Collaborative
+    from craft.learner.prompt_only import PromptOnly
+    from craft.learner.refine_only import RefineOnly
+
+    options = {"budget": 4000, "population": 20, "intrinsic_dim": 6, "hidden": 32}
+    reached = {}
+    for cls in (Collaborative, PromptOnly, RefineOnly):
+        box = ToyBox(per_class=60)
+        learner = cls(**options).fit(box, box.labels["train"], seed=1)
+        reached[cls.__name__] = box.accuracy(learner.predict(box, "test"), "test")
+    assert reached["Collaborative"] > reached["PromptOnly"]
+    assert reached["Collaborative"] > reached["RefineOnly"]

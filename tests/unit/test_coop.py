@@ -1,0 +1,79 @@
+"""CoOp on a linear toy tower: schedule, initialisation, learning."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from craft.whitebox.box import WhiteBox
+from craft.whitebox.coop import CoOp, default_epochs
+
+
+class ToyTower:
+    """Text feature of class k: unit vector of name_k + M_k applied to the mean context vector."""
+
+    context_width, logit_scale = 6, 20.0
+    class_names = ("a", "b", "c")
+
+    def __init__(self, context: torch.Tensor | None = None) -> None:
+        generator = torch.Generator().manual_seed(3)
+        self.names = torch.randn(3, 8, generator=generator)
+        self.mixing = torch.randn(3, 8, 6, generator=generator)
+        self.context = torch.zeros(4, 6) if context is None else context
+
+    def with_context(self, vectors: torch.Tensor) -> ToyTower:
+        return ToyTower(vectors)
+
+    def encode(self, offsets: torch.Tensor) -> torch.Tensor:
+        context = (self.context + offsets).mean(dim=1)  # (P, D)
+        mixed = torch.einsum("ked,pd->pke", self.mixing, context)
+        return F.normalize(self.names + 5 * mixed, dim=-1)
+
+
+def box(per_class: int = 8) -> tuple[WhiteBox, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(3).repeat_interleave(per_class)
+    centres = torch.randn(3, 8, generator=generator)
+    features = F.normalize(centres[labels] + 0.1 * torch.randn(len(labels), 8, generator=generator))
+    return WhiteBox(ToyTower(), {"train": features, "test": features}), labels
+
+
+def test_it_learns_what_the_initial_context_does_not_know() -> None:
+    white_box, labels = box()
+    coop = CoOp(context_tokens=4, learning_rate=0.05, epochs=60, batch_size=8)
+    coop.fit(white_box, labels, seed=1)
+    assert coop.offset_.shape == (1, 4, 6)
+    losses = [row["loss"] for row in coop.history_]
+    assert losses[-1] < 0.5 * losses[0]
+    assert coop.history_[-1]["train_accuracy"] > 80
+
+
+def test_schedule_is_coops_as_printed_in_a_public_training_log() -> None:
+    coop = CoOp()
+    assert coop._rate(0, 50) == 1e-5
+    assert coop._rate(45, 50) == pytest.approx(7.022e-5, rel=1e-3)
+    assert coop._rate(49, 50) == pytest.approx(7.885e-6, rel=1e-3)
+
+
+@pytest.mark.parametrize(("shots", "epochs"), [(1, 50), (2, 100), (3, 100), (4, 100), (16, 200)])
+def test_epochs_follow_the_shots(shots: int, epochs: int) -> None:
+    assert default_epochs(shots) == epochs
+
+
+def test_the_last_incomplete_batch_is_dropped_unless_it_is_the_only_one() -> None:
+    coop, generator = CoOp(batch_size=10), torch.Generator()
+    assert [len(b) for b in coop._batches(25, generator)] == [10, 10]
+    assert [len(b) for b in coop._batches(7, generator)] == [7]
+
+
+def test_same_seed_same_bits_and_round_trip() -> None:
+    white_box, labels = box()
+    options = {"context_tokens": 16, "epochs": 3}
+    first = CoOp(**options).fit(white_box, labels, seed=1)
+    torch.manual_seed(9)
+    second = CoOp(**options).fit(white_box, labels, seed=1)
+    copy = CoOp(**options).restore(first.state())
+    for other in (second, copy):
+        assert torch.equal(first.predict(white_box, "test"), other.predict(white_box, "test"))
+    assert not torch.equal(CoOp(**options).fit(white_box, labels, seed=2).offset_, first.offset_)

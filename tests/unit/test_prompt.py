@@ -1,0 +1,87 @@
+"""CMA-ES in the random subspace: scale, rules, bounds, independence of global state."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from craft.learner.options import Options
+from craft.learner.prompt import PromptGenerator
+
+SHAPE = (4, 32)
+
+
+def generator(seed: int = 0, **options) -> PromptGenerator:
+    given = {"intrinsic_dim": 64, "population": 40, "budget": 400} | options
+    return PromptGenerator(*SHAPE, 0.05, Options.resolve(given), np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("sigma", [1.0, 0.02])
+def test_first_population_is_at_the_scale_of_an_embedding(sigma: float) -> None:
+    offsets = generator(sigma=sigma).ask()
+    assert offsets.shape == (40, *SHAPE)
+    assert offsets.dtype == torch.float32
+    assert offsets.std().item() == pytest.approx(0.05, rel=0.05)
+
+
+def test_projection_std_is_the_std_of_the_entries_of_a() -> None:
+    offsets = generator(projection_std=0.2).ask()
+    assert offsets.std().item() == pytest.approx(0.2 * math.sqrt(64), rel=0.05)
+
+
+def test_contexts_span_a_d_dimensional_subspace() -> None:
+    prompts = generator(intrinsic_dim=5)
+    assert torch.linalg.matrix_rank(prompts.ask().reshape(40, -1), rtol=1e-4) == 5
+
+
+def quadratic(offsets: torch.Tensor) -> torch.Tensor:
+    return (offsets - 0.03).square().sum(dim=(1, 2))
+
+
+def test_best_rule_gives_the_best_candidate_ever_told() -> None:
+    prompts = generator(context_rule="best")
+    best, lowest = None, math.inf
+    for _ in range(6):
+        offsets = prompts.ask()
+        losses = quadratic(offsets)
+        prompts.tell(losses)
+        if losses.min() < lowest:
+            lowest, best = losses.min(), offsets[losses.argmin()]
+    assert torch.allclose(prompts.context()[0], best, atol=1e-6)
+
+
+def test_mean_rule_gives_less_noise_than_a_fresh_population() -> None:
+    contexts = {}
+    for rule in ("mean", "fresh-mean"):
+        prompts = generator(context_rule=rule)
+        prompts.tell(quadratic(prompts.ask()))
+        contexts[rule] = prompts.context()
+        assert torch.equal(prompts.context(), contexts[rule])  # stable within a generation
+    spread = (contexts["mean"] - contexts["fresh-mean"]).std().item()
+    assert spread == pytest.approx(0.05 / math.sqrt(40), rel=0.3)
+
+
+def test_bound_holds_for_candidates_and_mean() -> None:
+    free, bound = generator(sigma=3.0), generator(sigma=3.0, bound=0.1)
+    assert bound.ask().abs().max() < free.ask().abs().max() / 5
+    bound.tell(quadratic(bound.ask()))
+    assert bound.context().abs().max() < free.ask().abs().max() / 5
+
+
+def test_other_users_of_numpys_generator_change_nothing() -> None:
+    np.random.seed(1)
+    first = generator().ask()
+    np.random.seed(2)
+    assert torch.equal(first, generator().ask())
+    assert not torch.equal(first, generator(seed=1).ask())
+
+
+def test_hiding_optional_modules_leaves_them_importable() -> None:
+    import matplotlib
+    import scipy.stats
+
+    assert matplotlib.__name__ == "matplotlib"
+    assert scipy.stats.norm is not None
