@@ -1,4 +1,4 @@
-"""CraFT: prompt generation and prediction refinement trained in turn (Section 3.4)."""
+"""CraFT: prompt generation and prediction refinement trained in turn (Section 3.3)."""
 
 from __future__ import annotations
 

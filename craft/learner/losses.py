@@ -1,4 +1,4 @@
-"""Prediction-consistent losses of the collaborative training (Section 3.4)."""
+"""Prediction-consistent losses of the collaborative training (Section 3.3)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over images (Eqs. 1, 2): logits (..., N, K), labels (N,) -> (...)."""
+    """Mean cross-entropy over images (Eq. 1): logits (..., N, K), labels (N,) -> (...)."""
     log_p = F.log_softmax(logits, dim=-1)
     index = labels.expand(logits.shape[:-1]).unsqueeze(-1)
     return -log_p.gather(-1, index).squeeze(-1).mean(dim=-1)

@@ -36,7 +36,7 @@ class Options:
     mode: str = option(
         "paper", "paper follows the text, released the code", accepted=("paper", "released")
     )
-    # --- prompt generation (Section 3.2) ---
+    # --- prompt generation (Section 3.1) ---
     budget: int = option(8000, "search queries that CMA-ES may spend (CMA-ES candidates)")
     population: int = option(40, "candidates of one CMA-ES generation")
     intrinsic_dim: int = option(512, "d, dimension of the variable z that CMA-ES moves")
@@ -53,7 +53,7 @@ class Options:
         "distribution, to the mean of a fresh unevaluated population, or to the best candidate",
         accepted=("mean", "fresh-mean", "best"),
     )
-    # --- prediction refinement (Section 3.3) ---
+    # --- prediction refinement (Section 3.2) ---
     head: str = option("mlp", "kind of refiner", accepted=("mlp", "linear"))
     layers: int = option(2, "linear layers of the mlp head; 2 is input-hidden-output")
     hidden: int = option(512, "hidden width of the mlp head")
@@ -71,7 +71,7 @@ class Options:
         "raw: the refiner trains on logits of features that were not normalised",
         accepted=("unit", "raw"),
     )
-    # --- collaboration (Section 3.4, Eqs. 5 and 6) ---
+    # --- collaboration (Section 3.3, Eqs. 5 and 6) ---
     lambda1: float | None = option(None, "weight of the KL term of Eq. 5; null is 0.1 / classes")
     lambda2: float | None = option(None, "weight of the KL term of Eq. 6; null is 0.1 / classes")
     lambda2_share: float = option(1.0, "share of the generations in which lambda2 is not 0")

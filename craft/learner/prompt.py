@@ -1,4 +1,4 @@
-"""Prompt generation: CMA-ES over a random subspace of the context's embedding (Section 3.2)."""
+"""Prompt generation: CMA-ES over a random subspace of the context's embedding (Section 3.1)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from craft.protocol import BlackBox
 
 
 class PromptOnly(Learner):
-    """CMA-ES minimises the cross-entropy of the black box's own logits (Eq. 2)."""
+    """CMA-ES minimises the cross-entropy of the black box's own logits (Eq. 1)."""
 
     def fit(
         self,

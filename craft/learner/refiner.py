@@ -1,4 +1,4 @@
-"""Prediction refinement: a small network on the black box's logits (Section 3.3)."""
+"""Prediction refinement: a small network on the black box's logits (Section 3.2)."""
 
 from __future__ import annotations
 
