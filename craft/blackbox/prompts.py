@@ -1,0 +1,146 @@
+"""Prompts as token ids: the context words that all classes share, and what follows for each class.
+
+``python -m craft.blackbox.prompts --backbone B.yaml --manifest D.csv --dataset D.yaml --out FILE``
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from craft.records import Manifest
+from craft.storage import RecordError, read_json, write_json
+
+#: The template of every learner, whatever the data set (methods.md calls it p0 and the suffix).
+LEARNER_TEMPLATE = "a photo of a {}."
+
+
+class PromptError(ValueError):
+    """A template or class name cannot be tokenised as context, name and suffix."""
+
+
+@dataclass(frozen=True)
+class PromptTokens:
+    """One template's prompts for K classes: [start] context, then each class's own tokens."""
+
+    template: str
+    class_names: tuple[str, ...]  # K, as the data set spells them
+    start_id: int
+    context_ids: tuple[int, ...]  # L, shared by all classes
+    suffix_ids: tuple[tuple[int, ...], ...]  # K ragged: name, rest of the template, end of text
+
+    @classmethod
+    def tokenise(
+        cls,
+        tokenizer: Any,
+        class_names: Sequence[str],
+        template: str = LEARNER_TEMPLATE,
+        context_length: int | None = None,
+    ) -> PromptTokens:
+        """Tokenise ``template`` (one ``{}``) for each class name, ``_`` read as a space.
+
+        ``context_length``: positions that the text transformer has (default: the tokenizer's).
+        Raises PromptError for a template without exactly one ``{}``, tokens that merge across the
+        border between context and name, and a prompt that is too long (naming the class).
+        """
+        if template.count("{}") != 1:
+            raise PromptError(f"template {template!r} must contain {{}} exactly once")
+        if not class_names:
+            raise PromptError("no class names")
+        for name in ("encode", "sot_token_id", "eot_token_id"):
+            if not hasattr(tokenizer, name):
+                raise PromptError(f"tokenizer {type(tokenizer).__name__} has no {name!r}")
+        limit = context_length or tokenizer.context_length
+        context = tuple(tokenizer.encode(template.partition("{}")[0]))
+        suffixes = []
+        for name in class_names:
+            ids = tuple(tokenizer.encode(template.replace("{}", name.replace("_", " "))))
+            if ids[: len(context)] != context:
+                raise PromptError(
+                    f"class {name!r}: the tokens of {template!r} before {{}} change with the name, "
+                    "so that classes cannot share their context; put a space before {}"
+                )
+            if len(ids) + 2 > limit:
+                raise PromptError(
+                    f"class {name!r}: the prompt has {len(ids) + 2} tokens, the model takes {limit}"
+                )
+            suffixes.append((*ids[len(context) :], tokenizer.eot_token_id))
+        return cls(template, tuple(class_names), tokenizer.sot_token_id, context, tuple(suffixes))
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> PromptTokens:
+        """Rebuild from the JSON object that ``asdict`` makes; raises KeyError, TypeError."""
+        return cls(
+            template=value["template"],
+            class_names=tuple(value["class_names"]),
+            start_id=int(value["start_id"]),
+            context_ids=tuple(value["context_ids"]),
+            suffix_ids=tuple(tuple(ids) for ids in value["suffix_ids"]),
+        )
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts of one data set under one backbone's tokenizer, classes in label order."""
+
+    backbone: str
+    dataset: str
+    learner: PromptTokens
+    zero_shot: PromptTokens
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Prompts:
+        """Read the JSON; raises RecordError."""
+        value = read_json(path)
+        try:
+            return cls(
+                backbone=value["backbone"],
+                dataset=value["dataset"],
+                learner=PromptTokens.from_json(value["learner"]),
+                zero_shot=PromptTokens.from_json(value["zero_shot"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"{path}: not a prompts file ({error!r})") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Tokenise a data set's prompts for a backbone."""
+    # open_clip is slow to import and needed by this command only, not by readers of prompts.
+    from craft.blackbox.weights import read_backbone, tokenizer_of
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
+    parser.add_argument("--manifest", type=Path, required=True, help="the data set's manifest")
+    parser.add_argument("--dataset", type=Path, required=True, help="data-set YAML (template)")
+    parser.add_argument("--out", type=Path, required=True, help="JSON to write")
+    options = parser.parse_args(arguments)
+    backbone = read_backbone(options.backbone)
+    dataset = yaml.safe_load(options.dataset.read_text(encoding="utf-8"))
+    names = Manifest.read(options.manifest).class_names()
+    if list(names) != list(range(len(names))):
+        raise PromptError(
+            f"{options.manifest}: labels are not 0..{len(names) - 1}; prompts are made for the "
+            "data set that a learner is trained on, not for a shifted test set that lacks classes"
+        )
+    tokenizer = tokenizer_of(backbone)
+    classes = tuple(names.values())
+    Prompts(
+        backbone=backbone["name"],
+        dataset=dataset["name"],
+        learner=PromptTokens.tokenise(tokenizer, classes),
+        zero_shot=PromptTokens.tokenise(tokenizer, classes, dataset["template"]),
+    ).write(options.out)
+
+
+if __name__ == "__main__":
+    main()
