@@ -1,0 +1,235 @@
+"""What a configuration's schema cannot say: names that must exist, numbers that must fit."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from craft.design import COMPARISONS, FIGURES, SWEEPS, TABLES
+from craft.learner.options import Options
+from craft.provenance import modules, source, tree
+
+#: Annotation of an option -> Python types that a YAML value of it may have.
+_TYPES = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "None": (type(None),),
+}
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is none of ``known``, the nearest one first."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown name {name!r}; {hint}Known: {', '.join(known)}"
+
+
+class Option(NamedTuple):
+    """A learner's option as its source declares it."""
+
+    types: tuple[str, ...]
+    accepted: tuple[Any, ...] | None
+
+
+@functools.cache
+def learner_options(learner: str) -> dict[str, Option]:
+    """Options of a learner ``module:Class``, read from its source, so that torch stays out.
+
+    Raises LookupError, with what is wrong, when there is no such module or class.
+    """
+    module, _, name = learner.partition(":")
+    path = source(module)
+    if path is None:
+        raise LookupError(f"module {module} does not exist")
+    trees = {entry: tree(entry) for entry in modules(module)}
+    classes = [node.name for node in trees[module].body if isinstance(node, ast.ClassDef)]
+    if name not in classes:
+        raise LookupError(f"class: {unknown(name, classes)}")
+    options: dict[str, Option] = {}
+    # The learner's own module last: what it declares anew wins.
+    for entry in sorted(trees, key=lambda entry: entry == module):
+        for node in ast.walk(trees[entry]):
+            if isinstance(node, ast.AnnAssign) and _is_option(node.value):
+                options[node.target.id] = Option(
+                    tuple(ast.unparse(node.annotation).split(" | ")), _accepted(node.value)
+                )
+    return options
+
+
+def _is_option(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "id", None) == "option"
+
+
+def _accepted(call: ast.Call) -> tuple[Any, ...] | None:
+    for keyword in call.keywords:
+        if keyword.arg == "accepted":
+            return ast.literal_eval(keyword.value)
+    return None
+
+
+def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
+    """Problems of one data set's or backbone's file."""
+    if fact.get("name") != path.stem:
+        yield f"{path}: name = {fact.get('name')!r}: accepted: {path.stem}, the file's name"
+
+
+def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
+    """Problems of a suite whose keys have the right types; missing keys are not repeated."""
+    yield from _check_data(suite)
+    yield from _check_methods(suite)
+    for name, spec in suite.get("artefacts", {}).items():
+        if name in {**TABLES, **FIGURES}:
+            yield from _check_artefact(suite, name, spec)
+        else:
+            yield f"artefacts: {unknown(name, {**TABLES, **FIGURES})}"
+    seeds = len(suite.get("seeds", ()))
+    if 1 < suite["seeds_per_job"] < seeds:
+        yield (
+            f"seeds_per_job = {suite['seeds_per_job']}: accepted: 1, or {seeds} or more for all "
+            "seeds in one job"
+        )
+    if suite["published"] and not (root / suite["published"]).is_dir():
+        yield f"published = {suite['published']!r}: accepted: a folder that exists, or null"
+
+
+def _check_data(suite: Mapping[str, Any]) -> Iterator[str]:
+    facts, few_shot = suite["facts"], suite.get("datasets", [])
+    for name in few_shot:
+        if name in facts and "source" in facts[name]:
+            yield f"datasets: {name} is a shifted test set of {facts[name]['source']}, not few-shot"
+    for name in suite["dataset_options"]:
+        if name not in few_shot:
+            yield f"dataset_options: {unknown(name, few_shot)}"
+    shift = suite["shift"]
+    if not shift:
+        return
+    if "source" in shift and shift["source"] not in few_shot:
+        yield f"shift.source: {unknown(shift['source'], few_shot)}"
+    for name in shift.get("targets", ()):
+        origin = facts.get(name, {}).get("source", shift.get("source"))
+        if origin != shift.get("source") or (name in facts and "source" not in facts[name]):
+            yield (
+                f"shift.targets: {name} is no shifted test set of {shift.get('source')} "
+                f"(config/datasets/{name}.yaml says source: {facts[name].get('source')})"
+            )
+
+
+def _check_methods(suite: Mapping[str, Any]) -> Iterator[str]:
+    base = learner_options("craft.learner.options:Options")
+    per_dataset = suite["dataset_options"]
+    shared = [(given, f"dataset_options.{name}") for name, given in per_dataset.items()]
+    wrong = [
+        problem
+        for given, where in [(suite["options"], "options"), *shared]
+        for problem in _check_options(given, base, where) or _check_ranges(given, where)
+    ]
+    yield from wrong
+    for name, method in suite.get("methods", {}).items():
+        where = f"methods.{name}"
+        for artefact in method.get("artefacts", ()):
+            if artefact not in COMPARISONS:
+                yield f"{where}.artefacts: {unknown(artefact, COMPARISONS)}"
+        if "learner" not in method:
+            continue
+        try:
+            known = learner_options(method["learner"])
+        except LookupError as error:
+            yield f"{where}.learner = {method['learner']!r}: {error}"
+            continue
+        own = method.get("options", {})
+        problems = _check_options(own, known, f"{where}.options")
+        yield from problems
+        if not wrong and not problems:
+            together = [suite["options"] | given | own for given in ({}, *per_dataset.values())]
+            for options in together:
+                yield from _check_ranges(options, f"{where}.options")
+
+
+def _check_options(given: Mapping[str, Any], known: Mapping[str, Option], where: str) -> list[str]:
+    problems = []
+    for name, value in given.items():
+        if name not in known:
+            problems.append(f"{where}.{name} = {value!r}: {unknown(name, sorted(known))}")
+            continue
+        types, accepted = known[name]
+        # To Python a bool is an int; to a reader of the config it is not.
+        fits = type(value) in {kind for t in types for kind in _TYPES.get(t, ())}
+        if accepted and value not in accepted:
+            problems.append(f"{where}.{name} = {value!r}: accepted: {', '.join(accepted)}")
+        elif not fits:
+            problems.append(f"{where}.{name} = {value!r}: accepted: {' or '.join(types)}")
+    return problems
+
+
+def _check_ranges(given: Mapping[str, Any], where: str) -> list[str]:
+    """What the options every learner has say of numbers that do not fit, alone or together."""
+    names = {field.name for field in fields(Options)}
+    try:
+        Options.resolve({name: value for name, value in given.items() if name in names})
+    except ValueError as error:
+        return [f"{where}: {error}"]
+    return []
+
+
+def _check_artefact(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    where = f"artefacts.{name}"
+    for key in ("backbones", "datasets", "methods"):
+        for value in spec.get(key, ()):
+            if key in suite and value not in suite[key]:
+                yield f"{where}.{key}: {unknown(value, suite[key])}"
+    compares, sweeps = name in COMPARISONS, name in SWEEPS
+    required = {"shots"} if compares else {"shots", "datasets", "method", "option", "values"}
+    required = required if compares or sweeps else set()
+    allowed = required | {"backbones", "datasets"} | ({"methods"} if compares else set())
+    for key in sorted(required - set(spec)):
+        yield f"{where}.{key} is missing"
+    for key in sorted(set(spec) - allowed):
+        yield f"{where}.{key} = {spec[key]!r}: accepted in {name}: {', '.join(sorted(allowed))}"
+    if name == "robustness" and not suite["shift"]:
+        yield f"{where} needs shift: source and targets"
+    yield from _check_shots(suite, name, spec)
+    if sweeps and required <= set(spec):
+        yield from _check_sweep(suite, where, spec)
+
+
+def _check_shots(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    source_only = [(suite["shift"] or {}).get("source")] if name == "robustness" else None
+    for dataset in source_only or spec.get("datasets", suite.get("datasets", ())):
+        counts = suite["facts"].get(dataset, {}).get("counts", {})
+        if not {"train", "classes"} <= set(counts):
+            continue
+        # No class can have more than the mean has, so beyond it some class has too few.
+        most = counts["train"] // counts["classes"]
+        for shots in spec.get("shots", ()):
+            if shots > most:
+                yield (
+                    f"artefacts.{name}.shots: {shots}: accepted for {dataset}: at most {most}, "
+                    f"as it has {counts['train']} training images of {counts['classes']} classes"
+                )
+
+
+def _check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    methods = suite.get("methods", {})
+    if spec["method"] not in methods:
+        yield f"{where}.method: {unknown(spec['method'], methods)}"
+        return
+    try:
+        known = learner_options(methods[spec["method"]].get("learner", ""))
+    except LookupError:
+        return  # reported where the method is declared
+    given = [{spec["option"]: value} for value in spec["values"]]
+    if spec["option"] in known:
+        base = suite["options"] | methods[spec["method"]].get("options", {})
+        for options in given:
+            yield from _check_options(options, known, f"{where}.values")
+            yield from _check_ranges(base | options, f"{where}.values")
+    else:
+        yield f"{where}.option: {unknown(spec['option'], sorted(known))}"

@@ -1,0 +1,162 @@
+"""The configuration of a suite: read, merged with its data sets' and backbones' facts, validated.
+
+Runs at parse time of the workflow: no table library, no torch.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from craft.checks import check_facts, check_suite, unknown
+
+SCHEMAS = Path(__file__).resolve().parent.parent / "workflow" / "schemas"
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class ConfigError(ValueError):
+    """Everything that is wrong with a configuration, one line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        super().__init__(f"{count} in the configuration\n" + "\n".join(f"- {p}" for p in problems))
+
+
+def load(
+    config: str | os.PathLike[str] | Mapping[str, Any],
+    root: str | os.PathLike[str] = ".",
+    source: str | None = None,
+) -> dict[str, Any]:
+    """The configuration with defaults filled in and the facts that it names merged.
+
+    Adds ``facts`` (data set -> its YAML) and ``backbone_facts`` (backbone -> its YAML), both read
+    below ``root``/config. ``source`` names a mapping's origin in messages. Raises ConfigError
+    with all problems at once.
+    """
+    root = Path(root)
+    if isinstance(config, Mapping):
+        given, source = copy.deepcopy(dict(config)), source or "config"
+    else:
+        source = source or os.fspath(config)
+        given = _read(Path(config))
+    problems = []
+    suite = _validated(given, "config", source, problems)
+    names = {
+        "datasets": [*suite.get("datasets", ()), *(suite["shift"] or {}).get("targets", ())],
+        "backbones": list(suite.get("backbones", ())),
+    }
+    facts: dict[str, dict[str, Any]] = {}
+    for folder, schema in (("datasets", "dataset"), ("backbones", "backbone")):
+        facts[folder] = {}
+        known = sorted(path.stem for path in (root / "config" / folder).glob("*.yaml"))
+        for name in dict.fromkeys(names[folder]):
+            path = Path("config") / folder / f"{name}.yaml"
+            if name not in known:
+                problems.append(f"{source}: {folder}: {unknown(name, known)}")
+                continue
+            fact = _validated(_read(root / path), schema, str(path), problems)
+            problems += check_facts(fact, path)
+            facts[folder][name] = fact
+    merged = {**suite, "facts": facts["datasets"], "backbone_facts": facts["backbones"]}
+    problems += [f"{source}: {problem}" for problem in check_suite(merged, root)]
+    if problems:
+        raise ConfigError(problems)
+    return merged
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError([f"{path}: not a readable YAML file ({error})"]) from error
+    if not isinstance(value, dict):
+        raise ConfigError([f"{path}: {value!r} is no mapping of keys to values"])
+    return value
+
+
+def _validated(
+    given: dict[str, Any], schema_name: str, source: str, problems: list[str]
+) -> dict[str, Any]:
+    """What of ``given`` the schema accepts, with defaults; the rest goes to ``problems``."""
+    schema = yaml.load((SCHEMAS / f"{schema_name}.schema.yaml").read_text("utf-8"), Loader=_Loader)
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(given), key=lambda error: list(map(str, error.path)))
+    accepted = copy.deepcopy(given)
+    for error in errors:
+        problems += [f"{source}: {text}" for text in _describe(error)]
+    # Deepest first, so that what is left can be checked further.
+    for error in sorted(errors, key=lambda error: -len(error.path)):
+        _remove(accepted, list(error.path), _unknown_keys(error))
+    for key, declared in schema["properties"].items():
+        if "default" in declared:
+            accepted.setdefault(key, copy.deepcopy(declared["default"]))
+    return accepted
+
+
+def _unknown_keys(error: jsonschema.ValidationError) -> list[str]:
+    if error.validator != "additionalProperties" or error.validator_value is not False:
+        return []
+    return [key for key in error.instance if key not in error.schema.get("properties", {})]
+
+
+def _remove(value: Any, path: list[Any], keys: list[str]) -> None:
+    """Drop ``keys`` of what is at ``path``; without keys, what is at ``path`` itself."""
+    path = [*path, None] if keys else path
+    for step in path[:-1]:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return  # already dropped
+    for key in keys or path[-1:]:
+        if isinstance(value, dict):
+            value.pop(key, None)
+        elif isinstance(value, list) and key < len(value):
+            del value[key]
+
+
+def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
+    key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.path).lstrip(".")
+    where = f"{key}: " if key else ""
+    if keys := _unknown_keys(error):
+        known = error.schema.get("properties", {})
+        for name in keys:
+            yield f"{where}{name} = {error.instance[name]!r}: {unknown(str(name), known)}"
+    elif error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        name = next(name for name in missing if repr(name) in error.message)
+        about = error.schema.get("properties", {}).get(name, {}).get("description", "")
+        yield f"{where}{name} is missing. {about}".rstrip()
+    elif error.validator == "not":
+        kind = error.instance.get("kind") if isinstance(error.instance, dict) else None
+        yield f"{where}has keys that do not belong to kind {kind!r}"
+    else:
+        about = error.schema.get("description", "")
+        yield f"{key or 'the file'} = {error.instance!r}: accepted: {_accepted(error)}. {about}"
+
+
+def _accepted(error: jsonschema.ValidationError) -> str:
+    """The rule that a value broke, in words."""
+    rule = error.validator_value
+    if error.validator == "type":
+        return " or ".join([rule] if isinstance(rule, str) else rule)
+    if error.validator == "enum":
+        return ", ".join(map(str, rule))
+    words = {
+        "minimum": "at least {}",
+        "maximum": "at most {}",
+        "pattern": "text that matches {}",
+        "minItems": "{} or more entries",
+        "maxItems": "at most {} entries",
+        "minLength": "{} or more characters",
+        "minProperties": "{} or more entries",
+        "uniqueItems": "entries that differ",
+    }
+    return words.get(error.validator, error.message).format(rule)

@@ -1,0 +1,108 @@
+"""Where a result comes from: the source files a stage runs, and the versions it ran with."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Distributions whose version can change a number.
+DISTRIBUTIONS = (
+    "cma",
+    "numpy",
+    "open_clip_torch",
+    "pillow",
+    "safetensors",
+    "scikit-learn",
+    "snakemake",
+    "torch",
+    "torchvision",
+)
+
+
+def source(module: str) -> Path | None:
+    """File of a module of this project, None for any other; nothing is imported."""
+    path = ROOT.joinpath(*module.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@functools.cache
+def tree(module: str) -> ast.Module:
+    """Syntax tree of a module of this project; raises ModuleNotFoundError."""
+    return ast.parse(_content(module))
+
+
+def _content(module: str) -> bytes:
+    path = source(module)
+    if path is None:
+        raise ModuleNotFoundError(f"{module} is no module below {ROOT}", name=module)
+    return path.read_bytes()
+
+
+@functools.cache
+def modules(*entries: str) -> tuple[str, ...]:
+    """Modules of this project that ``entries`` may import, themselves included, sorted.
+
+    Found by reading the sources, imports inside functions too.
+    """
+    found: set[str] = set()
+    todo = list(entries)
+    while todo:
+        module = todo.pop()
+        if module in found or source(module) is None:
+            continue
+        found.add(module)
+        parents = module.split(".")
+        todo += [".".join(parents[:n]) for n in range(1, len(parents))]
+        todo += _imports(module)
+    return tuple(sorted(found))
+
+
+def _imports(module: str) -> Iterator[str]:
+    """Every module that a module's import statements may name, existing or not."""
+    path = source(module)
+    package = module if path and path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) + 1 - node.level]
+            base = ".".join([*parents, node.module or ""]).strip(".") if node.level else node.module
+            yield base or ""
+            # `from package import name` imports a module where the name is one.
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+@functools.cache
+def code_hash(*entries: str) -> str:
+    """First 16 hex digits of the SHA-256 over the sources that ``entries`` may import.
+
+    As a parameter of a rule it lets a change of code re-run what depends on it, and nothing else.
+    An entry outside this project counts by its name alone.
+    """
+    digest = hashlib.sha256("\0".join(sorted(entries)).encode())
+    for module in modules(*entries):
+        content = _content(module)
+        digest.update(f"{module}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of each installed distribution that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # an environment of one role has not all of them
+    return found
