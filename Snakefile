@@ -1,0 +1,50 @@
+# CraFT (ICML 2024), reproduced: from data sets to tables, figures and report.
+#
+#   snakemake --cores 8 all_tables                      the paper, config/config.yaml
+#   snakemake --configfile config/mini.yaml all         the embedded suite
+#   snakemake -n results/ablation_residual.csv          what one table would take
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# A suite named with --configfile stands alone: nothing of the paper's is merged into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/blackbox.smk"
+include: "workflow/rules/fit.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        ALL_TABLES,
+        ALL_FIGURES,
+        f"{RESULTS}/runs.csv",
+
+
+rule all_tables:
+    input:
+        ALL_TABLES,
+
+
+rule all_figures:
+    input:
+        ALL_FIGURES,
+
+
+rule all_runs:
+    input:
+        f"{RESULTS}/runs.csv",

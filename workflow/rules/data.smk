@@ -1,0 +1,89 @@
+# From a data set's tree to its manifest and few-shot splits.
+
+
+def tree(wildcards):
+    """Folder of a data set's tree."""
+    return f"{SUITE['data']}/{FACTS[wildcards.dataset].get('folder', wildcards.dataset)}"
+
+
+rule render:
+    input:
+        facts="config/datasets/{dataset}.yaml",
+    output:
+        split=f"{SUITE['data']}/{{dataset}}/split.json",
+    log:
+        f"{LOG}/render/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARK}/render/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=one_of(name for name in FACTS if FACTS[name]["kind"] == "mini"),
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        out=subpath(output.split, parent=True),
+        code=code_hash("craft.data.mini.tasks"),
+    message:
+        "Render {wildcards.dataset}"
+    shell:
+        "python -m craft.data.mini.tasks --dataset {wildcards.dataset:q} --out {params.out:q} > {log:q} 2>&1"
+
+
+def rendered(wildcards):
+    """The split of a rendered data set; other trees are the user's own and no rule makes them."""
+    return f"{tree(wildcards)}/split.json" if FACTS[wildcards.dataset]["kind"] == "mini" else []
+
+
+rule manifest:
+    input:
+        facts="config/datasets/{dataset}.yaml",
+        split=rendered,
+    output:
+        manifest=MANIFEST,
+    log:
+        f"{LOG}/manifest/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARK}/manifest/{{dataset}}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        root=tree,
+        code=code_hash("craft.data.manifest"),
+    message:
+        "List and count the images of {wildcards.dataset}"
+    shell:
+        "python -m craft.data.manifest --dataset {input.facts:q} --root {params.root:q} --out {output.manifest:q} > {log:q} 2>&1"
+
+
+rule splits:
+    input:
+        manifest=MANIFEST,
+    output:
+        splits=expand(SPLIT, shots=SHOTS, seed=DESIGN.seeds, allow_missing=True),
+    log:
+        f"{LOG}/splits/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARK}/splits/{{dataset}}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        shots=SHOTS,
+        seeds=DESIGN.seeds,
+        pattern=lambda wildcards: SPLIT.replace("{dataset}", wildcards.dataset),
+        code=code_hash("craft.data.splits"),
+    message:
+        "Draw the few-shot splits of {wildcards.dataset}"
+    shell:
+        "python -m craft.data.splits --manifest {input.manifest:q} --dataset {wildcards.dataset:q}"
+        " --shots {params.shots} --seed {params.seeds} --out-pattern {params.pattern:q} > {log:q} 2>&1"

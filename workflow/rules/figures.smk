@@ -1,0 +1,40 @@
+# One rule per figure of the paper, named as the figure.
+
+for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
+
+    rule:
+        name:
+            figure
+        input:
+            scores=scores(figure),
+            published=published(figure),
+        output:
+            pdf=f"{RESULTS}/figures/{figure}.pdf",
+            png=report(
+                f"{RESULTS}/figures/{figure}.png",
+                caption=f"../report/{figure}.rst",
+                category="Figures",
+                labels={"figure": FIGURES[figure]},
+            ),
+            csv=f"{RESULTS}/figures/{figure}.csv",
+        log:
+            f"{LOG}/figures/{figure}.log",
+        benchmark:
+            f"{BENCHMARK}/figures/{figure}.tsv"
+        conda:
+            "../../envs/report.yaml"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: 2000 * attempt,
+            runtime=lambda wildcards, attempt: 10 * attempt,
+        params:
+            artefact=figure,
+            design=json.dumps(DESIGN.restrict(figure)),
+            published=["--published", SUITE["published"]] if SUITE["published"] else [],
+            out=f"{RESULTS}/figures/{figure}",
+            code=code_hash("craft.figures.__main__"),
+        message:
+            f"{FIGURES[figure]}: {figure}"
+        shell:
+            "python -m craft.figures --artefact {params.artefact:q} --design {params.design:q}"
+            " {params.published:q} --out {params.out:q} > {log:q} 2>&1"

@@ -1,0 +1,40 @@
+# One rule per table of the paper, named as the table.
+
+for table in (name for name in DESIGN.artefacts() if name in TABLES):
+
+    rule:
+        name:
+            table
+        input:
+            scores=scores(table),
+            published=published(table),
+        output:
+            csv=report(
+                f"{RESULTS}/{table}.csv",
+                caption=f"../report/{table}.rst",
+                category="Tables",
+                labels={"table": TABLES[table], "as": "numbers"},
+            ),
+            md=f"{RESULTS}/{table}.md",
+            tex=f"{RESULTS}/{table}.tex",
+        log:
+            f"{LOG}/tables/{table}.log",
+        benchmark:
+            f"{BENCHMARK}/tables/{table}.tsv"
+        conda:
+            "../../envs/report.yaml"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: 2000 * attempt,
+            runtime=lambda wildcards, attempt: 10 * attempt,
+        params:
+            artefact=table,
+            design=json.dumps(DESIGN.restrict(table)),
+            published=["--published", SUITE["published"]] if SUITE["published"] else [],
+            out=f"{RESULTS}/{table}",
+            code=code_hash("craft.tables.__main__"),
+        message:
+            f"{TABLES[table]}: {table}"
+        shell:
+            "python -m craft.tables --artefact {params.artefact:q} --design {params.design:q}"
+            " {params.published:q} --out {params.out:q} > {log:q} 2>&1"
