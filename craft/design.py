@@ -150,6 +150,15 @@ class Design:
         shift = self.config.get("shift") or {}
         return (dataset, *(shift["targets"] if dataset == shift.get("source") else ()))
 
+    @cached_property
+    def _shifted(self) -> frozenset[Run]:
+        artefacts = self.config["artefacts"]
+        return frozenset(self.runs("robustness") if "robustness" in artefacts else ())
+
+    def tests_of(self, run: Run) -> tuple[str, ...]:
+        """Data sets on whose test part a run is predicted: shifted ones where a table needs it."""
+        return self.test_sets(run.dataset) if run in self._shifted else (run.dataset,)
+
     # --- methods ---
 
     def learner(self, method: str) -> str:
@@ -199,7 +208,7 @@ class Design:
                 name: {
                     key: value
                     for key, value in config["methods"][name].items()
-                    if key in ("label", "learner", "artefacts", "options")
+                    if key in ("label", "learner", "artefacts", "options", "components")
                 }
                 for name in config["methods"]
                 if name in methods

@@ -1,0 +1,128 @@
+"""Score the predictions of runs against test labels: the one stage that test labels enter."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from craft.records import Manifest, Predictions, RunRecord, Score
+from craft.storage import RecordError
+
+log = logging.getLogger(__name__)
+
+
+class TestLabels:
+    """Labels of a data set's test images, (N,) int64 in the manifest's order, and all its labels.
+
+    Raises RecordError for a manifest without test images.
+    """
+
+    __test__ = False  # not a test case, whatever its name looks like to a collector
+
+    def __init__(self, dataset: str, manifest: Manifest) -> None:
+        images = manifest.part("test")
+        if not images:
+            raise RecordError(f"{dataset}: the manifest lists no test image")
+        self.dataset = dataset
+        self.labels = np.array([image.label for image in images], dtype=np.int64)  # (N,)
+        self.classes = np.array(list(manifest.class_names()), dtype=np.int64)  # (K,)
+
+    def accuracy(self, predicted: np.ndarray) -> list[float]:
+        """Per cent of images that are right at each of T points; ``predicted`` is (T, N).
+
+        Raises RecordError when N is not the number of test images or a predicted label is none of
+        the data set's.
+        """
+        if predicted.ndim != 2 or predicted.shape[1] != len(self.labels):
+            raise RecordError(
+                f"{self.dataset}: predictions of shape {predicted.shape} for "
+                f"{len(self.labels)} test images; accepted: (points, {len(self.labels)})"
+            )
+        foreign = predicted[~np.isin(predicted, self.classes)]
+        if foreign.size:
+            raise RecordError(
+                f"{self.dataset}: {foreign.size} predicted labels are none of its "
+                f"{len(self.classes)} labels {self.classes[0]} to {self.classes[-1]}; "
+                f"the first: {foreign[0]}"
+            )
+        right = (predicted == self.labels).sum(axis=1)  # (T,)
+        return [100.0 * int(count) / len(self.labels) for count in right]
+
+
+def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, TestLabels]) -> Score:
+    """Score one run on each of its test sets.
+
+    Raises RecordError when the run's test sets are not those of ``tests``, or its own is missing.
+    """
+    if set(predictions.labels) != set(tests):
+        raise RecordError(
+            f"predicted on {sorted(predictions.labels)} but test labels are given for "
+            f"{sorted(tests)}"
+        )
+    if record.dataset not in tests:
+        raise RecordError(f"trained on {record.dataset} but tested on {sorted(tests)} only")
+    points = len(predictions.queries)
+    for name, labels in predictions.labels.items():
+        if not points or len(labels) != points:
+            raise RecordError(f"{name}: {len(labels)} rows of predictions for {points} points")
+    return Score(
+        method=record.method,
+        backbone=record.backbone,
+        dataset=record.dataset,
+        shots=record.shots,
+        seed=record.seed,
+        queries=[int(count) for count in predictions.queries],
+        accuracy={name: test.accuracy(predictions.labels[name]) for name, test in tests.items()},
+        test_images={name: len(test.labels) for name, test in tests.items()},
+        record=asdict(record),
+    )
+
+
+def score_run(folder: str | os.PathLike[str], tests: Mapping[str, TestLabels]) -> Score:
+    """Write ``score.json`` into a run's folder; raises RecordError naming the folder."""
+    folder = Path(folder)
+    record = RunRecord.read(folder / "record.json")
+    predictions = Predictions.read(folder / "predictions.safetensors")
+    try:
+        score = evaluate(record, predictions, tests)
+    except RecordError as error:
+        raise RecordError(f"{folder}: {error}") from error
+    score.write(folder / "score.json")
+    return score
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    """``NAME=FILE`` as a pair."""
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=FILE")
+    return name, path
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: score run folders with the manifests of their test sets."""
+    parser = argparse.ArgumentParser(prog="python -m craft.evaluate", description=__doc__)
+    parser.add_argument("--runs", nargs="+", required=True, metavar="FOLDER")
+    parser.add_argument(
+        "--manifests", nargs="+", required=True, type=_assignment, metavar="NAME=FILE"
+    )
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        tests = {name: TestLabels(name, Manifest.read(path)) for name, path in given.manifests}
+        for folder in given.runs:
+            score = score_run(folder, tests)
+            final = {name: round(values[-1], 2) for name, values in score.accuracy.items()}
+            log.info("%s: %s", folder, final)
+    except RecordError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

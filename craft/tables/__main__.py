@@ -1,0 +1,64 @@
+"""Command line: one table of a design as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+
+from craft.design import TABLES, Design
+from craft.storage import RecordError, write_text
+from craft.tables import ablations, comparisons
+from craft.tables.dataset_statistics import dataset_statistics
+from craft.tables.latex import latex
+from craft.tables.layout import Table
+from craft.tables.markdown import markdown
+from craft.tables.published import Published
+from craft.tables.scores import Scores
+from craft.tables.tidy import tidy
+
+log = logging.getLogger(__name__)
+
+_OF_RUNS = {
+    "architectures": comparisons.architectures,
+    "robustness": comparisons.robustness,
+    "ablation_components": ablations.components,
+    "ablation_lambda1": ablations.lambda1,
+    "ablation_lambda2": ablations.lambda2,
+    "ablation_residual": ablations.residual,
+}
+
+
+def build(artefact: str, design: Design, published: Published) -> Table:
+    """The table of an artefact; raises KeyError for an unknown one."""
+    if artefact == "dataset_statistics":
+        return dataset_statistics(design, published)
+    return _OF_RUNS[artefact](design, Scores(design), published)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write OUT.csv, OUT.md and OUT.tex."""
+    parser = argparse.ArgumentParser(prog="python -m craft.tables", description=__doc__)
+    parser.add_argument("--artefact", required=True, choices=tuple(TABLES))
+    parser.add_argument("--design", required=True, type=json.loads, metavar="JSON")
+    parser.add_argument("--published", metavar="FOLDER", help="the paper's printed numbers")
+    parser.add_argument("--out", required=True, metavar="PREFIX")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    design = Design(given.design)
+    try:
+        published = Published.read(given.published, design, given.artefact)
+        table = build(given.artefact, design, published)
+    except (RecordError, ValueError) as error:
+        raise SystemExit(f"error: {error}") from error
+    for missing in table.missing():
+        log.warning("missing: %s", missing)
+    write_text(f"{given.out}.md", markdown(table))
+    write_text(f"{given.out}.tex", latex(table))
+    write_text(f"{given.out}.csv", tidy(table))
+    log.info("%s: %d rows, %d columns", given.out, len(table.rows), len(table.columns))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Tables 3, 5, 6 and 7: parts of the method taken away or varied."""
+
+from __future__ import annotations
+
+from craft.design import TABLES, Design
+from craft.tables.comparisons import (
+    backbone_label,
+    dataset_label,
+    only_shots,
+    ordered_methods,
+    seeds_phrase,
+)
+from craft.tables.layout import BACKBONE, METHOD, Cell, Column, Row, Stub, Table
+from craft.tables.published import Published
+from craft.tables.scores import Scores
+
+COMPONENTS = ("PG", "PR", "Co")
+SYMBOLS = {"lambda1": "λ₁", "lambda2": "λ₂"}
+HEADS = {"mlp": "MLP", "linear": "Linear"}
+WORDS = {True: "yes", False: "no", None: ""}
+
+
+def components(design: Design, scores: Scores, published: Published) -> Table:
+    """Table 3: prompt generation, prediction refinement, collaboration; averages over data sets."""
+    return _shots_table(
+        design,
+        scores,
+        published,
+        "ablation_components",
+        COMPONENTS,
+        "Effectiveness of the components (PG: prompt generation, PR: prediction refinement, "
+        "Co: collaborative training)",
+    )
+
+
+def residual(design: Design, scores: Scores, published: Published) -> Table:
+    """Table 7: shortcut and architecture of the refinement network; averages over data sets."""
+    return _shots_table(
+        design,
+        scores,
+        published,
+        "ablation_residual",
+        ("Residual", "Arch."),
+        "Ablation of the refinement network",
+    )
+
+
+def _shots_table(
+    design: Design,
+    scores: Scores,
+    published: Published,
+    artefact: str,
+    marks: tuple[str, ...],
+    caption: str,
+) -> Table:
+    datasets, backbones = design.datasets(artefact), design.backbones(artefact)
+    columns = tuple(str(shots) for shots in design.config["artefacts"][artefact]["shots"])
+    several = len(backbones) > 1  # the backbone is a column only where there is a choice
+    rows = []
+    for backbone in backbones:
+        for method in ordered_methods(design, artefact):
+            cells = tuple(
+                Cell.of(
+                    scores.mean_over_datasets(method, backbone, datasets, int(column)),
+                    published.value(backbone, method, column),
+                    published.notes(backbone, method, column),
+                )
+                for column in columns
+            )
+            marked = component_marks(design, method)
+            if artefact == "ablation_residual":
+                marked = refiner_marks(design, method)
+            label = design.label(method)
+            ids = {"backbone": backbone, "method": method, "label": label}
+            ids |= {
+                name.rstrip(".").lower(): mark if isinstance(mark, str) else WORDS[mark]
+                for name, mark in zip(marks, marked, strict=True)
+            }
+            where = (backbone_label(design, backbone),) if several else ()
+            rows.append(Row(ids, (*where, label, *marked), cells))
+    where = "" if several else f"{backbone_label(design, backbones[0])}, "
+    return Table(
+        artefact=artefact,
+        place=TABLES[artefact],
+        suite=design.config["suite"],
+        caption=f"{caption}: {where}average accuracy (%) over {len(datasets)} data sets by shots. "
+        f"{seeds_phrase(design, artefact)}",
+        stub=(*((BACKBONE,) if several else ()), METHOD, *marks),
+        columns=tuple(Column(column, column, "Shots") for column in columns),
+        rows=tuple(rows),
+    )
+
+
+def component_marks(design: Design, method: str) -> tuple[bool | None, ...]:
+    """(PG, PR, Co) of a method: its ``components`` in the config; dashes where it names none."""
+    named = design.config["methods"][method].get("components")
+    if named is None:
+        return (None,) * len(COMPONENTS)
+    return tuple(component in named for component in COMPONENTS)
+
+
+def refiner_marks(design: Design, method: str) -> tuple[Stub, Stub]:
+    """(residual, architecture) of a method's refiner; dashes where its components lack one."""
+    spec = design.config["methods"][method]
+    if "PR" not in spec.get("components", ()):
+        return (None, None)
+    options = spec.get("options", {})
+    head = options.get("head", "mlp")
+    return (bool(options.get("residual", True)), HEADS.get(head, head))
+
+
+def lambda1(design: Design, scores: Scores, published: Published) -> Table:
+    """Table 5: weight of the consistency term in prompt generation."""
+    return _sweep(design, scores, published, "ablation_lambda1", "prompt generation")
+
+
+def lambda2(design: Design, scores: Scores, published: Published) -> Table:
+    """Table 6: weight of the consistency term in prediction refinement."""
+    return _sweep(design, scores, published, "ablation_lambda2", "prediction refinement")
+
+
+def _sweep(design: Design, scores: Scores, published: Published, artefact: str, role: str) -> Table:
+    spec = design.config["artefacts"][artefact]
+    shots, option, base = only_shots(design, artefact), spec["option"], spec["method"]
+    datasets, backbones = design.datasets(artefact), design.backbones(artefact)
+    several = len(backbones) > 1
+    symbol = SYMBOLS.get(option, option)
+    swept = {f"{value:g}": method for value, method in design.sweep_ids(artefact).items()}
+    digits = max(2, *(len(column.partition(".")[2]) for column in swept))
+    rows = []
+    for backbone in backbones:
+        cells = tuple(
+            Cell.of(
+                scores.mean_over_datasets(method, backbone, datasets, shots),
+                published.value(backbone, base, column),
+                published.notes(backbone, base, column),
+            )
+            for column, method in swept.items()
+        )
+        where = (backbone_label(design, backbone),) if several else ()
+        ids = {"backbone": backbone, "method": base, "label": design.label(base)}
+        rows.append(Row(ids, (*where, design.label(base)), cells))
+    where = "" if several else f"{backbone_label(design, backbones[0])}, "
+    names = ", ".join(dataset_label(design, name) for name in datasets)
+    return Table(
+        artefact=artefact,
+        place=TABLES[artefact],
+        suite=design.config["suite"],
+        caption=f"Sensitivity to {symbol}, the weight of the consistency term in {role}: {where}"
+        f"{names}, {shots} shots, accuracy (%). {seeds_phrase(design, artefact)}",
+        stub=(*((BACKBONE,) if several else ()), METHOD),
+        columns=tuple(Column(column, f"{float(column):.{digits}f}", symbol) for column in swept),
+        rows=tuple(rows),
+    )

@@ -1,0 +1,98 @@
+"""Gather every run of a design into one CSV, a row per run."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from craft.design import Design, Run
+from craft.storage import RecordError, write_text
+from craft.tables.scores import Scores
+
+log = logging.getLogger(__name__)
+
+IDS = ("method", "backbone", "dataset", "shots", "seed")
+RECORDED = (
+    "black_box",
+    "train_images",
+    "train_accuracy",
+    "fit_seconds",
+    "predict_seconds",
+    "peak_memory_mb",
+    "learner_parameters",
+    "learner_bytes",
+    "learner",
+    "code_hash",
+)
+
+
+def gather(design: Design) -> str:
+    """CSV text with a row for each run of the design, in the design's order.
+
+    ``accuracy`` (per cent) is on the run's own test part, ``accuracy:T`` on a shifted test set T;
+    ``queries_counted`` are those of the search, as the paper counts, ``queries_total`` all. A run
+    without a score keeps its row, with the reason in ``status``.
+    """
+    scores = Scores(design)
+    targets = tuple((design.config.get("shift") or {}).get("targets", ()))
+    names = [
+        *IDS,
+        "label",
+        "status",
+        "accuracy",
+        *(f"accuracy:{target}" for target in targets),
+        "queries_counted",
+        "queries_total",
+        *RECORDED,
+        "versions",
+    ]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    for run in design.all_runs:
+        row = {name: getattr(run, name) for name in IDS} | {"label": design.label(run.method)}
+        try:
+            row |= {"status": "ok"} | _measured(scores, run, targets)
+        except RecordError as error:
+            log.warning("%s: %s", run.folder, error)
+            row["status"] = f"missing: {error}"
+        writer.writerow(row)
+    return buffer.getvalue()
+
+
+def _measured(scores: Scores, run: Run, targets: Sequence[str]) -> dict[str, Any]:
+    score = scores.score(run)
+    record, queries = score.record, score.record["queries"]
+    shifted = {
+        f"accuracy:{target}": f"{score.accuracy[target][-1]:.4f}"
+        for target in targets
+        if target in score.accuracy
+    }
+    versions = ";".join(f"{name}={version}" for name, version in sorted(record["versions"].items()))
+    return {
+        "accuracy": f"{score.accuracy[run.dataset][-1]:.4f}",
+        **shifted,
+        "queries_counted": queries.get("search", 0),
+        "queries_total": sum(queries.values()),
+        **{name: record[name] for name in RECORDED},
+        "versions": versions,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write OUT."""
+    parser = argparse.ArgumentParser(prog="python -m craft.tables.gather", description=__doc__)
+    parser.add_argument("--design", required=True, type=json.loads, metavar="JSON")
+    parser.add_argument("--out", required=True, metavar="FILE")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    write_text(given.out, gather(Design(given.design)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""What a table is before it is written: rows with ids, columns, cells with their footnotes."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from craft.tables.scores import Sample
+
+#: A row's stub entry: text, a tick (True), a cross (False) or a dash (None: does not apply).
+Stub = str | bool | None
+
+AVERAGE = "Average"
+BACKBONE = "Backbone"
+METHOD = "Method"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table: ours, the published one where there is one, and what to know of it.
+
+    ``notes`` are statements about the published number; ``missing`` names the runs (or files)
+    without which there is no number of ours. ``expected`` is None where nothing is averaged.
+    """
+
+    value: float | None
+    std: float | None = None
+    seeds: int | None = None
+    expected: int | None = None
+    published: float | None = None
+    notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, sample: Sample, published: float | None, notes: Sequence[str]) -> Cell:
+        """The cell of a sample of runs."""
+        return cls(
+            value=sample.mean,
+            std=sample.std,
+            seeds=sample.seeds,
+            expected=sample.expected,
+            published=published,
+            notes=tuple(notes),
+            missing=sample.missing,
+        )
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published number."""
+        if self.value is None or self.published is None:
+            return None
+        return self.value - self.published
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers: its id in the tidy file, its printed heading, the heading above it."""
+
+    id: str
+    heading: str
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: ids for the tidy file, stub for the printed ones, one cell per column."""
+
+    ids: dict[str, str]
+    stub: tuple[Stub, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in the paper's shape.
+
+    ``counts`` marks a table of whole numbers rather than of means over seeds. Where the first stub
+    column is the backbone, rows of one backbone form a group that prints its name once. ``after``
+    are stub-like columns printed at the right, each with one text per row.
+    """
+
+    artefact: str
+    place: str  # where the paper prints it
+    suite: str
+    caption: str
+    stub: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    counts: bool = False
+    after: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def cells(self) -> Iterator[tuple[Row, Column, Cell]]:
+        """Every cell in reading order."""
+        for row in self.rows:
+            for column, cell in zip(self.columns, row.cells, strict=True):
+                yield row, column, cell
+
+    def note_marks(self) -> dict[str, str]:
+        """Note -> footnote letter, in reading order (a, b, ... z, aa, ...)."""
+        notes = dict.fromkeys(note for *_, cell in self.cells() for note in cell.notes)
+        return {note: _letters(number) for number, note in enumerate(notes)}
+
+    def missing(self) -> tuple[str, ...]:
+        """Every missing run (or file) once, in reading order."""
+        return tuple(dict.fromkeys(text for *_, cell in self.cells() for text in cell.missing))
+
+    def row_notes(self, row: Row) -> tuple[str, ...]:
+        """Notes that every cell of a row has: they are marked once, at the row's name."""
+        if len(row.cells) < 2:
+            return ()
+        first, *others = row.cells
+        return tuple(n for n in first.notes if all(n in cell.notes for cell in others))
+
+    def has_published(self) -> bool:
+        """Whether any cell has a published number."""
+        return any(cell.published is not None for *_, cell in self.cells())
+
+    def continues_group(self, index: int) -> bool:
+        """Whether the row at ``index`` belongs to the same backbone as the one above."""
+        rows = self.rows
+        return index > 0 and self.grouped and rows[index].stub[0] == rows[index - 1].stub[0]
+
+    @property
+    def name_column(self) -> int:
+        """The stub column that names a row: after the backbone, where there is one."""
+        return int(self.grouped)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether rows are grouped by backbone."""
+        return self.stub[0] == BACKBONE
+
+
+def _letters(number: int) -> str:
+    letters = ""
+    number += 1
+    while number:
+        number, remainder = divmod(number - 1, 26)
+        letters = string.ascii_lowercase[remainder] + letters
+    return letters

@@ -1,0 +1,129 @@
+"""Scores of the runs of a design, and what a table says of a handful of seeds."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from craft.design import Design, Run
+from craft.records import Score
+from craft.storage import RecordError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One number per expected run (per cent), None where the run is missing.
+
+    ``missing`` says which runs are missing and why. A sample that lacks a run has no mean: an
+    average over the runs that happen to be there would pass for the real one.
+    """
+
+    values: tuple[float | None, ...]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> int:
+        """Number of runs that the design asks for."""
+        return len(self.values)
+
+    @property
+    def seeds(self) -> int:
+        """Number of runs that are there."""
+        return sum(value is not None for value in self.values)
+
+    @property
+    def complete(self) -> tuple[float, ...]:
+        """The values when every expected run is there, else nothing."""
+        present = tuple(value for value in self.values if value is not None)
+        return present if len(present) == len(self.values) else ()
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over seeds; None when a run is missing."""
+        return statistics.fmean(self.complete) if self.complete else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation over seeds; None when a run is missing or there is but one."""
+        return statistics.stdev(self.complete) if len(self.complete) > 1 else None
+
+
+def average(samples: Sequence[Sample]) -> Sample:
+    """Average of samples (data sets, say) seed by seed; a seed that one of them lacks is missing.
+
+    Raises ValueError for samples of different numbers of seeds, or none.
+    """
+    if len({sample.expected for sample in samples}) != 1:
+        raise ValueError(
+            f"an average of samples with {[sample.expected for sample in samples]} seeds; "
+            "accepted: one or more samples with the same number"
+        )
+    values = tuple(
+        None if None in column else statistics.fmean(column)
+        for column in zip(*(sample.values for sample in samples), strict=True)
+    )
+    missing = dict.fromkeys(text for sample in samples for text in sample.missing)
+    return Sample(values, tuple(missing))
+
+
+class Scores:
+    """The scores below ``results`` that a design's runs left, each file read once."""
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        self.runs_folder = Path(design.config["results"]) / "runs"
+        self._read: dict[Run, Score | RecordError] = {}
+
+    def path(self, run: Run) -> Path:
+        """Where a run's score lies."""
+        return self.runs_folder / run.folder / "score.json"
+
+    def score(self, run: Run) -> Score:
+        """The score of a run; raises RecordError when missing, unreadable or another run's."""
+        if run not in self._read:
+            self._read[run] = _load(self.path(run), run)
+        found = self._read[run]
+        if isinstance(found, RecordError):
+            raise found
+        return found
+
+    def sample(self, runs: Sequence[Run], test_set: str) -> Sample:
+        """Final accuracy of each run on a test set."""
+        values: list[float | None] = []
+        missing = []
+        for run in runs:
+            try:
+                values.append(self.score(run).accuracy[test_set][-1])
+            except RecordError as error:
+                values.append(None)
+                missing.append(f"{run.folder}: {error}")
+            except (KeyError, IndexError):
+                values.append(None)
+                missing.append(f"{run.folder}: not scored on {test_set}")
+        return Sample(tuple(values), tuple(missing))
+
+    def cell(self, method: str, backbone: str, dataset: str, shots: int) -> Sample:
+        """Accuracy over seeds on the data set's own test part."""
+        return self.sample(self.design.cell(method, backbone, dataset, shots), dataset)
+
+    def mean_over_datasets(
+        self, method: str, backbone: str, datasets: Sequence[str], shots: int
+    ) -> Sample:
+        """Accuracy over seeds of the average over data sets."""
+        return average([self.cell(method, backbone, dataset, shots) for dataset in datasets])
+
+
+def _load(path: str | os.PathLike[str], run: Run) -> Score | RecordError:
+    if not os.path.exists(path):
+        return RecordError("no score")
+    try:
+        score = Score.read(path)
+    except RecordError:
+        return RecordError("unreadable score")
+    found = (score.method, score.backbone, score.dataset, score.shots, score.seed)
+    if found != astuple(run):
+        return RecordError(f"the score of another run {found}")
+    return score

@@ -1,0 +1,161 @@
+"""Scores of predictions against test labels."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from craft import evaluate
+from craft.records import Image, Manifest, Predictions, RunRecord, Score
+from craft.storage import RecordError
+
+# labels 3, 1, 3, 7 of four test images; label 9 has a training image only
+IMAGES = (
+    Image("a.png", 3, "three", "test"),
+    Image("b.png", 1, "one", "test"),
+    Image("t.png", 9, "nine", "train"),
+    Image("c.png", 3, "three", "test"),
+    Image("v.png", 1, "one", "val"),
+    Image("d.png", 7, "seven", "test"),
+)
+
+
+def record(**changes) -> RunRecord:
+    values = {
+        "method": "craft",
+        "backbone": "B",
+        "dataset": "D",
+        "shots": 16,
+        "seed": 2,
+        "learner": "m:C",
+        "options": {},
+        "black_box": True,
+        "queries": {"search": 80, "refine": 2, "evaluate": 2},
+        "train_images": 4,
+        "train_accuracy": 100.0,
+        "fit_seconds": 1.0,
+        "predict_seconds": 0.1,
+        "peak_memory_mb": 10.0,
+        "learner_parameters": 3,
+        "learner_bytes": 12,
+        "code_hash": "c",
+        "inputs": {},
+        "versions": {"numpy": "2"},
+    }
+    return RunRecord(**(values | changes))
+
+
+def write_run(folder, labels, queries=(40, 80), **changes):
+    folder.mkdir(parents=True, exist_ok=True)
+    record(**changes).write(folder / "record.json")
+    Predictions(
+        np.array(queries, dtype=np.int64),
+        {name: np.array(rows, dtype=np.int32) for name, rows in labels.items()},
+    ).write(folder / "predictions.safetensors")
+    return folder
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    path = tmp_path / "D.csv"
+    Manifest(IMAGES).write(path)
+    return path
+
+
+def run(folder, *manifests):
+    evaluate.main(["--runs", str(folder), "--manifests", *manifests])
+
+
+def test_accuracy_is_per_cent_at_each_point(tmp_path, manifest):
+    folder = write_run(tmp_path / "seed-2", {"D": [[3, 3, 1, 9], [3, 1, 3, 9]]})
+    run(folder, f"D={manifest}")
+    score = Score.read(folder / "score.json")
+    assert score.accuracy == {"D": [25.0, 75.0]}
+    assert score.queries == [40, 80]
+    assert score.test_images == {"D": 4}
+    assert (score.method, score.dataset, score.shots, score.seed) == ("craft", "D", 16, 2)
+    assert score.record["queries"] == {"search": 80, "refine": 2, "evaluate": 2}
+
+
+def test_every_run_and_test_set_is_scored(tmp_path, manifest):
+    target = tmp_path / "T.csv"
+    Manifest((Image("x.png", 1, "one", "test"), Image("y.png", 7, "seven", "test"))).write(target)
+    rows = {"D": [[3, 1, 3, 7]], "T": [[1, 1]]}
+    folders = [write_run(tmp_path / f"seed-{s}", rows, (40,), seed=s) for s in (1, 2)]
+    arguments = ["--runs", *map(str, folders), "--manifests", f"D={manifest}", f"T={target}"]
+    evaluate.main(arguments)
+    for folder in folders:
+        assert Score.read(folder / "score.json").accuracy == {"D": [100.0], "T": [50.0]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"D": [[3, 1, 3]]}, "4 test images"),
+        ({"D": [[3, 1, 3, 7, 7]]}, "4 test images"),
+        ({"D": [[3, 1, 3, 2]]}, "the first: 2"),
+        ({"D": [[3, 1, 3, -1]]}, "the first: -1"),
+        ({"E": [[3, 1, 3, 7]]}, "predicted on ['E']"),
+        ({"D": [[3, 1, 3, 7]], "E": [[3]]}, "predicted on ['D', 'E']"),
+        ({"D": [[3, 1, 3, 7]] * 2}, "2 rows of predictions for 1 points"),
+    ],
+)
+def test_predictions_that_do_not_belong_to_the_labels(tmp_path, manifest, labels, message):
+    folder = write_run(tmp_path / "seed-1", labels, (40,))
+    with pytest.raises(SystemExit) as failure:
+        run(folder, f"D={manifest}")
+    assert message in str(failure.value)
+    assert "seed-1" in str(failure.value)
+    assert not (folder / "score.json").exists()
+
+
+def test_a_run_needs_a_point(tmp_path, manifest):
+    folder = write_run(tmp_path / "seed-1", {"D": np.zeros((0, 4))}, ())
+    with pytest.raises(SystemExit, match="0 points"):
+        run(folder, f"D={manifest}")
+
+
+@pytest.mark.parametrize("name", ["record.json", "predictions.safetensors"])
+@pytest.mark.parametrize("content", [None, b"{", b""])
+def test_missing_or_broken_files_are_named(tmp_path, manifest, name, content):
+    folder = write_run(tmp_path / "seed-1", {"D": [[3, 1, 3, 7]]}, (40,))
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(RecordError, match=name):
+        evaluate.score_run(folder, {"D": evaluate.TestLabels("D", Manifest(IMAGES))})
+
+
+def test_a_manifest_without_test_images_is_refused():
+    with pytest.raises(RecordError, match="D: the manifest lists no test image"):
+        evaluate.TestLabels("D", Manifest((IMAGES[2],)))
+
+
+def test_own_test_set_must_be_scored():
+    predictions = Predictions(np.array([1]), {"T": np.array([[1]])})
+    tests = {"T": evaluate.TestLabels("T", Manifest((Image("x", 1, "one", "test"),)))}
+    with pytest.raises(RecordError, match="trained on D"):
+        evaluate.evaluate(record(), predictions, tests)
+
+
+def test_starts_without_the_heavy_libraries():
+    code = (
+        "import sys, craft.evaluate; "
+        "print([m for m in ('torch', 'pandas', 'matplotlib', 'open_clip') if m in sys.modules])"
+    )
+    start = time.perf_counter()
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert shown.stdout.strip() == "[]"
+    assert time.perf_counter() - start < 5  # a loose bound: machines that run tests are busy
+
+
+def test_score_is_json_that_other_tools_read(tmp_path, manifest):
+    folder = write_run(tmp_path / "seed-2", {"D": [[3, 1, 3, 7]]}, (40,))
+    run(folder, f"D={manifest}")
+    assert json.loads((folder / "score.json").read_text())["accuracy"]["D"] == [100.0]

@@ -1,0 +1,509 @@
+"""Tables from scores whose means, deviations and averages are known by hand."""
+
+import csv
+import json
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from craft.design import TABLES, Design
+from craft.records import Image, Manifest
+from craft.storage import RecordError
+from craft.tables import gather, show
+from craft.tables.__main__ import build, main
+from craft.tables.ablations import component_marks, refiner_marks
+from craft.tables.latex import escaped, latex
+from craft.tables.markdown import markdown
+from craft.tables.published import BACKBONES, Published
+from craft.tables.scores import Sample, Scores, average
+from craft.tables.tidy import tidy
+from tests.unit.synthetic_scores import METHODS, config, seeds_apart, write_scores
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "config" / "published"
+
+
+def table(design, artefact, published=None):
+    restricted = Design(design.restrict(artefact))
+    return build(artefact, restricted, Published.read(published, restricted, artefact))
+
+
+def rows(made):
+    """(backbone, method) and column of a tidy table -> row."""
+    return {
+        (row.get("backbone"), row.get("method") or row["dataset"], row["column"]): row
+        for row in csv.DictReader(tidy(made).splitlines())
+    }
+
+
+@pytest.fixture
+def design(tmp_path):
+    made = Design(config(tmp_path))
+    write_scores(made, seeds_apart)
+    return made
+
+
+# --- samples -------------------------------------------------------------------------------------
+
+
+def test_sample_mean_and_deviation():
+    sample = Sample((70.0, 71.0, 75.0))
+    assert sample.mean == 72.0
+    assert sample.std == pytest.approx(7**0.5)  # (4 + 1 + 9) / 2
+    assert (sample.seeds, sample.expected) == (3, 3)
+
+
+def test_a_sample_that_lacks_a_run_has_no_mean():
+    sample = Sample((70.0, None, 75.0), ("run 2: no score",))
+    assert (sample.mean, sample.std, sample.seeds, sample.expected) == (None, None, 2, 3)
+
+
+def test_one_run_has_no_deviation():
+    assert (Sample((50.0,)).mean, Sample((50.0,)).std) == (50.0, None)
+
+
+def test_average_is_taken_seed_by_seed():
+    # per-seed averages 55, 60, 50: std 5, though the data sets spread by 10 and more
+    mean = average([Sample((50.0, 70.0, 40.0)), Sample((60.0, 50.0, 60.0))])
+    assert mean.values == (55.0, 60.0, 50.0)
+    assert (mean.mean, mean.std) == (55.0, 5.0)
+
+
+def test_average_with_a_missing_run_is_missing():
+    mean = average([Sample((50.0, 70.0)), Sample((60.0, None), ("gone",))])
+    assert (mean.mean, mean.seeds, mean.expected, mean.missing) == (None, 1, 2, ("gone",))
+
+
+def test_average_of_unequal_samples_is_refused():
+    with pytest.raises(ValueError, match=r"\[2, 1\] seeds"):
+        average([Sample((1.0, 2.0)), Sample((1.0,))])
+    with pytest.raises(ValueError, match="one or more"):
+        average([])
+
+
+# --- tables of runs ------------------------------------------------------------------------------
+
+
+def test_architectures(design):
+    made = table(design, "architectures")
+    cell = rows(made)["rn", "craft", "red"]
+    assert (cell["mean"], cell["std"], cell["seeds"], cell["expected"]) == (
+        "71.0000",
+        "1.0000",
+        "3",
+        "3",
+    )
+    assert (cell["published"], cell["difference"], cell["note"]) == ("", "", "")
+    mean = rows(made)["vit", "bbt", "Average"]
+    assert (mean["mean"], mean["std"]) == ("65.0000", "1.0000")  # (61 + 69) / 2
+    zero_shot = rows(made)["rn", "zero-shot", "Average"]
+    assert (zero_shot["mean"], zero_shot["std"], zero_shot["expected"]) == ("54.0000", "", "1")
+    assert [row.ids["method"] for row in made.rows] == ["zero-shot", "bbt", "craft"] * 2
+    assert [column.heading for column in made.columns] == ["red", "blue", "Average"]
+
+
+def test_robustness_averages_the_targets_and_reads_access_from_the_record(tmp_path):
+    methods = METHODS | {"coop-4": {"learner": "m:L", "label": "CoOp (L=4)"}}
+    design = Design(config(tmp_path, methods=methods))
+    write_scores(design, seeds_apart)
+    made = table(design, "robustness")
+    assert [row.ids["method"] for row in made.rows[:4]] == ["zero-shot", "coop-4", "craft", "bbt"]
+    assert [row.ids["black_box"] for row in made.rows[:4]] == ["yes", "no", "yes", "yes"]
+    assert [column.heading for column in made.columns] == ["blue", "-v2", "-dark", "Avg."]
+    shown = rows(made)
+    assert shown["rn", "craft", "blue"]["mean"] == "79.0000"
+    assert shown["rn", "craft", "Average"]["mean"] == "64.0000"  # (69 + 59) / 2, not the source
+    assert shown["rn", "craft", "Average"]["std"] == "1.0000"
+
+
+def test_components_average_over_data_sets_and_tick(design):
+    made = table(design, "ablation_components")
+    shown = rows(made)
+    assert shown["rn", "craft", "16"]["mean"] == "75.0000"  # (71 + 79) / 2
+    assert shown["rn", "craft", "1"]["mean"] == "70.0000"
+    assert shown["rn", "zero-shot", "1"]["mean"] == shown["rn", "zero-shot", "16"]["mean"]
+    assert [shown["rn", "bbt", "1"][mark] for mark in ("pg", "pr", "co")] == ["yes", "no", "no"]
+    assert "| CraFT | ✓ | ✓ | ✓ | 70.00 ± 1.00 | 75.00 ± 1.00 |" in markdown(made)
+
+
+def test_marks_come_from_the_config(tmp_path):
+    methods = METHODS | {
+        "flat": {"learner": "m:C", "components": ["PG", "PR"], "options": {"residual": False}},
+        "line": {"learner": "m:C", "components": ["PR"], "options": {"head": "linear"}},
+        "other": {"learner": "m:O"},
+    }
+    design = Design(config(tmp_path, methods=methods))
+    assert component_marks(design, "flat") == (True, True, False)
+    assert component_marks(design, "other") == (None, None, None)
+    assert refiner_marks(design, "craft") == (True, "MLP")
+    assert refiner_marks(design, "flat") == (False, "MLP")
+    assert refiner_marks(design, "line") == (True, "Linear")
+    assert refiner_marks(design, "bbt") == (None, None)
+    assert refiner_marks(design, "other") == (None, None)
+
+
+def test_sweep_shares_the_run_of_the_default_value(design):
+    made = table(design, "ablation_lambda1")
+    assert [column.heading for column in made.columns] == ["0.00", "0.05"]
+    shown = rows(made)
+    assert shown["rn", "craft", "0.05"]["mean"] == "71.0000"  # the run of craft itself
+    assert shown["rn", "craft", "0"]["mean"] == "81.0000"  # a run of its own: craft@lambda1=0
+
+
+def test_a_further_method_is_a_further_row(tmp_path):
+    methods = METHODS | {"mine": {"learner": "m:M", "label": "Mine"}}
+    design = Design(config(tmp_path, methods=methods))
+    write_scores(design, seeds_apart)
+    for artefact in ("architectures", "robustness", "ablation_components", "ablation_residual"):
+        made = table(design, artefact)
+        assert made.rows[-1].ids["label"] == "Mine"
+        assert made.rows[-1].cells[0].value is not None
+
+
+def test_one_table_shows_one_shot_number(tmp_path):
+    spec = config(tmp_path)
+    spec["artefacts"]["architectures"]["shots"] = [1, 16]
+    with pytest.raises(ValueError, match=r"architectures shows one shot number.*\[1, 16\]"):
+        table(Design(spec), "architectures")
+
+
+# --- missing runs --------------------------------------------------------------------------------
+
+
+def lost(design, method="craft", dataset="blue", seed=2):
+    run = f"{method}/rn/{dataset}/shots-16/seed-{seed}"
+    return Path(design.config["results"]) / "runs" / run / "score.json"
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: path.unlink(), "no score"),
+        (lambda path: path.write_text("{"), "unreadable score"),
+        (lambda path: path.write_text("{}"), "unreadable score"),
+        (
+            lambda path: path.write_text(
+                path.read_text().replace('"seed": 2', '"seed": 3').replace("82", "83")
+            ),
+            "the score of another run",
+        ),
+        (
+            lambda path: path.write_text(path.read_text().replace('"blue":', '"green":')),
+            "not scored on blue",
+        ),
+    ],
+)
+def test_a_missing_run_shows_as_missing(design, damage, reason):
+    damage(lost(design))
+    made = table(design, "architectures")
+    shown = rows(made)
+    for column in ("blue", "Average"):
+        cell = shown["rn", "craft", column]
+        assert (cell["mean"], cell["std"], cell["difference"]) == ("", "", "")
+        assert (cell["seeds"], cell["expected"]) == ("2", "3")
+        assert f"missing craft/rn/blue/shots-16/seed-2: {reason}" in cell["note"]
+    assert shown["rn", "craft", "red"]["mean"] == "71.0000"
+    assert shown["vit", "craft", "Average"]["mean"] == "75.0000"
+    assert "|  | CraFT | 71.00 ± 1.00 | — | — |" in markdown(made)
+    assert "— Missing: craft/rn/blue/shots-16/seed-2" in markdown(made)
+    assert " & CraFT & 71.00 {\\tiny $\\pm$ 1.00} & --- & --- \\\\" in latex(made)
+
+
+def test_no_run_at_all_is_a_table_of_dashes(tmp_path):
+    made = table(Design(config(tmp_path)), "robustness")
+    assert all(cell.value is None and cell.seeds == 0 for *_, cell in made.cells())
+    assert {row.ids["black_box"] for row in made.rows} == {""}
+    assert "more (see the CSV)" in markdown(made)
+
+
+# --- the paper's suite ---------------------------------------------------------------------------
+
+DATASETS = [
+    *("OxfordPets", "Flowers102", "FGVCAircraft", "DTD", "EuroSAT", "StanfordCars"),
+    *("Food101", "SUN397", "Caltech101", "UCF101", "ImageNet"),
+]
+TARGETS = ["ImageNetV2", "ImageNet-Sketch", "ImageNet-A", "ImageNet-R"]
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    backbones = {"RN50": "ResNet-50", "ViT-B-16": "ViT-B/16"}
+    methods = METHODS | {
+        "coop-16": {"learner": "m:L", "label": "CoOp (L=16)", "artefacts": ["robustness"]},
+        "alternate": {"learner": "m:A", "artefacts": ["ablation_components"]},
+        "sequential": {"learner": "m:S", "artefacts": ["ablation_components"]},
+        "no-residual": {"learner": "m:N", "artefacts": ["ablation_residual"]},
+    }
+    swept = {"backbones": ["RN50"], "datasets": ["EuroSAT"], "values": [0.0, 0.01, 0.09]}
+    swept |= {"shots": [16], "method": "craft"}
+    ablation = {"backbones": ["RN50"], "shots": [1, 16]}
+    value = config(
+        tmp_path_factory.mktemp("paper"),
+        suite="paper",
+        seeds=[1],
+        backbones=list(backbones),
+        backbone_facts={name: {"label": label} for name, label in backbones.items()},
+        datasets=DATASETS,
+        shift={"source": "ImageNet", "targets": TARGETS},
+        facts={
+            name: {"counts": {"classes": 10, "train": 5, "test": 5}, "task": "t"}
+            for name in (*DATASETS, *TARGETS)
+        },
+        methods=methods,
+        artefacts={
+            "architectures": {"shots": [16]},
+            "robustness": {"shots": [16]},
+            "ablation_components": ablation,
+            "ablation_lambda1": swept | {"option": "lambda1"},
+            "ablation_lambda2": swept | {"option": "lambda2"},
+            "ablation_residual": ablation,
+            "dataset_statistics": {},
+            "few_shot_curves": {"backbones": ["RN50"], "shots": [1]},
+            "query_efficiency": {"backbones": ["RN50"], "datasets": ["ImageNet"], "shots": [16]},
+        },
+    )
+    design = Design(value)
+    write_scores(design, lambda run, test_set: 70.0)
+    return design
+
+
+@pytest.mark.parametrize(
+    ("artefact", "backbone", "method", "column", "published", "difference"),
+    [
+        ("architectures", "RN50", "craft", "EuroSAT", "75.30", "-5.3000"),
+        ("architectures", "ViT-B-16", "zero-shot", "EuroSAT", "47.60", "22.4000"),
+        ("architectures", "RN50", "craft", "Average", "71.22", "-1.2200"),
+        ("robustness", "RN50", "coop-16", "ImageNet-Sketch", "32.74", "37.2600"),
+        ("robustness", "ViT-B-16", "craft", "ImageNetV2", "62.78", "7.2200"),
+        ("robustness", "ViT-B-16", "craft", "Average", "58.80", "11.2000"),
+        ("robustness", "RN50", "bbt", "ImageNet", "", ""),
+        ("ablation_components", "RN50", "bbt", "1", "50.17", "19.8300"),
+        ("ablation_components", "RN50", "sequential", "16", "68.23", "1.7700"),
+        ("ablation_components", "RN50", "zero-shot", "16", "", ""),
+        ("ablation_lambda1", "RN50", "craft", "0.09", "70.72", "-0.7200"),
+        ("ablation_lambda2", "RN50", "craft", "0.09", "75.49", "-5.4900"),
+        ("ablation_residual", "RN50", "no-residual", "1", "28.58", "41.4200"),
+        ("ablation_residual", "RN50", "craft", "16", "71.22", "-1.2200"),
+    ],
+)
+def test_published_values_stand_beside_ours(
+    paper, artefact, backbone, method, column, published, difference
+):
+    cell = rows(table(paper, artefact, PUBLISHED))[backbone, method, column]
+    assert (cell["published"], cell["difference"]) == (published, difference)
+
+
+@pytest.mark.parametrize(
+    ("artefact", "row", "column", "part"),
+    [
+        ("ablation_components", "craft", "1", "SUN397 at 66.21"),
+        ("ablation_residual", "craft", "1", "SUN397 at 66.21"),
+        ("robustness", "craft", "ImageNet-A", "mixes two runs"),
+        ("ablation_lambda1", "craft", "0.09", "70.72 < 72.51"),
+    ],
+)
+def test_known_errors_are_noted(paper, artefact, row, column, part):
+    made = table(paper, artefact, PUBLISHED)
+    assert part in rows(made)["RN50", row, column]["note"]
+    assert part.replace("<", r"\<") in markdown(made)
+    assert part.replace("<", "$<$") in latex(made)
+    assert part not in rows(made).get(("RN50", row, "16"), {"note": ""})["note"]
+
+
+def test_every_note_is_of_a_number_that_the_paper_prints(paper):
+    """A note whose patterns match nothing would be lost silently."""
+    with open(PUBLISHED / "notes.csv", encoding="utf-8") as stream:
+        notes = list(csv.DictReader(stream))
+    assert len(notes) > 10
+    for note in notes:
+        made = Published.read(PUBLISHED, paper, note["table"])
+        columns = (*DATASETS, *TARGETS, "Average", "train", "1", "16", "8000")
+        columns += ("SUN397@1", "Average@1", "0.01", "0.09")
+        assert any(
+            note["note"] in made.notes(*key) and made.value(*key) is not None
+            for key in product(
+                ("", *BACKBONES.values()), (*paper.config["methods"], *DATASETS), columns
+            )
+        ), note
+
+
+def test_other_suites_and_averages_over_other_data_have_no_published_value(paper, tmp_path):
+    toy = Design(config(tmp_path))
+    assert not table(toy, "architectures", PUBLISHED).has_published()
+    fewer = Design(paper.config | {"datasets": DATASETS[:10]})
+    shown = rows(table(fewer, "architectures", PUBLISHED))
+    assert shown["RN50", "craft", "EuroSAT"]["published"] == "75.30"
+    assert shown["RN50", "craft", "Average"]["published"] == ""
+    assert not table(fewer, "ablation_components", PUBLISHED).has_published()
+
+
+def test_published_numbers_that_cannot_be_read_are_named(paper, tmp_path):
+    with pytest.raises(RecordError, match=r"table1\.csv"):
+        Published.read(tmp_path, paper, "architectures")
+    (tmp_path / "table1.csv").write_text("backbone,method\nResNet-50,CraFT\n")
+    with pytest.raises(RecordError, match=r"table1\.csv: not a table of published"):
+        Published.read(tmp_path, paper, "architectures")
+
+
+# --- data sets -----------------------------------------------------------------------------------
+
+
+def manifest(train, test, names=("a", "b")):
+    parts = ["train"] * train + ["test"] * test
+    return Manifest(
+        tuple(Image(f"{n}.png", n % len(names), names[n % len(names)], part)
+              for n, part in enumerate(parts))
+    )  # fmt: skip
+
+
+def test_statistics_are_counted_in_manifests(tmp_path):
+    design = Design(config(tmp_path))
+    manifest(4, 3).write(tmp_path / "manifests" / "red.csv")
+    manifest(0, 2).write(tmp_path / "manifests" / "blue-v2.csv")
+    manifest(5, 3).write(tmp_path / "manifests" / "blue.csv")
+    made = table(design, "dataset_statistics")
+    shown = rows(made)
+    assert [shown[None, "red", c]["value"] for c in ("classes", "train", "test")] == ["2", "4", "3"]
+    assert shown[None, "blue-v2", "train"]["value"] == ""
+    assert shown[None, "blue-v2", "train"]["note"] == ""  # does not apply: nothing is missing
+    assert shown[None, "blue-dark", "test"]["note"].startswith("missing manifests/blue-dark.csv")
+    assert shown[None, "blue", "train"]["note"] == "blue declares 4 (train)"
+    assert "| red | 2 | 4 | 3 | redness |" in markdown(made)
+    assert r"red & 2 & 4 & 3 & redness \\" in latex(made)
+    assert r"50\% \& more" in latex(made)
+
+
+def test_statistics_of_the_paper_stand_beside_ours(paper):
+    folder = Path(paper.config["results"]) / "manifests"
+    manifest(15880, 19850).write(folder / "SUN397.csv")
+    shown = rows(table(paper, "dataset_statistics", PUBLISHED))
+    cell = shown[None, "SUN397", "train"]  # printed as Sun397
+    assert (cell["value"], cell["published"], cell["difference"]) == ("15880", "15880", "0")
+    assert shown[None, "ImageNet", "train"]["published"] == "1280000"
+    assert "printed as 1.28M" in shown[None, "ImageNet", "train"]["note"]
+    assert shown[None, "ImageNet-A", "train"]["published"] == ""
+
+
+# --- what is written -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("artefact", TABLES)
+def test_markdown_and_latex_have_the_same_number_of_cells_in_each_row(design, artefact):
+    made = table(design, artefact)
+    width = len(made.stub) + len(made.columns) + len(made.after)
+    lines = [line for line in markdown(made).splitlines() if line.startswith("|")]
+    assert len(lines) == len(made.rows) + 2
+    assert {len(re.split(r"(?<!\\)\|", line)) - 2 for line in lines} == {width}
+    text = latex(made)
+    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    for line in body.splitlines():
+        if line.endswith(r"\\"):
+            spans = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", line))
+            assert len(re.findall(r"(?<!\\)&", line)) + 1 + spans == width
+    alignment = re.search(r"\\begin\{tabular\}\{@\{\}([lcr]+)@\{\}\}", text).group(1)
+    assert len(alignment) == width
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+    assert re.findall(r"\\begin\{(\w+\*?)\}", text) == ["table*", "tabular"]
+    assert re.findall(r"\\end\{(\w+\*?)\}", text) == ["tabular", "table*"]
+    assert not re.search(r"\\usepackage|resizebox|multirow|checkmark", text)
+
+
+def test_latex_special_characters():
+    assert escaped(r"a_b & 50% #1 {x} $y ~ ^ \z") == (
+        r"a\_b \& 50\% \#1 \{x\} \$y \textasciitilde{} \textasciicircum{} \textbackslash{}z"
+    )
+
+
+def test_names_are_escaped_where_they_stand(tmp_path):
+    methods = {"a_b": {"learner": "m:A", "label": "50%_*|x"}}
+    design = Design(config(tmp_path, methods=methods, artefacts={"architectures": {"shots": [16]}}))
+    write_scores(design, seeds_apart)
+    made = table(design, "architectures")
+    assert r"Res\_Net & 50\%\_*|x & 81.00" in latex(made)
+    assert r"| Res\_Net | 50%\_\*\|x | 81.00" in markdown(made)
+
+
+def test_wide_tables_put_deviations_on_their_own_line(paper):
+    value = dict(paper.config) | {"seeds": [1, 2]}
+    value["results"] = str(Path(paper.config["results"]) / "wide")
+    design = Design(value)
+    write_scores(design, lambda run, test_set: 70.0 + run.seed)
+    text = latex(table(design, "architectures"))
+    assert r" & CraFT & 71.50 & 71.50" in text
+    assert r" &  & {\tiny $\pm$ 0.71} & {\tiny $\pm$ 0.71}" in text
+
+
+def test_backbones_are_named_once_and_ruled_apart(design):
+    made = table(design, "architectures")
+    assert markdown(made).count("Res\\_Net") == 1
+    assert latex(made).count(r"\midrule") == 2  # below the heading and between the backbones
+
+
+# --- command lines -------------------------------------------------------------------------------
+
+
+def test_command_line_writes_three_files(design, tmp_path):
+    out = tmp_path / "out" / "architectures"
+    restricted = json.dumps(design.restrict("architectures"))
+    main(["--artefact", "architectures", "--design", restricted, "--out", str(out)])
+    assert sorted(path.name for path in out.parent.iterdir()) == [
+        "architectures.csv",
+        "architectures.md",
+        "architectures.tex",
+    ]
+
+
+def test_gather_has_a_row_for_each_run(design):
+    lost(design).unlink()
+    gathered = list(csv.DictReader(gather.gather(design).splitlines()))
+    assert len(gathered) == len(design.all_runs)
+    by_run = {tuple(row[name] for name in gather.IDS): row for row in gathered}
+    row = by_run["craft", "rn", "blue", "16", "3"]
+    assert (row["status"], row["accuracy"], row["accuracy:blue-dark"]) == (
+        "ok",
+        "80.0000",
+        "60.0000",
+    )
+    assert (row["queries_counted"], row["queries_total"]) == ("80", "83")
+    assert (row["versions"], row["train_accuracy"]) == ("numpy=1;torch=2", "")
+    assert by_run["craft", "rn", "red", "16", "1"]["accuracy:blue-v2"] == ""
+    missing = by_run["craft", "rn", "blue", "16", "2"]
+    assert (missing["status"], missing["accuracy"]) == ("missing: no score", "")
+
+
+def test_show_prints_the_headline_and_the_places(design, tmp_path, capsys):
+    restricted = json.dumps(design.restrict("architectures"))
+    lost(design).unlink()
+    main(
+        [
+            "--artefact",
+            "architectures",
+            "--design",
+            restricted,
+            "--out",
+            f"{tmp_path}/architectures",
+        ]
+    )
+    show.main(["--results", str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert "71.00 ± 1.00" in shown
+    assert f"Table 1   {tmp_path / 'architectures'}.{{csv,md,tex}}" in shown
+    assert "Table 2" not in shown
+    (line,) = [line for line in shown.splitlines() if "CraFT" in line and "—" in line]
+    assert line.count("—") == 2
+    narrow = show.headline(tmp_path / "architectures.csv", width=40)
+    assert "±" not in narrow and "71.00" in narrow
+
+
+def test_show_names_a_table_that_is_not_there(tmp_path):
+    with pytest.raises(SystemExit, match=r"architectures\.csv"):
+        show.main(["--results", str(tmp_path)])
+
+
+def test_scores_are_read_once(design):
+    scores = Scores(design)
+    (run,) = design.cell("zero-shot", "rn", "red", 16)
+    first = scores.score(run)
+    scores.path(run).unlink()
+    assert scores.score(run) is first
