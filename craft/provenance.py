@@ -7,7 +7,6 @@ import functools
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,19 +66,18 @@ def modules(*entries: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _imports(module: str) -> Iterator[str]:
+@functools.cache
+def _imports(module: str) -> tuple[str, ...]:
     """Every module that a module's import statements may name, existing or not."""
-    path = source(module)
-    package = module if path and path.name == "__init__.py" else module.rpartition(".")[0]
+    found: list[str] = []
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) + 1 - node.level]
-            base = ".".join([*parents, node.module or ""]).strip(".") if node.level else node.module
-            yield base or ""
-            # `from package import name` imports a module where the name is one.
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            # Imports are absolute here (ruff's TID252); `from package import name` imports a
+            # module where the name is one.
+            found += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(found)
 
 
 @functools.cache

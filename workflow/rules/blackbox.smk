@@ -1,23 +1,6 @@
 # The black box's side: the text tower exported once, prompts as token ids, image features cached.
 
 
-def weights(wildcards):
-    """Local weights of a backbone; none where they come from the hub."""
-    return BACKBONES[wildcards.backbone]["weights"] or []
-
-
-def weights_flag(wildcards, input):
-    """--weights FILE for local weights, nothing for the hub's."""
-    return ["--weights", input.weights] if input.weights else []
-
-
-def drawn(wildcards):
-    """Splits that say which training images are encoded, where a data set's pool is too large."""
-    if wildcards.part == "test" or FACTS[wildcards.dataset]["encode"] == "pool":
-        return []
-    return expand(SPLIT, dataset=wildcards.dataset, shots=SHOTS, seed=DESIGN.seeds)
-
-
 rule backbone:
     input:
         facts="config/backbones/{backbone}.yaml",
@@ -33,9 +16,9 @@ rule backbone:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        runtime=30,
     params:
-        weights=weights_flag,
+        weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
         code=code_hash("craft.blackbox.weights"),
     message:
         "Export the text tower of {wildcards.backbone}"
@@ -59,7 +42,7 @@ rule prompts:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        runtime=10,
     params:
         code=code_hash("craft.blackbox.prompts"),
     message:
@@ -87,13 +70,13 @@ rule features:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        runtime=240,
     params:
         root=tree,
-        weights=weights_flag,
+        weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
         part=lambda wildcards: wildcards.part.partition("-view-")[0],
         view=lambda wildcards: wildcards.part.partition("-view-")[2] or 0,
-        splits=lambda wildcards, input: ["--splits", *input.splits] if input.splits else [],
+        splits=lambda w, input: ["--splits", *input.splits] if input.splits else [],
         code=code_hash("craft.blackbox.images"),
     message:
         "Encode the {wildcards.part} images of {wildcards.dataset} with {wildcards.backbone}"

@@ -1,5 +1,5 @@
-# Path patterns, wildcard constraints, and which run needs what. Everything is looked up in
-# dictionaries made here once: no rule's function opens a file.
+# The suite, its paths, the wildcards' constraints, and which runs there are: computed here once, so
+# that no rule's function opens a file.
 
 import json
 import os
@@ -14,7 +14,9 @@ from craft.design import FIGURES, TABLES, ZERO_SHOT, Design
 from craft.provenance import code_hash
 
 # Jobs get the python that runs this workflow, whether its environment is activated or not.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
+)
 
 try:
     SUITE = load(config, workflow.basedir, " + ".join(map(str, workflow.configfiles)))
@@ -39,25 +41,38 @@ ZERO = f"{RESULTS}/runs/{ZERO_SHOT}/{{backbone}}/{{dataset}}/shots-0/seed-0"
 LOG = f"{RESULTS}/logs"
 BENCHMARK = f"{RESULTS}/benchmarks"
 
-# Seeds share a job where the config says so; else each has its own, and its own log.
+# Seeds share a fit's job where the config says so; else each has its own, and its own log.
 SHARED_SEEDS = SUITE["seeds_per_job"] >= len(DESIGN.seeds)
 JOB = CELL if SHARED_SEEDS else f"{CELL}/seed-{{seed}}"
 
 
+def all_seeds(pattern):
+    """A path with {seed} for every seed."""
+    return expand(pattern, seed=DESIGN.seeds, allow_missing=True)
+
+
 def per_seed(pattern):
-    """What a job has of a path with {seed}: one for each of its seeds."""
-    return expand(pattern, seed=DESIGN.seeds, allow_missing=True) if SHARED_SEEDS else pattern
+    """What one job of a fit has of a path with {seed}."""
+    return all_seeds(pattern) if SHARED_SEEDS else pattern
 
 
 # --- which runs there are ---
 
 RUNS = DESIGN.all_runs
 SHOTS = sorted({run.shots for run in RUNS if run.shots})
-TESTS = {(run.method, run.backbone, run.dataset, run.shots): DESIGN.tests_of(run) for run in RUNS}
+TESTS = {
+    (run.method, run.backbone, run.dataset, run.shots): DESIGN.tests_of(run)
+    for run in RUNS
+}
 METHODS = {run.method for run in RUNS}
 LEARNERS = {method: DESIGN.learner(method) for method in METHODS}
-OPTIONS = {(run.method, run.dataset): DESIGN.options(run.method, run.dataset) for run in RUNS}
-CODE = {method: code_hash("craft.fit", LEARNERS[method].partition(":")[0]) for method in METHODS}
+OPTIONS = {
+    (run.method, run.dataset): DESIGN.options(run.method, run.dataset) for run in RUNS
+}
+CODE = {
+    method: code_hash("craft.fit", LEARNERS[method].partition(":")[0])
+    for method in METHODS
+}
 
 
 def one_of(names):
@@ -74,23 +89,7 @@ wildcard_constraints:
     part=r"test|train(-view-[1-9][0-9]*)?",
 
 
-def tests(wildcards, method=None, shots=None):
-    """Test sets of the run that a job's wildcards name."""
-    method, shots = method or wildcards.method, int(wildcards.shots if shots is None else shots)
-    return TESTS[method, wildcards.backbone, wildcards.dataset, shots]
-
-
-def scores(artefact):
-    """Score of each run that an artefact shows, once."""
-    runs = RUNS if artefact is None else DESIGN.runs(artefact)
-    return [f"{RESULTS}/runs/{run.folder}/score.json" for run in runs]
-
-
-def published(artefact):
-    """File of the paper's numbers for an artefact, where the suite shows them."""
-    name = {**TABLES, **FIGURES}[artefact].lower().replace(" ", "")
-    return f"{SUITE['published']}/{name}.csv" if SUITE["published"] else []
-
-
 ALL_TABLES = [f"{RESULTS}/{name}.csv" for name in DESIGN.artefacts() if name in TABLES]
-ALL_FIGURES = [f"{RESULTS}/figures/{name}.pdf" for name in DESIGN.artefacts() if name in FIGURES]
+ALL_FIGURES = [
+    f"{RESULTS}/figures/{name}.pdf" for name in DESIGN.artefacts() if name in FIGURES
+]

@@ -1,11 +1,6 @@
 # From a data set's tree to its manifest and few-shot splits.
 
 
-def tree(wildcards):
-    """Folder of a data set's tree."""
-    return f"{SUITE['data']}/{FACTS[wildcards.dataset].get('folder', wildcards.dataset)}"
-
-
 rule render:
     input:
         facts="config/datasets/{dataset}.yaml",
@@ -22,7 +17,7 @@ rule render:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        runtime=10,
     params:
         out=subpath(output.split, parent=True),
         code=code_hash("craft.data.mini.tasks"),
@@ -30,11 +25,6 @@ rule render:
         "Render {wildcards.dataset}"
     shell:
         "python -m craft.data.mini.tasks --dataset {wildcards.dataset:q} --out {params.out:q} > {log:q} 2>&1"
-
-
-def rendered(wildcards):
-    """The split of a rendered data set; other trees are the user's own and no rule makes them."""
-    return f"{tree(wildcards)}/split.json" if FACTS[wildcards.dataset]["kind"] == "mini" else []
 
 
 rule manifest:
@@ -52,7 +42,7 @@ rule manifest:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        runtime=60,
     params:
         root=tree,
         code=code_hash("craft.data.manifest"),
@@ -76,7 +66,7 @@ rule splits:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        runtime=10,
     params:
         shots=SHOTS,
         seeds=DESIGN.seeds,

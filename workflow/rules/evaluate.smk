@@ -1,33 +1,26 @@
 # Test labels enter here, and here only.
 
 
-def named_manifests(method=None, shots=None):
-    """DATASET=MANIFEST for each test set of a job's runs."""
-    return lambda wildcards, input: [
-        f"{n}={p}" for n, p in zip(tests(wildcards, method, shots), input.manifests)
-    ]
-
-
 rule score:
     input:
-        predictions=per_seed(f"{RUN}/predictions.safetensors"),
-        records=per_seed(f"{RUN}/record.json"),
-        manifests=lambda w: expand(MANIFEST, dataset=tests(w)),
+        predictions=all_seeds(f"{RUN}/predictions.safetensors"),
+        records=all_seeds(f"{RUN}/record.json"),
+        manifests=test_manifests,
     output:
-        score=per_seed(f"{RUN}/score.json"),
+        score=all_seeds(f"{RUN}/score.json"),
     log:
-        f"{LOG}/score/{JOB}.log",
+        f"{LOG}/score/{CELL}.log",
     benchmark:
-        f"{BENCHMARK}/score/{JOB}.tsv"
+        f"{BENCHMARK}/score/{CELL}.tsv"
     conda:
         "../../envs/data.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        runtime=10,
     params:
-        runs=per_seed(RUN),
-        manifests=named_manifests(),
+        runs=lambda w, input: [str(Path(path).parent) for path in input.records],
+        manifests=lambda wildcards, input: named(wildcards, input.manifests),
         code=code_hash("craft.evaluate"),
     message:
         "Score {wildcards.method} on {wildcards.dataset}, {wildcards.shots} shots, {wildcards.backbone}"
@@ -39,7 +32,7 @@ use rule score as score_zero_shot with:
     input:
         predictions=f"{ZERO}/predictions.safetensors",
         records=f"{ZERO}/record.json",
-        manifests=lambda w: expand(MANIFEST, dataset=tests(w, ZERO_SHOT, 0)),
+        manifests=test_manifests,
     output:
         score=f"{ZERO}/score.json",
     log:
@@ -47,8 +40,8 @@ use rule score as score_zero_shot with:
     benchmark:
         f"{BENCHMARK}/score_zero_shot/{{backbone}}/{{dataset}}.tsv"
     params:
-        runs=ZERO,
-        manifests=named_manifests(ZERO_SHOT, 0),
+        runs=subpath(input.records, parent=True),
+        manifests=lambda wildcards, input: named(wildcards, input.manifests),
         code=code_hash("craft.evaluate"),
     message:
         "Score the untrained {wildcards.backbone} on {wildcards.dataset}"
@@ -56,7 +49,7 @@ use rule score as score_zero_shot with:
 
 rule gather:
     input:
-        scores=scores(None),
+        scores=scores(RUNS),
     output:
         runs=f"{RESULTS}/runs.csv",
     log:
@@ -68,7 +61,7 @@ rule gather:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        runtime=10,
     params:
         design=json.dumps(SUITE),
         code=code_hash("craft.tables.gather"),

@@ -6,7 +6,7 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
         name:
             figure
         input:
-            scores=scores(figure),
+            sources=sources(figure),
             published=published(figure),
         output:
             pdf=f"{RESULTS}/figures/{figure}.pdf",
@@ -26,12 +26,12 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
         threads: 1
         resources:
             mem_mb=lambda wildcards, attempt: 2000 * attempt,
-            runtime=lambda wildcards, attempt: 10 * attempt,
+            runtime=10,
         params:
             artefact=figure,
             design=json.dumps(DESIGN.restrict(figure)),
             published=["--published", SUITE["published"]] if SUITE["published"] else [],
-            out=f"{RESULTS}/figures/{figure}",
+            out=subpath(output.csv, strip_suffix=".csv"),
             code=code_hash("craft.figures.__main__"),
         message:
             f"{FIGURES[figure]}: {figure}"

@@ -2,20 +2,13 @@
 # images come in as features, in the manifest's order, and go out as predictions.
 
 
-def train_features(wildcards):
-    """Features of the training images, then of each augmented view that the method uploads."""
-    views = OPTIONS[wildcards.method, wildcards.dataset].get("views", 0)
-    parts = ["train", *(f"train-view-{view}" for view in range(1, views + 1))]
-    return expand(FEATURES, part=parts, allow_missing=True)
-
-
 rule fit:
     input:
         tower=TOWER,
         prompts=PROMPTS,
         train=train_features,
         splits=per_seed(SPLIT),
-        tests=lambda w: expand(FEATURES, backbone=w.backbone, dataset=tests(w), part="test"),
+        tests=test_features,
     output:
         learner=per_seed(f"{RUN}/learner.safetensors"),
         history=per_seed(f"{RUN}/history.csv"),
@@ -30,11 +23,13 @@ rule fit:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 720 * attempt,
+        runtime=720,
     params:
         learner=lambda wildcards: LEARNERS[wildcards.method],
-        options=lambda wildcards: json.dumps(OPTIONS[wildcards.method, wildcards.dataset]),
-        tests=lambda wildcards, input: [f"{n}={p}" for n, p in zip(tests(wildcards), input.tests)],
+        options=lambda wildcards: json.dumps(
+            OPTIONS[wildcards.method, wildcards.dataset]
+        ),
+        tests=lambda wildcards, input: named(wildcards, input.tests),
         out=f"{RESULTS}/runs/{CELL}",
         code=lambda wildcards: CODE[wildcards.method],
     message:
@@ -50,9 +45,7 @@ rule zero_shot:
     input:
         tower=TOWER,
         prompts=PROMPTS,
-        tests=lambda w: expand(
-            FEATURES, backbone=w.backbone, dataset=tests(w, ZERO_SHOT, 0), part="test"
-        ),
+        tests=test_features,
     output:
         learner=f"{ZERO}/learner.safetensors",
         history=f"{ZERO}/history.csv",
@@ -67,14 +60,12 @@ rule zero_shot:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        runtime=60,
     params:
         method=ZERO_SHOT,
         learner=lambda wildcards: LEARNERS[ZERO_SHOT],
         options=lambda wildcards: json.dumps(OPTIONS[ZERO_SHOT, wildcards.dataset]),
-        tests=lambda wildcards, input: [
-            f"{n}={p}" for n, p in zip(tests(wildcards, ZERO_SHOT, 0), input.tests)
-        ],
+        tests=lambda wildcards, input: named(wildcards, input.tests),
         out=subpath(output.record, ancestor=2),
         code=lambda wildcards: CODE[ZERO_SHOT],
     message:

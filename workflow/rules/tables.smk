@@ -6,7 +6,7 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
         name:
             table
         input:
-            scores=scores(table),
+            sources=sources(table),
             published=published(table),
         output:
             csv=report(
@@ -26,12 +26,12 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
         threads: 1
         resources:
             mem_mb=lambda wildcards, attempt: 2000 * attempt,
-            runtime=lambda wildcards, attempt: 10 * attempt,
+            runtime=10,
         params:
             artefact=table,
             design=json.dumps(DESIGN.restrict(table)),
             published=["--published", SUITE["published"]] if SUITE["published"] else [],
-            out=f"{RESULTS}/{table}",
+            out=subpath(output.csv, strip_suffix=".csv"),
             code=code_hash("craft.tables.__main__"),
         message:
             f"{TABLES[table]}: {table}"

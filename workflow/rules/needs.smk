@@ -1,0 +1,77 @@
+# What a job needs, looked up in the dictionaries of common.smk.
+
+
+def tree(wildcards):
+    """Folder of a data set's tree."""
+    return (
+        f"{SUITE['data']}/{FACTS[wildcards.dataset].get('folder', wildcards.dataset)}"
+    )
+
+
+def rendered(wildcards):
+    """Split of a rendered data set; the other trees are the user's own and no rule makes them."""
+    return (
+        f"{tree(wildcards)}/split.json"
+        if FACTS[wildcards.dataset]["kind"] == "mini"
+        else []
+    )
+
+
+def weights(wildcards):
+    """Local weights of a backbone; none where they come from the hub."""
+    return BACKBONES[wildcards.backbone]["weights"] or []
+
+
+def drawn(wildcards):
+    """Splits that say which training images to encode, where the pool is too large for all."""
+    if wildcards.part == "test" or FACTS[wildcards.dataset]["encode"] == "pool":
+        return []
+    return expand(SPLIT, dataset=wildcards.dataset, shots=SHOTS, seed=DESIGN.seeds)
+
+
+def train_features(wildcards):
+    """Features of the training images, then of each augmented view that the method uploads."""
+    views = OPTIONS[wildcards.method, wildcards.dataset].get("views", 0)
+    parts = ["train", *(f"train-view-{view}" for view in range(1, views + 1))]
+    return expand(FEATURES, part=parts, allow_missing=True)
+
+
+def tests(wildcards):
+    """Test sets of the run that a job's wildcards name; without a method, zero-shot's."""
+    method, shots = wildcards.get("method", ZERO_SHOT), int(wildcards.get("shots", 0))
+    return TESTS[method, wildcards.backbone, wildcards.dataset, shots]
+
+
+def test_features(wildcards):
+    """Features of those test sets."""
+    return expand(
+        FEATURES, backbone=wildcards.backbone, dataset=tests(wildcards), part="test"
+    )
+
+
+def test_manifests(wildcards):
+    """Manifests, and so the labels, of those test sets."""
+    return expand(MANIFEST, dataset=tests(wildcards))
+
+
+def named(wildcards, paths):
+    """NAME=PATH for one path per test set."""
+    return [f"{name}={path}" for name, path in zip(tests(wildcards), paths)]
+
+
+def scores(runs):
+    """Score of each run."""
+    return [f"{RESULTS}/runs/{run.folder}/score.json" for run in runs]
+
+
+def sources(artefact):
+    """What an artefact is made from: scores, or for the data sets' statistics their manifests."""
+    if artefact == "dataset_statistics":
+        return expand(MANIFEST, dataset=DESIGN.restrict(artefact)["facts"])
+    return scores(DESIGN.runs(artefact))
+
+
+def published(artefact):
+    """File of the paper's numbers for an artefact, where the suite shows them."""
+    name = {**TABLES, **FIGURES}[artefact].lower().replace(" ", "")
+    return f"{SUITE['published']}/{name}.csv" if SUITE["published"] else []
