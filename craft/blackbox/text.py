@@ -19,10 +19,6 @@ from craft.blackbox.packing import pack
 from craft.blackbox.prompts import PromptError, PromptTokens
 from craft.blackbox.text_weights import TextWeights, UnsupportedTextTower
 
-#: QuickGELU(x) = x sigmoid(1.702 x) = silu(1.702 x) / 1.702: one kernel once the constants are
-#: folded into the linear layers around it.
-_QUICK_GELU = 1.702
-
 _Block = dict[str, torch.Tensor]
 
 
@@ -84,13 +80,14 @@ class TextTower:
         max_batch_bytes: int = 64 << 20,
     ) -> None:
         _check_ends(weights, prompt)
-        tensors = {name: value.to(device) for name, value in weights.tensors.items()}
+        weights = weights.to(device)
+        tensors = weights.tensors
         self._prompt, self._heads, self._eps = prompt, weights.heads, weights.eps
         self._activation, self._max_batch_bytes = weights.activation, max_batch_bytes
         self.embedding_std, self.logit_scale = weights.embedding_std, weights.logit_scale
         self.class_names = prompt.class_names
         self._table, self._positions = tensors["token_embedding"], tensors["positional_embedding"]
-        self._blocks = [_prepare(tensors, n, weights.activation) for n in range(weights.layers)]
+        self._blocks = [weights.block(n) for n in range(weights.layers)]
         self._final = (tensors["ln_final.weight"], tensors["ln_final.bias"])
         self._projection = (tensors.get("projection.weight"), tensors.get("projection.bias"))
         if context is None:
@@ -115,6 +112,7 @@ class TextTower:
         self._prefix = torch.cat([table[prompt.start_id][None], context]) + positions[:prefix]
         self._packing = packing = pack(prompt.suffix_ids, prefix, self.context_width).to(device)
         self._suffixes = table[packing.token_ids] + positions[prefix + packing.depths]  # (S, D)
+        self._first = self._project(self._suffixes, self._blocks[0])  # (S, 3D)
         # Every slot sees the prefix, and of its bin what precedes it in some prompt.
         sees_prefix = packing.visible.new_ones(packing.bins, packing.size, prefix)
         visible = torch.cat([sees_prefix, packing.visible], dim=2)
@@ -148,13 +146,16 @@ class TextTower:
     def _encode(self, offsets: torch.Tensor) -> torch.Tensor:
         """(P, L, D) -> (P, K, E), all P at once."""
         contexts = len(offsets)
-        prefix = F.pad(offsets, (0, 0, 1, 0)) + self._prefix  # (P, 1+L, D)
-        suffixes = self._suffixes.expand(contexts, -1, -1)
+        prefix = (F.pad(offsets, (0, 0, 1, 0)) + self._prefix).flatten(0, 1)  # (P(1+L), D)
         # Rows of all prefixes, then rows of all suffixes: both parts stay contiguous views.
-        x = torch.cat([prefix.flatten(0, 1), suffixes.flatten(0, 1)])  # (P(1+L) + P S, D)
-        mask = self._mask.repeat(contexts, 1, 1, 1)
-        for block in self._blocks[:-1]:
-            x = self._inner_block(x, block, contexts, mask)
+        x = torch.cat([prefix, self._suffixes.repeat(contexts, 1)])  # (P(1+L) + P S, D)
+        mask = self._for_each(self._mask, contexts)
+        for n, block in enumerate(self._blocks[:-1]):
+            if n == 0:  # before any attention, suffixes know nothing of the context
+                qkv = torch.cat([self._project(prefix, block), self._first.repeat(contexts, 1)])
+            else:
+                qkv = self._project(x, block)
+            x = self._inner_block(x, qkv, block, contexts, mask)
         ends = self._last_block(x, self._blocks[-1], contexts)  # (P, U, D)
         features = self._norm(ends, *self._final)
         weight, bias = self._projection
@@ -162,12 +163,24 @@ class TextTower:
             features = F.linear(features, weight, bias)
         return F.normalize(features, dim=-1)[:, self._packing.class_to_end]
 
+    def _project(self, x: torch.Tensor, block: _Block) -> torch.Tensor:
+        """Queries, keys and values (rows, 3D) of rows (rows, D)."""
+        normed = self._norm(x, block["ln_1.weight"], block["ln_1.bias"])
+        return F.linear(normed, block["qkv.weight"], block["qkv.bias"])
+
+    def _for_each(self, mask: torch.Tensor, contexts: int) -> torch.Tensor:
+        """A mask (bins, 1, n, m) for the bins of every context; one bin broadcasts by itself."""
+        return mask if self._packing.bins == 1 else mask.repeat(contexts, 1, 1, 1)
+
     def _inner_block(
-        self, x: torch.Tensor, block: _Block, contexts: int, mask: torch.Tensor
+        self,
+        x: torch.Tensor,
+        qkv: torch.Tensor,
+        block: _Block,
+        contexts: int,
+        mask: torch.Tensor,
     ) -> torch.Tensor:
         """One residual block on every position."""
-        normed = self._norm(x, block["ln_1.weight"], block["ln_1.bias"])
-        qkv = F.linear(normed, block["qkv.weight"], block["qkv.bias"])
         width = self.context_width
         prefix_rows = contexts * (1 + self.context_length)
         queries, keys_values = qkv[:, :width], qkv[:, width:]
@@ -198,7 +211,7 @@ class TextTower:
         attended = self._attend(
             self._split_heads(queries.flatten(0, 1), contexts * self._packing.bins),
             self._keys_values_of_bins(keys_values, contexts),
-            mask=self._end_mask.repeat(contexts, 1, 1, 1),
+            mask=self._for_each(self._end_mask, contexts),
         )
         attended = attended.unflatten(0, (contexts, -1))[:, self._packing.real_ends]
         x = x[prefix_rows:].unflatten(0, (contexts, -1))[:, self._packing.ends]
@@ -243,7 +256,7 @@ class TextTower:
         hidden = F.linear(normed, block["fc.weight"], block["fc.bias"])
         match self._activation:
             case "quick_gelu":
-                hidden = F.silu(hidden)
+                hidden = F.silu(hidden, inplace=True)
             case "gelu_tanh":
                 hidden = F.gelu(hidden, approximate="tanh")
             case _:
@@ -251,28 +264,12 @@ class TextTower:
         return x + F.linear(hidden, block["proj.weight"], block["proj.bias"])
 
 
-def _prepare(tensors: dict[str, torch.Tensor], n: int, activation: str) -> _Block:
-    """Tensors of block n, QuickGELU's constants folded in."""
-    start = f"blocks.{n}."
-    block = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-    if activation == "quick_gelu":
-        for name in ("fc.weight", "fc.bias"):
-            block[name] = block[name] * _QUICK_GELU
-        block["proj.weight"] = block["proj.weight"] / _QUICK_GELU
-    return block
-
-
 def _check_ends(weights: TextWeights, prompt: PromptTokens) -> None:
     """The model must read each prompt out at its last token, whatever rule it has for that."""
     for name, suffix in zip(prompt.class_names, prompt.suffix_ids, strict=True):
         ids = [prompt.start_id, *prompt.context_ids, *suffix]
-        read_at = ids.index(max(ids)) if weights.pooling == "argmax" else _first(ids, weights)
-        if read_at != len(ids) - 1:
+        if (position := weights.read_out(ids)) != len(ids) - 1:
             raise UnsupportedTextTower(
-                f"class {name!r}: the model reads its features out at token {read_at} of "
+                f"class {name!r}: the model reads its features out at token {position} of "
                 f"{len(ids)}, not at the end of text (pooling {weights.pooling!r})"
             )
-
-
-def _first(ids: list[int], weights: TextWeights) -> int:
-    return ids.index(weights.eos_id) if weights.eos_id in ids else 0

@@ -4,8 +4,8 @@ the stage that has open_clip to the box that does not need it."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -31,6 +31,8 @@ BLOCK = (
 SHARED = ("token_embedding", "positional_embedding", "ln_final.weight", "ln_final.bias")
 ACTIVATIONS = ("gelu", "gelu_tanh", "quick_gelu")
 POOLING = ("argmax", "eos")
+#: QuickGELU(x) = x sigmoid(1.702 x) = silu(1.702 x) / 1.702.
+_QUICK_GELU = 1.702
 
 
 class UnsupportedTextTower(ValueError):
@@ -114,6 +116,29 @@ class TextWeights:
             logit_scale=float(model.logit_scale.detach().float().exp()),
             embedding_std=float((table if vocabulary is None else table[vocabulary]).std()),
         )
+
+    def to(self, device: torch.device | str) -> TextWeights:
+        """The same with its tensors on ``device``."""
+        tensors = {name: value.to(device) for name, value in self.tensors.items()}
+        return replace(self, tensors=tensors)
+
+    def block(self, n: int) -> dict[str, torch.Tensor]:
+        """Tensors of block n by the names of BLOCK.
+
+        QuickGELU's constants are folded into the layers around it, which leaves silu between them.
+        """
+        block = {name: self.tensors[f"blocks.{n}.{name}"] for name in BLOCK}
+        if self.activation == "quick_gelu":
+            for name in ("fc.weight", "fc.bias"):
+                block[name] = block[name] * _QUICK_GELU
+            block["proj.weight"] = block["proj.weight"] / _QUICK_GELU
+        return block
+
+    def read_out(self, ids: Sequence[int]) -> int:
+        """Position in a prompt's token ids at which the model reads its features out."""
+        if self.pooling == "argmax":
+            return ids.index(max(ids))
+        return ids.index(self.eos_id) if self.eos_id in ids else 0
 
     def write(self, path: str | os.PathLike[str], provenance: Mapping[str, Any]) -> None:
         """Write as safetensors, with ``provenance`` (JSON-able) beside the numbers."""
