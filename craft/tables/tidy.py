@@ -25,12 +25,13 @@ def tidy(table: Table) -> str:
     for index, row in enumerate(table.rows):
         after = [texts[index] for texts in table.after.values()]
         for column, cell in zip(table.columns, row.cells, strict=True):
-            fields = _count_fields(cell) if table.counts else _fields(cell)
+            fields = _count_fields(cell) if table.counts else cell_fields(cell)
             writer.writerow([table.artefact, *row.ids.values(), *after, column.id, *fields])
     return buffer.getvalue()
 
 
-def _fields(cell: Cell) -> list[str]:
+def cell_fields(cell: Cell) -> list[str]:
+    """The texts of a cell of runs under the headings :data:`VALUES`."""
     return [
         _decimal(cell.value),
         _decimal(cell.std),
