@@ -55,7 +55,7 @@ class Preprocess:
                 rgb = image.convert("RGB")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ImageError(f"{path}: cannot be decoded ({error})") from error
-        return np.asarray(self.centre(rgb) if rng is None else self.augmented(rgb, rng))
+        return np.array(self.centre(rgb) if rng is None else self.augmented(rgb, rng))
 
     def centre(self, image: Image.Image) -> Image.Image:
         """CLIP's test view: short side to ``size``, long side in proportion, centre crop."""

@@ -1,0 +1,272 @@
+"""Image features: what is decoded, what is cached, what is refused."""
+
+import json
+import logging
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+import yaml
+from PIL import Image as Pillow
+
+from craft.blackbox import mini
+from craft.blackbox.images import ProgressLog, encode, main, pixels, select
+from craft.blackbox.preprocess import ImageError, Preprocess
+from craft.records import Features, Image, Manifest, RecordError, Split
+from craft.storage import sha256
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+PREPROCESS = Preprocess(32, MEAN, STD)
+
+
+def noise(height, width, seed=0):
+    """A smooth random photograph, (height, width, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    small = Pillow.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    return np.asarray(small.resize((width, height), Pillow.Resampling.BICUBIC))
+
+
+class Tower(torch.nn.Module):
+    """Mean colour by quadrant, as a 12-dimensional feature that is not of unit norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def encode_image(self, images):
+        self.batches.append(len(images))
+        pooled = torch.nn.functional.adaptive_avg_pool2d(images, 2)
+        return 3 * pooled.flatten(1) + torch.arange(12)
+
+
+# --- decoding -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(40, 60), (61, 40), (33, 97), (32, 32), (20, 50), (301, 199)])
+def test_the_deterministic_view_is_open_clips(size, tmp_path):
+    path = tmp_path / "x.png"
+    Pillow.fromarray(noise(*size)).save(path)
+    theirs = open_clip.image_transform(32, is_train=False, mean=MEAN, std=STD)(Pillow.open(path))
+    ours = PREPROCESS.normalise(PREPROCESS.read(path)[None])[0]
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def rgb_by_hand(image):
+    return np.asarray(PREPROCESS.centre(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "RGB", "YCbCr"])
+def test_every_colour_mode_becomes_rgb_before_it_is_resized(mode, tmp_path):
+    image = Pillow.fromarray(noise(50, 70)).convert(mode)
+    suffix = "jpg" if mode in ("CMYK", "YCbCr") else "png"
+    image.save(tmp_path / f"x.{suffix}", quality=95)
+    read = PREPROCESS.read(tmp_path / f"x.{suffix}")
+    assert read.shape == (32, 32, 3) and read.dtype == np.uint8
+    assert np.array_equal(read, rgb_by_hand(Pillow.open(tmp_path / f"x.{suffix}")))
+
+
+def test_exif_orientation_is_left_alone(tmp_path):
+    image, exif = Pillow.fromarray(noise(40, 40)), Pillow.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    image.save(tmp_path / "turned.png", exif=exif)
+    image.save(tmp_path / "plain.png")
+    read = PREPROCESS.read(tmp_path / "turned.png")
+    assert np.array_equal(read, PREPROCESS.read(tmp_path / "plain.png"))
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "missing"])
+def test_a_broken_file_is_named(damage, tmp_path):
+    path = tmp_path / "broken.jpg"
+    Pillow.fromarray(noise(80, 80)).save(path)
+    whole = path.read_bytes()
+    path.write_bytes({"empty": b"", "text": b"not an image"}.get(damage, whole[: len(whole) // 2]))
+    if damage == "missing":
+        path.unlink()
+    with pytest.raises(ImageError, match=r"broken\.jpg: cannot be decoded"):
+        PREPROCESS.read(path)
+
+
+# --- augmented copies -----------------------------------------------------------------------------
+
+
+def test_a_view_depends_on_its_number_and_the_position_alone(tmp_path):
+    images = [Image(f"{n}.png", 0, "a", "train") for n in range(4)]
+    for n, image in enumerate(images):
+        Pillow.fromarray(noise(40, 60, seed=n)).save(tmp_path / image.path)
+
+    def view(number, positions):
+        chosen = [(n, images[n]) for n in positions]
+        return list(pixels(chosen, tmp_path, PREPROCESS, number))
+
+    first = view(1, range(4))
+    assert all(np.array_equal(a, b) for a, b in zip(first, view(1, range(4)), strict=True))
+    assert np.array_equal(first[2], view(1, [2])[0])  # whatever else is encoded
+    assert not np.array_equal(first[2], view(2, [2])[0])
+    assert not np.array_equal(first[2], view(0, [2])[0])
+    same = [(0, images[0]), (1, images[0])]  # one image at two positions: two copies
+    a, b = pixels(same, tmp_path, PREPROCESS, 1)
+    assert not np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("scale", [(0.5, 1.0), (0.08, 0.2)])
+def test_crops_cover_the_share_of_the_area_that_was_asked_for(scale):
+    preprocess = Preprocess(32, MEAN, STD, scale)
+    rng = np.random.default_rng(0)
+    boxes = [preprocess._random_box(120, 100, rng) for _ in range(300)]
+    areas = np.array([(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes]) / 12000
+    ratios = np.array([(x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in boxes])
+    low, high = scale
+    assert low * 0.97 < areas.min() and areas.max() < high * 1.03
+    assert np.ptp(areas) > 0.7 * (high - low) * (0.9 if low < 0.5 else 0.8)
+    assert 0.7 < ratios.min() < 0.9 and 1.1 < ratios.max() < 1.4
+    assert min(x0 for x0, *_ in boxes) >= 0 and max(box[2] for box in boxes) <= 120
+    assert len({box[:2] for box in boxes}) > 100
+
+
+def test_an_image_too_long_for_any_crop_gets_its_centre():
+    box = PREPROCESS._random_box(1000, 10, np.random.default_rng(0))
+    assert box == (493, 0, 506, 10)
+
+
+def test_half_of_the_copies_are_mirrored():
+    ramp = np.repeat(np.linspace(0, 255, 64, dtype=np.uint8)[None, :, None], 64, axis=0)
+    image = Pillow.fromarray(np.repeat(ramp, 3, axis=2))
+    views = [PREPROCESS.augmented(image, np.random.default_rng([1, n])) for n in range(100)]
+    mirrored = sum(np.asarray(view)[0, 0, 0] > np.asarray(view)[0, -1, 0] for view in views)
+    assert 35 < mirrored < 65
+
+
+# --- encoding -------------------------------------------------------------------------------------
+
+
+def test_features_are_unit_rows_and_norms_whatever_the_batches():
+    stack = np.stack([noise(32, 32, seed=n) for n in range(7)])
+    raw = Tower().encode_image(PREPROCESS.normalise(stack))
+    for batch_size in (1, 3, 64):
+        tower, done = Tower(), []
+        features, norms = encode(
+            tower, iter(stack), 7, PREPROCESS, batch_size=batch_size, progress=done.append
+        )
+        assert max(tower.batches) <= batch_size and done[-1] == 7
+        np.testing.assert_allclose(features * norms[:, None], raw.numpy(), rtol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-6)
+        assert features.dtype == norms.dtype == np.float32
+
+
+def test_features_that_are_not_finite_are_refused():
+    class Broken(Tower):
+        def encode_image(self, images):
+            return super().encode_image(images) * torch.tensor(float("nan"))
+
+    with pytest.raises(RecordError, match=r"images 0\.\.1 are not finite"):
+        encode(Broken(), iter([noise(32, 32)] * 2), 2, PREPROCESS)
+
+
+def test_progress_is_logged_with_a_rate(caplog):
+    caplog.set_level(logging.INFO)
+    log = ProgressLog(100, "toy train, view 0")
+    log(1)
+    log(100)
+    assert len(caplog.messages) == 1
+    assert "toy train, view 0: 100 of 100 images" in caplog.messages[0]
+    assert "a second" in caplog.messages[0]
+
+
+# --- which images ---------------------------------------------------------------------------------
+
+MANIFEST = Manifest(
+    tuple(Image(f"{n}.png", n % 2, "ab"[n % 2], "test" if n == 1 else "train") for n in range(5))
+)
+
+
+def test_only_drawn_images_keep_their_positions():
+    splits = [
+        Split("toy", 1, seed, paths, (0, 1), ("a", "b"))
+        for seed, paths in ((1, ("4.png", "3.png")), (2, ("4.png", "2.png")))
+    ]
+    chosen = select(MANIFEST, "train", splits)
+    assert [(position, image.path) for position, image in chosen] == [
+        (1, "2.png"),
+        (2, "3.png"),
+        (3, "4.png"),
+    ]
+    assert [image.path for _, image in select(MANIFEST, "test", None)] == ["1.png"]
+
+
+def test_splits_of_other_images_are_refused():
+    with pytest.raises(RecordError, match=r"1 drawn images are not in the train part: 1\.png"):
+        select(MANIFEST, "train", [Split("toy", 1, 1, ("1.png",), (1,), ("a", "b"))])
+
+
+def test_an_empty_part_is_refused():
+    with pytest.raises(RecordError, match="no val image"):
+        select(MANIFEST, "val", None)
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def suite(tmp_path):
+    """A data set of five images and a backbone of the embedded kind, on disk."""
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    for n in range(5):
+        Pillow.fromarray(noise(40, 50, seed=n)).save(tmp_path / "data" / "images" / f"{n}.png")
+    MANIFEST.write(tmp_path / "m.csv")
+    backbone = {
+        "name": "toy-mini",
+        "kind": "mini",
+        "image": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
+        "open_clip": {
+            "embed_dim": 8,
+            "quick_gelu": True,
+            "vision_cfg": {"layers": 1, "width": 8, "head_width": 4, "patch_size": 8}
+            | {"image_size": 32},
+            "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 2}
+            | {"layers": 1},
+        },
+    }
+    torch.manual_seed(0)
+    mini.save(tmp_path / "b.safetensors", mini.build(backbone, 3), np.array([1, 2, 49407]), {})
+    (tmp_path / "b.yaml").write_text(json.dumps(backbone))
+    (tmp_path / "d.yaml").write_text(yaml.safe_dump({"name": "toy"}))
+    return tmp_path
+
+
+def run(suite, rest):
+    main(
+        f"--backbone {suite}/b.yaml --weights {suite}/b.safetensors --manifest {suite}/m.csv "
+        f"--root {suite}/data --dataset {suite}/d.yaml --out {suite}/out.safetensors {rest}".split()
+    )
+    return Features.read(suite / "out.safetensors")
+
+
+def test_the_command_caches_one_part(suite):
+    features = run(suite, "--part train")
+    assert features.paths == ("0.png", "2.png", "3.png", "4.png")
+    assert features.features.shape == (4, 8) and features.norms.shape == (4,)
+    assert (features.backbone, features.dataset) == ("toy-mini", "toy")
+    assert (features.part, features.view, features.classes) == ("train", 0, (0, 1))
+    assert features.manifest_sha256 == sha256(suite / "m.csv")
+    assert features.weights_sha256 == sha256(suite / "b.safetensors")
+    again = run(suite, "--part train --batch-size 3")
+    np.testing.assert_allclose(features.features, again.features, atol=1e-6)
+    view = run(suite, "--part train --view 1")
+    assert view.view == 1 and not np.allclose(view.features, features.features, atol=1e-4)
+
+
+def test_a_data_set_too_large_for_its_whole_pool(suite):
+    (suite / "d.yaml").write_text(yaml.safe_dump({"name": "toy", "encode": "drawn"}))
+    with pytest.raises(RecordError, match="toy says encode: drawn"):
+        run(suite, "--part train")
+    Split("toy", 1, 1, ("4.png", "3.png"), (0, 1), ("a", "b")).write(suite / "s.json")
+    assert run(suite, f"--part train --splits {suite}/s.json").paths == ("3.png", "4.png")
+    assert run(suite, "--part test").paths == ("1.png",)
+
+
+def test_a_broken_image_stops_the_command_and_leaves_no_file(suite):
+    (suite / "data" / "images" / "3.png").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"3\.png"):
+        run(suite, "--part train")
+    assert not (suite / "out.safetensors").exists()
