@@ -1,0 +1,84 @@
+"""Run in a fresh interpreter: every learner is imported and fitted while whatever could reach a
+model's inside cannot be imported. Prints the fitted learners' names as JSON.
+
+``python -m tests.boundary.hidden_model [MODULE ...]`` imports further modules, to be refused.
+"""
+
+import importlib
+import importlib.abc
+import inspect
+import json
+import pkgutil
+import sys
+
+HIDDEN = (
+    "craft.blackbox",
+    "craft.data",
+    "craft.whitebox",
+    "huggingface_hub",
+    "open_clip",
+    "timm",
+    "torchvision",
+    "transformers",
+)
+
+
+class Refuse(importlib.abc.MetaPathFinder):
+    """Raises where a hidden module, or one below it, is about to be found."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if any(fullname == name or fullname.startswith(name + ".") for name in HIDDEN):
+            raise ImportError(f"{fullname} lies behind the black box")
+
+
+def learners():
+    """Every concrete learner class defined below craft.learner."""
+    import craft.learner
+    from craft.learner.base import Learner
+
+    found = set()
+    for info in pkgutil.walk_packages(craft.learner.__path__, "craft.learner."):
+        module = importlib.import_module(info.name)
+        for value in vars(module).values():
+            if inspect.isclass(value) and issubclass(value, Learner):
+                found.add(value)
+    return sorted((cls for cls in found if not inspect.isabstract(cls)), key=lambda c: c.__name__)
+
+
+def toy_box():
+    """A black box of eight images in two classes whose scores depend on the context."""
+    import torch
+
+    from craft.protocol import BlackBox, QueryMeter
+
+    class Box:
+        context_length, context_width, embedding_std = 1, 2, 1.0
+        class_names, image_sets, meter = ("cat", "dog"), {"train": 8}, QueryMeter()
+
+        def predict(self, image_set, context_offsets, purpose="search"):
+            self.meter.charge(purpose, len(context_offsets))
+            side = torch.tensor([1.0, -1.0] * 4)[:, None] * torch.tensor([1.0, -1.0])
+            yield side * context_offsets.sum(dim=(1, 2))[:, None, None]
+
+    assert isinstance(Box(), BlackBox)
+    return Box(), torch.tensor([0, 1] * 4)
+
+
+def main():
+    sys.meta_path.insert(0, Refuse())
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
+    fitted = []
+    for cls in learners():
+        box, labels = toy_box()
+        learner = cls(budget=16, population=8, intrinsic_dim=2, hidden=4)
+        assert learner.fit(box, labels, seed=1) is learner
+        assert learner.predict(box, "train").shape == (8, 2)
+        fitted.append(cls.__name__)
+    reached = [name for name in HIDDEN if name in sys.modules]
+    assert not reached, f"{reached} were imported"
+    print(json.dumps(fitted))
+
+
+if __name__ == "__main__":
+    main()
