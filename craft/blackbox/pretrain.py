@@ -28,7 +28,7 @@ from open_clip.model import CLIP
 from torch import nn
 from torch.nn import functional as F
 
-from craft.blackbox import checkpoint, mini
+from craft.blackbox import checkpoint, locality, mini
 from craft.blackbox.pretrain_check import probe
 from craft.data.mini import world
 
@@ -137,6 +137,7 @@ def train(
     content = torch.from_numpy(~np.isin(vocabulary, stop)).float()
     torch.manual_seed(seed)
     model = mini.build(config, len(vocabulary)).train()
+    locality.look_near(model)
     model = model.to(memory_format=torch.channels_last)
     head = nn.Linear(config["open_clip"]["embed_dim"], len(vocabulary))
     both = nn.ModuleDict({"clip": model, "head": head})
@@ -207,6 +208,8 @@ def main(argv: list[str] | None = None) -> None:
     command = f"python -m craft.blackbox.pretrain --config {args.config} --out {args.out.name}"
     metadata = {
         "command": f"{command} --seed {args.seed} --steps {recipe.steps}",
+        "seed": str(args.seed),
+        "steps": str(recipe.steps),
         "recipe": json.dumps(dataclasses.asdict(recipe)),
         "wall_seconds": f"{time.monotonic() - began:.0f}",
         "versions": json.dumps({

@@ -45,19 +45,20 @@ def texture(rng: np.random.Generator, pattern: str) -> np.ndarray:
     soft = Image.fromarray((field * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.8))
     gy, gx = np.gradient(np.asarray(soft, np.float32) / 255)
     clay = np.array((176, 120, 88), np.float32) + rng.normal(0, 6, 3)
-    image = clay * (1 + 1.1 * (gx + gy))[..., None] + 12 * (field - 0.5)[..., None]
-    return surface.grain(rng, image, 5)
+    image = clay * (1 + 0.75 * (gx + gy))[..., None] + 12 * (field - 0.5)[..., None]
+    return surface.grain(rng, image, 11)
 
 
 def lit_object(rng: np.random.Generator, colour: str) -> np.ndarray:
     """Return a coloured object with its shadow on a table under an evening lamp, (32, 32, 3)."""
-    ink = surface.shade(rng, colour, 9)
+    ink = surface.shade(rng, colour, 24)
     scale = rng.uniform(0.45, 0.62)
     mask = drawing.blob_mask(rng, scale, tuple(rng.uniform(-0.12, 0.12, 2)))
     table = np.full((SIZE, SIZE, 3), (150, 142, 132), np.float32)
     table = table + 14 * (surface.smooth_noise(rng, 5) - 0.5)[..., None]
     image = _standing(table, mask, ink, 260)
-    return image * np.array((1.0, 0.66, 0.36), np.float32) * 0.95
+    lamp = np.array((1.0, 0.76, 0.5), np.float32) ** rng.uniform(0.5, 1.6)
+    return surface.grain(rng, image * lamp, 6)
 
 
 def _standing(ground: np.ndarray, mask: np.ndarray, ink: np.ndarray, light: float) -> np.ndarray:
@@ -120,12 +121,12 @@ def object_sketch(rng: np.random.Generator, colour: str, shape: str) -> np.ndarr
     state = rng.bit_generator.state
     body = _placed(rng, shape, scale=(0.56, 0.76), turn=10, move=0.12)
     rng.bit_generator.state = state  # the outline of the same body
-    edge = _placed(rng, shape, scale=(0.56, 0.76), turn=10, move=0.12, line=4)
-    hatch = np.clip(np.sin((_ROW + _COLUMN) * 1.5 + rng.uniform(0, 6)), 0, 1) * 0.7
+    edge = _placed(rng, shape, scale=(0.56, 0.76), turn=10, move=0.12, line=3)
+    hatch = np.clip(np.sin((_ROW + _COLUMN) * 1.1 + rng.uniform(0, 6)), 0, 1) * 0.45
     paper = np.full((SIZE, SIZE, 3), 248, np.float32)
-    ink = surface.shade(rng, colour, 10)
+    ink = 0.75 * surface.shade(rng, colour, 12) + 40  # a pencil's colours are pale
     image = surface.blend(paper, body * hatch, ink)
-    return surface.grain(rng, surface.blend(image, edge * 0.95, ink * 0.85), 5)
+    return surface.grain(rng, surface.blend(image, edge * 0.9, ink * 0.85), 7)
 
 
 def object_adversarial(rng: np.random.Generator, colour: str, shape: str) -> np.ndarray:
@@ -153,4 +154,4 @@ def object_rendition(rng: np.random.Generator, colour: str, shape: str) -> np.nd
     pane = np.array((196, 208, 200), np.float32) + glow
     image = surface.blend(pane, body, surface.shade(rng, colour, 12) + glow)
     lead = np.array((30, 28, 30), np.float32)
-    return surface.blend(surface.blend(image, cells * 0.7, lead), edge, lead)
+    return surface.blend(surface.blend(image, cells * body * 0.5, lead), edge * 0.8, lead)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import importlib.util
 import json
 import logging
 import os
@@ -90,10 +91,14 @@ def classes(name: str) -> list[str]:
 @functools.cache
 def _scanned() -> tuple[np.ndarray, np.ndarray]:
     """Return scikit-learn's bundled digits (1797, 8, 8) and their labels (1797,)."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    return bunch.images, bunch.target
+    # Read from the package's folder: importing scikit-learn for it takes longer than the renders.
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("the digits are bundled with scikit-learn: install it")
+    table = np.loadtxt(
+        Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=","
+    )
+    return table[:, :64].reshape(-1, 8, 8), table[:, 64].astype(int)
 
 
 def _scans(label: int, part: int, development: bool) -> list[np.ndarray]:
