@@ -328,9 +328,9 @@ def test_every_note_is_of_a_number_that_the_paper_prints(paper):
         ), note
 
 
-def test_other_suites_and_averages_over_other_data_have_no_published_value(paper, tmp_path):
-    toy = Design(config(tmp_path))
-    assert not table(toy, "architectures", PUBLISHED).has_published()
+def test_other_suites_and_averages_over_other_data_have_no_published_value(paper):
+    other = Design(paper.config | {"suite": "other"})
+    assert not table(other, "architectures", PUBLISHED).has_published()
     fewer = Design(paper.config | {"datasets": DATASETS[:10]})
     shown = rows(table(fewer, "architectures", PUBLISHED))
     assert shown["RN50", "craft", "EuroSAT"]["published"] == "75.30"

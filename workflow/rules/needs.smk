@@ -3,18 +3,12 @@
 
 def tree(wildcards):
     """Folder of a data set's tree."""
-    return (
-        f"{SUITE['data']}/{FACTS[wildcards.dataset].get('folder', wildcards.dataset)}"
-    )
+    return f"{SUITE['data']}/{FACTS[wildcards.dataset].get('folder', wildcards.dataset)}"
 
 
 def rendered(wildcards):
     """Split of a rendered data set; the other trees are the user's own and no rule makes them."""
-    return (
-        f"{tree(wildcards)}/split.json"
-        if FACTS[wildcards.dataset]["kind"] == "mini"
-        else []
-    )
+    return f"{tree(wildcards)}/split.json" if FACTS[wildcards.dataset]["kind"] == "mini" else []
 
 
 def weights(wildcards):
@@ -44,9 +38,7 @@ def tests(wildcards):
 
 def test_features(wildcards):
     """Features of those test sets."""
-    return expand(
-        FEATURES, backbone=wildcards.backbone, dataset=tests(wildcards), part="test"
-    )
+    return expand(FEATURES, backbone=wildcards.backbone, dataset=tests(wildcards), part="test")
 
 
 def test_manifests(wildcards):
@@ -72,6 +64,10 @@ def sources(artefact):
 
 
 def published(artefact):
-    """File of the paper's numbers for an artefact, where the suite shows them."""
+    """The paper's numbers for an artefact, and notes on them, where the suite shows them."""
     name = {**TABLES, **FIGURES}[artefact].lower().replace(" ", "")
-    return f"{SUITE['published']}/{name}.csv" if SUITE["published"] else []
+    return (
+        expand("{folder}/{name}.csv", folder=SUITE["published"], name=[name, "notes"])
+        if SUITE["published"]
+        else []
+    )
