@@ -57,7 +57,7 @@ def class_folders(root: Path, facts: Mapping[str, Any]) -> Iterator[Image]:
     Labels are positions among the sorted wnids of ``classnames.txt``; folders and files are taken
     in sorted order, so that few-shot sets do not depend on the file system.
     """
-    names = dict(_wnid_and_name(root / facts["class_names"]))
+    names = dict(wnids_and_names(root / facts["class_names"]))
     wnids = sorted(names)
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     if facts["class_folders"] == "index":
@@ -100,7 +100,8 @@ def _lines(root: Path, pinned: Mapping[str, str]) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _wnid_and_name(path: Path) -> Iterator[tuple[str, str]]:
+def wnids_and_names(path: Path) -> Iterator[tuple[str, str]]:
+    """Folder and class name of each line 'folder name'; raises ManifestError."""
     for line in _lines(path.parent, {"file": path.name}):
         wnid, _, name = line.partition(" ")
         if not name:

@@ -62,6 +62,8 @@ def check_counts(manifest: Manifest, facts: Mapping[str, Any]) -> None:
     ]
     if differences:
         raise ManifestError(f"{facts['name']}: " + "; ".join(differences))
+    if "class_indices" in facts and (other := set(names) ^ set(facts["class_indices"])):
+        raise ManifestError(f"{facts['name']}: not its classes of the source: {sorted(other)[:5]}")
     if "source" not in facts and list(names) != list(range(len(names))):
         gap = next(label for label in range(len(names)) if label not in names)
         raise ManifestError(f"{facts['name']}: labels are not consecutive; none is {gap}")

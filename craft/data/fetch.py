@@ -1,0 +1,249 @@
+"""A data set's tree: taken as it is where it is complete, else fetched, verified and unpacked.
+
+``python -m craft.data.fetch --dataset config/datasets/D.yaml --root DATA/D [--out MARKER.json]``
+
+Downloads go to ``DATA/downloads/D``, where files that somebody put there are found too. The tree
+appears whole, by one rename, after its images were counted against the description.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from craft.data import ilsvrc
+from craft.data.classes import check_class_names, write_class_names
+from craft.data.download import Hosts, SpaceError, filename, locked, obtain
+from craft.data.layouts import LAYOUTS, ManifestError
+from craft.data.manifest import build, image_root
+from craft.data.transport import Policy, SourceError, address
+from craft.data.unpack import Limits, UnpackError, unpack
+from craft.storage import replacing, sha256, write_json
+
+log = logging.getLogger(__name__)
+
+OFFLINE = (
+    "Without a network the embedded suite runs as it is: "
+    "snakemake --configfile config/mini.yaml all"
+)
+
+
+class FetchError(RuntimeError):
+    """A data set cannot be had; says what was tried and what to do."""
+
+
+class _Unavailable(RuntimeError):
+    """Why a tree is not complete, where no further source would change it."""
+
+
+def acquire(
+    description: Path, root: Path, *, keep: bool = False, policy: Policy | None = None
+) -> dict[str, Any]:
+    """Make the tree ``root`` of the data set that a YAML describes complete; returns its origin.
+
+    A complete tree is left alone. ``keep`` leaves the archive in the folder of downloads.
+    Raises FetchError.
+    """
+    facts = yaml.safe_load(description.read_text(encoding="utf-8"))
+    acquisition = _Acquisition(facts, description, root, keep, policy or Policy())
+    if acquisition.incomplete(root) is None:
+        return acquisition.origin("present")  # perhaps on a disk that nobody may write to
+    with locked(root.parent / f".{root.name}.lock"):
+        return acquisition.run()
+
+
+class _Acquisition:
+    """One data set's way to disk; the caller holds the lock of its tree."""
+
+    def __init__(
+        self, facts: dict[str, Any], description: Path, root: Path, keep: bool, policy: Policy
+    ) -> None:
+        self.facts, self.description, self.root = facts, description, root
+        self.keep, self.policy = keep, policy
+        self.downloads = root.parent / "downloads" / root.name
+        self.staging = root.parent / f".{root.name}.unpacking"
+        self.split = facts.get("split", {})
+        self.table = description.parent / facts["class_table"] if "class_table" in facts else None
+        sources = facts.get("sources", ())
+        self.sources = [source for source in sources if source["kind"] != "manual"]
+        self.manual = [source for source in sources if source["kind"] == "manual"]
+        self.hosts = Hosts(map(address, [*self.sources, *self.split.get("sources", ())]))
+        self.tried: list[str] = []
+
+    def run(self) -> dict[str, Any]:
+        """The origin of the tree, complete when this returns; raises FetchError."""
+        try:
+            for source in self.manual:
+                ilsvrc.prepare(self.root, self.facts, source["archives"])
+            if self.root.is_dir():
+                self._add_small_files(self.root)
+            reason = self.incomplete(self.root)
+            if reason is None:
+                return self.origin("present")
+            return self._fetch(reason)
+        except (_Unavailable, SpaceError, ilsvrc.CopyError, ManifestError, OSError) as error:
+            raise FetchError(self._report(str(error))) from error
+        finally:
+            shutil.rmtree(self.staging, ignore_errors=True)
+
+    def _fetch(self, reason: str) -> dict[str, Any]:
+        if self.manual or not self.sources:
+            raise _Unavailable(reason)
+        self._refuse_occupied(reason)
+        for source in self.sources:
+            try:
+                return self._from(source)
+            except (SourceError, UnpackError) as error:
+                self.tried.append(str(error))
+                log.warning("%s", error)
+        raise _Unavailable("none of its sources gave the tree")
+
+    def _from(self, source: dict[str, Any]) -> dict[str, Any]:
+        shutil.rmtree(self.staging, ignore_errors=True)
+        self.staging.mkdir()
+        # First, as it is small and says which images are wanted.
+        self._add_small_files(self.staging)
+        archive, brought = obtain(
+            source,
+            self.downloads,
+            self.hosts,
+            unpacked=source.get("unpacked"),
+            policy=self.policy,
+        )
+        log.info("unpacking %s", archive)
+        limits = Limits.of(archive, self._images(), source.get("unpacked"))
+        wanted = self._listed() if self.facts.get("only_listed") else None
+        unpack(
+            archive,
+            self.staging,
+            source["unpack"],
+            limits,
+            nested=source.get("nested"),
+            wanted=wanted,
+        )
+        if reason := self.incomplete(self.staging):
+            raise UnpackError(f"{address(source)}: unpacked, but {reason}")
+        self._publish()
+        if brought and not self.keep:
+            archive.unlink()
+        return self.origin(address(source))
+
+    def _add_small_files(self, folder: Path) -> None:
+        """Put the published split and the class names where they are missing."""
+        if self.table and not (folder / self.facts["class_names"]).exists():
+            write_class_names(folder / self.facts["class_names"], self.table)
+        if not self.split:
+            return
+        path = folder / self.split["file"]
+        if path.exists():
+            # Another split would silently give numbers that nothing can be compared with.
+            if self.split.get("sha256") not in (None, sha256(path)):
+                raise _Unavailable(f"{path} is not the published split; move it away")
+            return
+        with replacing(path) as temporary:
+            shutil.copyfile(self._obtain_split(), temporary)
+
+    def _obtain_split(self) -> Path:
+        pins = {key: self.split[key] for key in ("bytes", "sha256") if key in self.split}
+        for source in self.split.get("sources", ()):
+            named = {**source, **pins, "filename": self.split["file"]}
+            try:
+                path, _ = obtain(named, self.downloads, self.hosts, unpacked=0, policy=self.policy)
+                return path
+            except SourceError as error:
+                self.tried.append(str(error))
+                log.warning("%s", error)
+        raise _Unavailable(
+            f"the published split {self.split['file']} is missing, and no other is ever drawn"
+        )
+
+    def incomplete(self, folder: Path) -> str | None:
+        """What a tree lacks, None if it is complete."""
+        try:
+            build(folder, self.facts)
+            if self.table:
+                check_class_names(folder / self.facts["class_names"], self.table)
+        except ManifestError as error:
+            return str(error)
+        return None
+
+    def _listed(self) -> set[str]:
+        """Paths below the data set's folder of the images that the split lists."""
+        folder = image_root(Path(), self.facts)
+        images = LAYOUTS[self.facts["kind"]](self.staging, self.facts)
+        return {(folder / image.path).as_posix() for image in images}
+
+    def _images(self) -> int:
+        return sum(self.facts["counts"].get(part, 0) for part in ("train", "val", "test"))
+
+    def _refuse_occupied(self, reason: str) -> None:
+        """Stop before the download where the user's own files are in the way."""
+        tops = {
+            Path(goal).parts[:1] for source in self.sources for goal in source["unpack"].values()
+        }
+        for top in sorted(tops):
+            path = self.root.joinpath(*top)
+            if top and path.is_dir() and any(path.iterdir()):
+                raise _Unavailable(f"{path} is there, but {reason}; complete it or move it away")
+
+    def _publish(self) -> None:
+        os.sync()  # else a power cut could leave the name of a file without its content
+        if not self.root.exists():
+            os.rename(self.staging, self.root)
+            return
+        # Files before folders: the folder of images is what makes a tree look complete.
+        for path in sorted(self.staging.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+            goal = self.root / path.name
+            if goal.is_dir():
+                goal.rmdir()  # empty, as _refuse_occupied found
+            os.replace(path, goal)
+
+    def origin(self, source: str) -> dict[str, Any]:
+        return {"dataset": self.facts["name"], "source": source, "images": self._images()}
+
+    def _report(self, reason: str) -> str:
+        """Everything that a reader needs to go on without this program."""
+        lines = [f"{self.facts['name']}: {reason}"]
+        if self.tried:
+            lines += ["Tried:", *(f"  - {text}" for text in self.tried)]
+        lines += [source["instructions"].strip() for source in self.manual]
+        if self.sources:
+            lines.append(f"A file put into {self.downloads} by hand is taken from there:")
+            for source in self.sources:
+                size = f"{source['bytes']:,} bytes" if source.get("bytes") else "size not known"
+                lines.append(f"  - {filename(source)} ({size}), from {address(source)}")
+        return "\n".join([*lines, OFFLINE])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make a data set's tree complete."""
+    parser = argparse.ArgumentParser(prog="python -m craft.data.fetch", description=__doc__)
+    parser.add_argument("--dataset", type=Path, required=True, help="data-set YAML")
+    parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
+    parser.add_argument("--out", type=Path, help="JSON to write when the tree is complete")
+    parser.add_argument("--keep", action="store_true", help="keep the archive after unpacking")
+    parser.add_argument("--attempts", type=int, default=Policy.attempts, help="tries per source")
+    parser.add_argument("--wait", type=float, default=Policy.wait, help="seconds before the second")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    # The log has a bar of its own; a library's would write a line of control characters.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    policy = Policy(attempts=options.attempts, wait=options.wait)
+    try:
+        origin = acquire(options.dataset, options.root, keep=options.keep, policy=policy)
+    except FetchError as error:
+        raise SystemExit(str(error)) from error
+    log.info("%(dataset)s: %(images)d images, %(source)s", origin)
+    if options.out:
+        write_json(options.out, origin)
+
+
+if __name__ == "__main__":
+    main()
