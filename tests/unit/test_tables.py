@@ -425,7 +425,8 @@ def test_names_are_escaped_where_they_stand(tmp_path):
 
 
 def test_wide_tables_put_deviations_on_their_own_line(paper):
-    value = dict(paper.config) | {"seeds": [1, 2]}
+    value = dict(paper.config) | {"seeds": [1, 2], "backbones": ["RN50"]}
+    value["artefacts"] = {"architectures": {"shots": [16]}}
     value["results"] = str(Path(paper.config["results"]) / "wide")
     design = Design(value)
     write_scores(design, lambda run, test_set: 70.0 + run.seed)
