@@ -72,6 +72,24 @@ def load(
     return merged
 
 
+def typed(value: Any) -> Any:
+    """A value of ``--config`` as a YAML file would have it.
+
+    Snakemake leaves null and whatever is nested in a value as text.
+    """
+    if isinstance(value, Mapping):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [typed(entry) for entry in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        read = yaml.load(value, Loader=_Loader)
+    except yaml.YAMLError:
+        return value
+    return read if read is None or isinstance(read, (bool, int, float)) else value
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)

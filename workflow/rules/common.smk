@@ -9,17 +9,18 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from craft.config import ConfigError, load
+from snakemake.utils import update_config
+
+from craft.config import ConfigError, load, typed
 from craft.design import FIGURES, TABLES, ZERO_SHOT, Design
 from craft.provenance import code_hash
 
 # Jobs get the python that runs this workflow, whether its environment is activated or not.
-os.environ.update(
-    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
-)
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
+update_config(config, typed(workflow.config_settings.config))
 try:
-    SUITE = load(config, workflow.basedir, " + ".join(map(str, workflow.configfiles)))
+    SUITE = load(config, workflow.basedir, " + ".join(map(os.path.relpath, workflow.configfiles)))
 except ConfigError as error:
     raise WorkflowError(str(error))
 
@@ -60,19 +61,11 @@ def per_seed(pattern):
 
 RUNS = DESIGN.all_runs
 SHOTS = sorted({run.shots for run in RUNS if run.shots})
-TESTS = {
-    (run.method, run.backbone, run.dataset, run.shots): DESIGN.tests_of(run)
-    for run in RUNS
-}
+TESTS = {(run.method, run.backbone, run.dataset, run.shots): DESIGN.tests_of(run) for run in RUNS}
 METHODS = {run.method for run in RUNS}
 LEARNERS = {method: DESIGN.learner(method) for method in METHODS}
-OPTIONS = {
-    (run.method, run.dataset): DESIGN.options(run.method, run.dataset) for run in RUNS
-}
-CODE = {
-    method: code_hash("craft.fit", LEARNERS[method].partition(":")[0])
-    for method in METHODS
-}
+OPTIONS = {(run.method, run.dataset): DESIGN.options(run.method, run.dataset) for run in RUNS}
+CODE = {method: code_hash("craft.fit", LEARNERS[method].partition(":")[0]) for method in METHODS}
 
 
 def one_of(names):
@@ -90,6 +83,4 @@ wildcard_constraints:
 
 
 ALL_TABLES = [f"{RESULTS}/{name}.csv" for name in DESIGN.artefacts() if name in TABLES]
-ALL_FIGURES = [
-    f"{RESULTS}/figures/{name}.pdf" for name in DESIGN.artefacts() if name in FIGURES
-]
+ALL_FIGURES = [f"{RESULTS}/figures/{name}.pdf" for name in DESIGN.artefacts() if name in FIGURES]

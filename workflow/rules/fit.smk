@@ -26,9 +26,7 @@ rule fit:
         runtime=720,
     params:
         learner=lambda wildcards: LEARNERS[wildcards.method],
-        options=lambda wildcards: json.dumps(
-            OPTIONS[wildcards.method, wildcards.dataset]
-        ),
+        options=lambda wildcards: json.dumps(OPTIONS[wildcards.method, wildcards.dataset]),
         tests=lambda wildcards, input: named(wildcards, input.tests),
         out=f"{RESULTS}/runs/{CELL}",
         code=lambda wildcards: CODE[wildcards.method],

@@ -1,0 +1,118 @@
+"""What the workflow would run: from the configuration alone, with no data, weights or network."""
+
+from __future__ import annotations
+
+import re
+import resource
+
+import pytest
+
+from craft.config import load
+from craft.design import Design
+from tests.pipeline.conftest import ROOT, Checkout
+
+MINI = ("--configfile", "config/mini.yaml")
+PAPER = Design(load(ROOT / "config/config.yaml", ROOT))
+SUITES = {"paper": (), "mini": MINI}
+
+
+def fits(*artefacts: str) -> int:
+    """Distinct runs of the paper's artefacts, zero-shot aside."""
+    return len({run for name in artefacts for run in PAPER.runs(name) if run.shots})
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_lint_finds_nothing(checkout: Checkout, suite: str) -> None:
+    assert "good condition" in checkout.snakemake("--lint", *SUITES[suite])
+
+
+def test_the_whole_paper_is_planned_within_20_seconds(checkout: Checkout) -> None:
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    checkout.plan("all_runs")  # byte code is compiled once
+    start = spent()
+    jobs = checkout.plan("all")
+    # Processor time, so that what else the machine does is not counted.
+    assert spent() - start < 20
+    assert jobs["fit"] == fits(*PAPER.artefacts()) == 1569
+    assert jobs["zero_shot"] == 44
+    assert jobs["manifest"] == 15
+    for artefact in PAPER.artefacts():
+        assert jobs[artefact] == 1
+
+
+def test_one_table_takes_its_own_runs_only(checkout: Checkout) -> None:
+    jobs = checkout.plan("results/ablation_residual.csv")
+    assert jobs["fit"] == fits("ablation_residual") == 3 * 11 * 5 * 3
+    assert jobs["backbone"] == 1
+    # CraFT's 16-shot run on ImageNet is the one of the robustness table, with its four test sets.
+    assert jobs["manifest"] == 11 + 4
+    assert "zero_shot" not in jobs
+
+
+def test_runs_shared_by_two_artefacts_are_fitted_once(checkout: Checkout) -> None:
+    both = ("ablation_residual", "ablation_components")
+    jobs = checkout.plan(*(f"results/{name}.csv" for name in both))
+    assert jobs["fit"] == fits(*both) < sum(fits(name) for name in both)
+
+
+def test_shifted_sets_are_encoded_for_the_table_that_shows_them_only(checkout: Checkout) -> None:
+    assert checkout.plan("results/robustness.csv")["manifest"] == 5
+    run = "results/runs/{}/RN50/ImageNet/shots-16/seed-1/record.json"
+    assert checkout.plan(run.format("craft"))["manifest"] == 5
+    assert checkout.plan(run.format("linear"))["manifest"] == 1
+
+
+def test_a_suite_given_by_configfile_stands_alone(checkout: Checkout) -> None:
+    output = checkout.snakemake(*MINI, "-n", "all")
+    outputs = re.findall(r"^    output: (.*)$", output, re.M)
+    assert outputs
+    assert all(path.startswith("results/mini/") for line in outputs for path in line.split(", "))
+    assert "EuroSAT" not in output
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_config_overrides_work_on_either_suite(checkout: Checkout, suite: str) -> None:
+    one = checkout.plan("all", *SUITES[suite], "--config", "seeds=[7]", "seeds_per_job=1")
+    three = checkout.plan("all", *SUITES[suite], "--config", "seeds=[7,8,9]", "seeds_per_job=1")
+    assert three["fit"] == 3 * one["fit"]
+    folded = checkout.plan("all", *SUITES[suite], "--config", "seeds=[7,8,9]", "seeds_per_job=3")
+    assert folded["fit"] == one["fit"]
+    assert folded["score"] == three["score"]
+
+
+def test_all_tables_and_all_figures_are_targets(checkout: Checkout) -> None:
+    tables, figures = checkout.plan("all_tables", *MINI), checkout.plan("all_figures", *MINI)
+    assert "architectures" in tables and "few_shot_curves" not in tables
+    assert "few_shot_curves" in figures and "architectures" not in figures
+
+
+def test_the_rule_graph_shows_that_fits_see_no_test_label(checkout: Checkout) -> None:
+    graph = checkout.snakemake("--rulegraph", "mermaid-js")
+    names = dict(re.findall(r"(id\d+)\[(\w+)\]", graph))
+    edges = [(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", graph)]
+    assert {a for a, b in edges if b == "fit"} == {"backbone", "prompts", "features", "splits"}
+    assert {a for a, b in edges if b == "score"} == {"manifest", "fit"}
+
+
+def test_the_dag_can_be_drawn(checkout: Checkout) -> None:
+    graph = checkout.snakemake("--dag", "mermaid-js", "results/ablation_lambda1.csv")
+    assert graph.count("[fit") + graph.count('["fit') > 0
+
+
+def test_a_wrong_configuration_stops_before_any_job(checkout: Checkout) -> None:
+    output = checkout.snakemake(
+        "all", *MINI, "--config", "seed=3", "options={budgt: 3}", "seeds_per_job=2", succeeds=False
+    )
+    assert "3 problems in the configuration" in output
+    assert "config/mini.yaml: seed = 3: unknown name 'seed'; did you mean 'seeds'?" in output
+    assert "options.budgt = 3: unknown name 'budgt'; did you mean 'budget'?" in output
+    assert "seeds_per_job = 2: accepted: 1, or 3 or more" in output
+    assert "Job stats" not in output
+
+
+def test_a_data_set_that_is_not_there_says_what_to_put_where(checkout: Checkout) -> None:
+    output = checkout.snakemake("results/manifests/EuroSAT.csv", succeeds=False)
+    assert "data/eurosat/split_zhou_EuroSAT.json" in output

@@ -1,0 +1,104 @@
+"""The suite's smallest run, from rendered images to tables, figures and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from craft.records import Score
+from tests.pipeline.conftest import ROOT, Checkout
+
+TINY = ("--configfile", "tiny.yaml")
+
+
+@pytest.fixture(scope="module")
+def finished(checkout: Checkout) -> Checkout:
+    """A checkout in which the smallest suite has run."""
+    config = yaml.safe_load((ROOT / "config/mini.yaml").read_text())
+    methods = ("zero-shot", "craft", "coop-4")
+    shown = ["architectures", "few_shot_curves"]
+    config |= {
+        "suite": "tiny",
+        "results": "results/tiny",
+        "data": "results/tiny/data",
+        "seeds": [1, 2],
+        "backbones": ["mini-rn"],
+        "datasets": ["digits"],
+        "shift": None,
+        "options": {"budget": 40, "population": 20, "intrinsic_dim": 8, "hidden": 8},
+        "methods": {name: {**config["methods"][name], "artefacts": shown} for name in methods},
+        "artefacts": {
+            "architectures": {"shots": [1]},
+            "few_shot_curves": {"shots": [1, 2]},
+            "dataset_statistics": {},
+        },
+    }
+    config["methods"]["coop-4"]["options"] |= {"epochs": 1}
+    (checkout.folder / "tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    checkout.snakemake("all", *TINY)  # no --cores: the default profile is found
+    return checkout
+
+
+def results(checkout: Checkout) -> Path:
+    return checkout.folder / "results/tiny"
+
+
+def test_every_artefact_is_there(finished: Checkout) -> None:
+    folder = results(finished)
+    for name in ("architectures", "dataset_statistics"):
+        for suffix in ("csv", "md", "tex"):
+            assert (folder / f"{name}.{suffix}").stat().st_size
+    for suffix in ("pdf", "png", "csv"):
+        assert (folder / f"figures/few_shot_curves.{suffix}").stat().st_size
+    assert len((folder / "runs.csv").read_text().splitlines()) == 1 + 1 + 2 * 2 * 2
+
+
+def test_a_run_states_what_it_spent(finished: Checkout) -> None:
+    run = results(finished) / "runs/craft/mini-rn/digits/shots-1/seed-2"
+    score = Score.read(run / "score.json")
+    assert score.record["queries"]["search"] == 40
+    assert score.record["train_images"] == 10
+    assert (results(finished) / "benchmarks/fit/craft/mini-rn/digits/shots-1.tsv").exists()
+
+
+def test_nothing_is_left_to_do(finished: Checkout) -> None:
+    assert finished.plan("all", *TINY) == {}
+
+
+def test_the_report_needs_no_network(finished: Checkout) -> None:
+    finished.snakemake("all", *TINY, "--report", "report.html")
+    report = (finished.folder / "report.html").read_text()
+    assert "few_shot_curves" in report
+    assert '<script src="http' not in report
+
+
+def test_a_change_of_the_figures_fits_nothing_again(finished: Checkout) -> None:
+    code = finished.folder / "craft/figures/__main__.py"
+    before = code.read_text()
+    try:
+        code.write_text(before + "\n# changed\n")
+        assert finished.plan("all", *TINY) == {"all": 1, "few_shot_curves": 1, "total": 2}
+    finally:
+        code.write_text(before)
+
+
+def test_a_change_of_one_learner_fits_its_methods_again(finished: Checkout) -> None:
+    code = finished.folder / "craft/whitebox/coop.py"
+    before = code.read_text()
+    try:
+        code.write_text(before + "\n# changed\n")
+        assert finished.plan("all", *TINY)["fit"] == 2
+    finally:
+        code.write_text(before)
+
+
+def test_a_change_of_a_label_fits_nothing_again(finished: Checkout) -> None:
+    config = finished.folder / "tiny.yaml"
+    before = config.read_text()
+    try:
+        config.write_text(before.replace("label: CraFT", "label: ours"))
+        assert "fit" not in finished.plan("all_tables", *TINY)
+    finally:
+        config.write_text(before)
