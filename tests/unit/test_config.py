@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from craft.checks import learner_options
+from craft.config import SCHEMAS, ConfigError, load, typed
+
+MINI = yaml.safe_load(Path("config/mini.yaml").read_text())
+Config = dict[str, Any]
+
+
+def problems(change: Callable[[Config], None]) -> tuple[str, ...]:
+    """What is wrong with the mini suite once it is changed."""
+    config = deepcopy(MINI)
+    change(config)
+    with pytest.raises(ConfigError) as caught:
+        load(config, source="suite.yaml")
+    return caught.value.problems
+
+
+@pytest.mark.parametrize("path", ["config/mini.yaml", "config/config.yaml"])
+def test_the_suites_are_right(path: str) -> None:
+    config = load(path)
+    assert set(config["backbones"]) == set(config["backbone_facts"])
+    assert set(config["datasets"]) <= set(config["facts"])
+
+
+def test_defaults_are_filled_in() -> None:
+    config = deepcopy(MINI)
+    for key in ("results", "data", "seeds_per_job"):
+        del config[key]
+    full = load(config)
+    assert (full["results"], full["data"], full["published"]) == ("results", "data", None)
+    assert full["seeds_per_job"] == 1
+    assert full["facts"]["digits"]["encode"] == "pool"
+
+
+def test_only_the_named_files_are_read() -> None:
+    assert set(load(MINI)["backbone_facts"]) == {"mini-rn", "mini-vit"}
+    assert "EuroSAT" not in load(MINI)["facts"]
+
+
+def test_the_given_mapping_is_left_as_it_is() -> None:
+    given = deepcopy(MINI)
+    load(given)
+    assert given == MINI
+
+
+WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
+    "unknown key": (
+        lambda c: c.update(bugdet=1, sede=[1]),
+        ("suite.yaml: sede = [1]", "did you mean 'seeds'?"),
+    ),
+    "missing key": (lambda c: c.pop("seeds"), ("seeds is missing",)),
+    "type": (lambda c: c.update(seeds_per_job="3"), ("seeds_per_job = '3': accepted: integer",)),
+    "range": (lambda c: c.update(seeds=[0]), ("seeds[0] = 0: accepted: at least 1",)),
+    "repeated": (lambda c: c.update(seeds=[1, 1]), ("seeds = [1, 1]: accepted: entries that",)),
+    "some seeds in a job": (
+        lambda c: c.update(seeds_per_job=2),
+        ("seeds_per_job = 2: accepted: 1, or 3 or more",),
+    ),
+    "data set": (
+        lambda c: c["datasets"].append("digts"),
+        ("datasets: unknown name 'digts'; did you mean 'digits'?",),
+    ),
+    "backbone": (
+        lambda c: c["backbones"].append("RN5"),
+        ("backbones: unknown name 'RN5'; did you mean 'RN50'?",),
+    ),
+    "shifted set as few-shot set": (
+        lambda c: c["datasets"].append("objects-v2"),
+        ("datasets: objects-v2 is a shifted test set of objects",),
+    ),
+    "few-shot set as shifted set": (
+        lambda c: c["shift"]["targets"].append("digits"),
+        ("shift.targets: digits is no shifted test set of objects",),
+    ),
+    "another's shifted set": (
+        lambda c: c["shift"].update(source="digits"),
+        ("shift.targets: objects-v2 is no shifted test set of digits",),
+    ),
+    "shift is missing": (lambda c: c.pop("shift"), ("artefacts.robustness needs shift",)),
+    "artefact": (
+        lambda c: c["artefacts"].update(architecture={"shots": [1]}),
+        ("artefacts: unknown name 'architecture'; did you mean 'architectures'?",),
+    ),
+    "method of an artefact": (
+        lambda c: c["artefacts"]["architectures"].update(methods=["carft"]),
+        ("artefacts.architectures.methods: unknown name 'carft'; did you mean 'craft'?",),
+    ),
+    "artefact of a method": (
+        lambda c: c["methods"]["craft"].update(artefacts=["robustnes"]),
+        ("methods.craft.artefacts: unknown name 'robustnes'; did you mean 'robustness'?",),
+    ),
+    "shots are missing": (
+        lambda c: c["artefacts"].update(architectures={}),
+        ("artefacts.architectures.shots is missing",),
+    ),
+    "key of another artefact": (
+        lambda c: c["artefacts"]["architectures"].update(option="lambda1"),
+        ("artefacts.architectures.option = 'lambda1': accepted in architectures:",),
+    ),
+    "too many shots": (
+        lambda c: c["artefacts"]["architectures"].update(shots=[33]),
+        ("artefacts.architectures.shots: 33: accepted for digits: at most 32",),
+    ),
+    "learner's module": (
+        lambda c: c["methods"]["craft"].update(learner="craft.learner.carft:CraFT"),
+        ("methods.craft.learner = 'craft.learner.carft:CraFT'", "does not exist"),
+    ),
+    "learner's class": (
+        lambda c: c["methods"]["craft"].update(learner="craft.learner.collaborative:Collaborate"),
+        ("did you mean 'Collaborative'?",),
+    ),
+    "option of the suite": (
+        lambda c: c["options"].update(budgte=1),
+        ("options.budgte = 1: unknown name 'budgte'; did you mean 'budget'?",),
+    ),
+    "option of another learner": (
+        lambda c: c["methods"]["craft"].update(options={"context_tokens": 4}),
+        ("methods.craft.options.context_tokens = 4: unknown name",),
+    ),
+    "type of an option": (
+        lambda c: c["options"].update(budget="many"),
+        ("options.budget = 'many': accepted: int",),
+    ),
+    "a number where yes or no is asked": (
+        lambda c: c["methods"]["no-residual"].update(options={"residual": 0}),
+        ("methods.no-residual.options.residual = 0: accepted: bool",),
+    ),
+    "value of an option": (
+        lambda c: c["options"].update(mode="papre"),
+        ("options.mode = 'papre': accepted: paper, released",),
+    ),
+    "budget under one population": (
+        lambda c: c["options"].update(budget=20),
+        ("budget: 20 queries are less than one population of 40",),
+    ),
+    "budget under a method's population": (
+        lambda c: c["methods"]["craft"].update(options={"population": 4000}),
+        ("methods.craft.options: option budget: 2000 queries are less than one population",),
+    ),
+    "option on an unknown data set": (
+        lambda c: c.update(dataset_options={"digit": {"sigma": 1.0}}),
+        ("dataset_options: unknown name 'digit'; did you mean 'digits'?",),
+    ),
+    "swept option": (
+        lambda c: c["artefacts"]["ablation_lambda1"].update(option="lambda3"),
+        ("artefacts.ablation_lambda1.option: unknown name 'lambda3'; did you mean 'lambda",),
+    ),
+    "swept method": (
+        lambda c: c["artefacts"]["ablation_lambda1"].update(method="crft"),
+        ("artefacts.ablation_lambda1.method: unknown name 'crft'; did you mean 'craft'?",),
+    ),
+    "swept value": (
+        lambda c: c["artefacts"]["ablation_lambda1"].update(values=[-1.0]),
+        ("artefacts.ablation_lambda1.values: option lambda1: -1.0 is below 0",),
+    ),
+    "published": (
+        lambda c: c.update(published="config/publshed"),
+        ("published = 'config/publshed': accepted: a folder that exists",),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_value_is_named_with_what_is_accepted(case: str) -> None:
+    change, expected = WRONG[case]
+    text = "\n".join(problems(change))
+    for part in expected:
+        assert part in text
+
+
+def test_all_problems_come_at_once() -> None:
+    def change(config: Config) -> None:
+        config["sede"] = 1
+        config["datasets"].append("nowhere")
+        config["options"]["budgt"] = 1
+        config["artefacts"]["architectures"]["shots"] = ["x"]
+        del config["backbones"]
+
+    found = problems(change)
+    assert len(found) == 5
+    assert all(problem.startswith("suite.yaml: ") for problem in found)
+
+
+def test_a_fact_file_is_validated_too(tmp_path: Path) -> None:
+    for folder, names in (("datasets", MINI["datasets"]), ("backbones", MINI["backbones"])):
+        (tmp_path / "config" / folder).mkdir(parents=True)
+        for name in [*names, *(MINI["shift"]["targets"] if folder == "datasets" else ())]:
+            text = Path(f"config/{folder}/{name}.yaml").read_text()
+            (tmp_path / f"config/{folder}/{name}.yaml").write_text(text)
+    digits = tmp_path / "config/datasets/digits.yaml"
+    digits.write_text(digits.read_text().replace("name: digits", "name: digit"))
+    objects = tmp_path / "config/datasets/objects.yaml"
+    objects.write_text(objects.read_text().replace("template:", "templat:"))
+    with pytest.raises(ConfigError) as caught:
+        load(MINI, tmp_path)
+    text = "\n".join(caught.value.problems)
+    assert "config/datasets/digits.yaml: name = 'digit': accepted: digits" in text
+    assert "config/datasets/objects.yaml: templat = " in text
+    assert "did you mean 'template'?" in text
+
+
+def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_text("suite: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(ConfigError, match=r"suite\.yaml: not a readable YAML file"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["config", "dataset", "backbone"])
+def test_every_key_of_a_schema_is_described_and_unknown_ones_are_refused(name: str) -> None:
+    schema = yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
+
+    def visit(node: Any) -> None:
+        if not isinstance(node, dict):
+            return
+        for key, entry in node.get("properties", {}).items():
+            shared = schema.get("$defs", {}).get(entry.get("$ref", "").rpartition("/")[2], {})
+            assert entry.get("description") or shared.get("description"), key
+            visit(entry)
+        if "properties" in node:
+            assert node.get("additionalProperties") is False
+        visit(node.get("additionalProperties"))
+
+    visit(schema)
+
+
+def test_values_of_the_command_line_get_their_type() -> None:
+    given = {"seeds": ["7"], "shift": "null", "options": {"sigma": "0.5", "mode": "paper"}}
+    assert typed(given) == {
+        "seeds": [7],
+        "shift": None,
+        "options": {"sigma": 0.5, "mode": "paper"},
+    }
+
+
+def test_options_are_read_from_the_learners_source() -> None:
+    options = learner_options("craft.whitebox.coop:CoOp")
+    assert options["context_tokens"].types == ("int",)
+    assert options["optimizer"].accepted == ("sgd", "adamw")  # CoOp's own, not the base's
+    assert options["mode"].accepted == ("paper", "released")
+
+
+def test_a_suite_is_checked_without_torch_or_pandas() -> None:
+    code = (
+        "import json, sys; from craft.config import load; load('config/config.yaml');"
+        "print(json.dumps([m for m in ('torch', 'pandas', 'open_clip') if m in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []

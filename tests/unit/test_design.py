@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from craft.config import load
+from craft.design import FIGURES, TABLES, ZERO_SHOT, Design, Run
+
+CONFIG = load("config/mini.yaml")
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    return deepcopy(CONFIG)
+
+
+def test_a_folder_spells_the_design() -> None:
+    run = Run("craft@lambda1=0.03", "RN50", "EuroSAT", 16, 2)
+    assert run.folder == "craft@lambda1=0.03/RN50/EuroSAT/shots-16/seed-2"
+
+
+def test_artefacts_come_in_the_papers_order(config: dict[str, Any]) -> None:
+    config["artefacts"] = dict(reversed(config["artefacts"].items()))
+    names = Design(config).artefacts()
+    assert names == tuple(name for name in {**TABLES, **FIGURES} if name in config["artefacts"])
+
+
+def test_zero_shot_is_one_run_whatever_the_seeds(config: dict[str, Any]) -> None:
+    design = Design(config)
+    assert design.cell(ZERO_SHOT, "mini-rn", "digits", 16) == (
+        Run(ZERO_SHOT, "mini-rn", "digits", 0, 0),
+    )
+    assert len(design.cell("craft", "mini-rn", "digits", 16)) == len(config["seeds"])
+
+
+def test_a_run_named_by_two_artefacts_is_listed_once(config: dict[str, Any]) -> None:
+    design = Design(config)
+    runs = design.all_runs
+    assert len(runs) == len(set(runs))
+    shared = set(design.runs("architectures")) & set(design.runs("few_shot_curves"))
+    assert shared
+    named = sum(len(design.runs(name)) for name in design.artefacts())
+    assert len(runs) < named
+
+
+def test_a_method_is_in_the_artefacts_that_it_names(config: dict[str, Any]) -> None:
+    design = Design(config)
+    assert "coop-4" in design.methods("robustness")
+    assert "coop-4" not in design.methods("architectures")
+    config["artefacts"]["architectures"]["methods"] = ["craft"]
+    assert Design(config).methods("architectures") == ("craft",)
+
+
+def test_a_new_method_appears_in_every_comparison(config: dict[str, Any]) -> None:
+    config["methods"]["new"] = {"learner": "craft.learner.prompt_only:PromptOnly"}
+    design = Design(config)
+    for artefact in ("architectures", "robustness", "few_shot_curves"):
+        spec = config["artefacts"][artefact]
+        assert ("new" in design.methods(artefact)) == ("methods" not in spec)
+
+
+def test_the_swept_value_that_a_method_has_anyway_is_its_own_run(config: dict[str, Any]) -> None:
+    # digits has 10 classes: 0.1 / 10 is the default of both lambdas.
+    ids = Design(config).sweep_ids("ablation_lambda1")
+    assert ids[0.01] == "craft"
+    assert ids[0.03] == "craft@lambda1=0.03"
+    config["options"]["lambda1"] = 0.03
+    assert Design(config).sweep_ids("ablation_lambda1")[0.03] == "craft"
+
+
+def test_later_options_win(config: dict[str, Any]) -> None:
+    config["options"] = {"sigma": 1.0, "bound": 1.0, "hidden": 8, "layers": 2}
+    config["dataset_options"] = {"digits": {"bound": 2.0, "hidden": 16, "layers": 3}}
+    config["methods"]["craft"]["options"] = {"hidden": 32, "layers": 4}
+    design = Design(config)
+    assert design.options("craft@layers=5", "digits") == {
+        "sigma": 1.0,
+        "bound": 2.0,
+        "hidden": 32,
+        "layers": 5,
+    }
+    assert design.options("craft", "objects")["bound"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0.03", 0.03), ("4", 4), ("true", True), ("null", None), ("unit", "unit"), ("1e-3", 1e-3)],
+)
+def test_overrides_keep_their_type(config: dict[str, Any], text: str, value: Any) -> None:
+    given = Design(config).options(f"craft@x={text}", "digits")["x"]
+    assert given == value
+    assert type(given) is type(value)
+
+
+def test_shifted_test_sets_belong_to_the_runs_of_their_table(config: dict[str, Any]) -> None:
+    design = Design(config)
+    source, targets = config["shift"]["source"], tuple(config["shift"]["targets"])
+    shown = design.runs("robustness")[-1]
+    assert design.tests_of(shown) == (source, *targets)
+    other = Run("linear", "mini-rn", source, 1, 1)
+    assert design.tests_of(other) == (source,)
+    del config["artefacts"]["robustness"]
+    assert Design(config).tests_of(shown) == (source,)
+
+
+@pytest.mark.parametrize("artefact", CONFIG["artefacts"])
+def test_an_artefacts_part_of_the_design_says_the_same_of_it(artefact: str) -> None:
+    whole = Design(CONFIG)
+    part = Design(json.loads(json.dumps(whole.restrict(artefact))))
+    assert part.artefacts() == (artefact,)
+    assert part.runs(artefact) == whole.runs(artefact)
+    assert part.methods(artefact) == whole.methods(artefact)
+    assert [part.label(m) for m in part.methods(artefact)] == [
+        whole.label(m) for m in whole.methods(artefact)
+    ]
+
+
+def test_an_artefacts_part_does_not_change_with_other_methods(config: dict[str, Any]) -> None:
+    before = Design(config).restrict("ablation_residual")
+    config["methods"]["coop-4"]["label"] = "something else"
+    config["artefacts"]["architectures"]["shots"] = [1]
+    assert Design(config).restrict("ablation_residual") == before

@@ -1,0 +1,97 @@
+"""The conda environments agree with the one lock, and hold what their rules import."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+_spec = importlib.util.spec_from_file_location("generate", "envs/generate.py")
+generate = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(generate)
+
+LOCK = Path("requirements.lock").read_text()
+MINI = yaml.safe_load(Path("config/mini.yaml").read_text())
+#: Run with an environment's packages and modules: imports those with no other package at hand.
+IMPORT = """
+import importlib, importlib.machinery, importlib.metadata, re, sys
+allowed = set(sys.argv[1].split())
+homes = {
+    top: {re.sub(r"[-_.]+", "-", name).lower() for name in names}
+    for top, names in importlib.metadata.packages_distributions().items()
+}
+class Only(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        home = homes.get(name.partition(".")[0])
+        return super().find_spec(name, path, target) if not home or home & allowed else None
+sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = Only
+sys.path.insert(0, "")
+for module in sys.argv[2:]:
+    importlib.import_module(module)
+"""
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def listed(role: str) -> set[str]:
+    pip = yaml.safe_load(Path(f"envs/{role}.yaml").read_text())["dependencies"][-1]["pip"]
+    return {entry.partition("==")[0] for entry in pip}
+
+
+def commands(role: str) -> list[str]:
+    """Modules that an environment's rules run, and the learners that fits load by name."""
+    found = {m["learner"].partition(":")[0] for m in MINI["methods"].values()}
+    found = found if role == "learner" else set()
+    for path in sorted(Path("workflow/rules").glob("*.smk")):
+        for rule in re.split(r"\n *rule\b", path.read_text())[1:]:
+            module = re.search(r"python -m ([\w.]+)", rule)[1]
+            if f"envs/{role}.yaml" in rule:
+                found.add(f"{module}.__main__" if Path(*module.split(".")).is_dir() else module)
+    assert found
+    return sorted(found)
+
+
+@pytest.mark.parametrize("role", generate.ROLES)
+def test_an_environment_is_what_the_lock_makes_it(role: str) -> None:
+    assert Path(f"envs/{role}.yaml").read_text() == generate.environment(role)
+
+
+def test_no_environment_is_unknown() -> None:
+    assert {path.stem for path in Path("envs").glob("*.yaml")} == set(generate.ROLES)
+
+
+@pytest.mark.parametrize("role", generate.ROLES)
+def test_an_environment_has_what_its_rules_import(role: str) -> None:
+    command = [sys.executable, "-c", IMPORT, " ".join(listed(role)), *commands(role)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_learners_environment_holds_no_model_zoo() -> None:
+    assert not listed("learner") & {"open-clip-torch", "timm", "huggingface-hub", "transformers"}
+
+
+def test_every_package_of_the_project_is_locked() -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]
+    lines, _ = generate.read_lock()
+    assert {canonical(re.match(r"[\w.-]+", name)[0]) for name in wanted} <= set(lines)
+
+
+def test_the_lock_is_exact_hashed_and_names_no_host() -> None:
+    entries = re.split(r"\n(?=[a-z0-9])", LOCK.partition("Makefile does.\n")[2])
+    assert len(entries) > 80
+    for entry in entries:
+        assert re.match(r"[a-z0-9._-]+==[\w.+]+", entry), entry.splitlines()[0]
+        assert "--hash=sha256:" in entry, entry.splitlines()[0]
+    assert "://" not in LOCK
+    assert "--index" not in LOCK and "--find-links" not in LOCK

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from craft import provenance
+from craft.provenance import code_hash, modules, versions
+
+RULES = "".join(path.read_text() for path in Path("workflow/rules").glob("*.smk"))
+#: Every stage that a rule names in its code hash.
+STAGES = sorted(set(re.findall(r'code_hash\("([\w.]+)"', RULES)))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_all_that_a_stage_imports_is_in_its_hash(stage: str) -> None:
+    code = (
+        f"import sys, json, importlib; importlib.import_module({stage!r});"
+        "print(json.dumps([m for m in sys.modules if m.split('.')[0] == 'craft']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stdout)) <= set(modules(stage))
+
+
+def test_every_command_of_the_workflow_is_hashed() -> None:
+    commands = set(re.findall(r"python -m ([\w.]+)", RULES))
+    assert len(commands) > 8
+    for command in commands:
+        assert {command, f"{command}.__main__"} & set(STAGES)
+
+
+def test_stages_do_not_share_what_they_need_not() -> None:
+    fit = modules("craft.fit", "craft.learner.collaborative")
+    assert "craft.learner.collaborative" in fit
+    assert not any(name.startswith(("craft.tables", "craft.figures", "craft.data")) for name in fit)
+    assert "craft.evaluate" not in fit
+    assert not any(name.startswith("craft.learner") for name in modules("craft.evaluate"))
+
+
+def test_a_hash_follows_the_sources_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    package = tmp_path / "pack"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "stage.py").write_text("def run():\n    from pack import helper\n")
+    (package / "helper.py").write_text("import os\n")
+    (package / "other.py").write_text("")
+
+    def fresh() -> str:
+        for cached in (modules, code_hash, provenance.tree, provenance._imports):
+            cached.cache_clear()
+        return code_hash("pack.stage")
+
+    first = fresh()
+    assert modules("pack.stage") == ("pack", "pack.helper", "pack.stage")
+    (package / "other.py").write_text("x = 1\n")
+    assert fresh() == first
+    (package / "helper.py").write_text("import sys\n")
+    changed = fresh()
+    assert changed != first
+    (package / "__init__.py").write_text("y = 1\n")
+    assert fresh() not in (first, changed)
+    monkeypatch.undo()
+    fresh()
+
+
+def test_versions_name_python_and_what_computes() -> None:
+    found = versions()
+    assert {"python", "torch", "numpy", "cma"} <= set(found)
