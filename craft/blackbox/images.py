@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from craft.blackbox.weights import load, read_backbone
 
     given = _arguments(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(given.threads)
     facts = yaml.safe_load(given.dataset.read_text(encoding="utf-8"))
     if facts.get("encode", "pool") == "drawn" and given.part == "train" and not given.splits:

@@ -10,6 +10,8 @@ import yaml
 from safetensors.torch import save_file
 
 from craft.blackbox import mini
+from craft.blackbox.prompts import PromptError, Prompts
+from craft.blackbox.prompts import main as prompts_main
 from craft.blackbox.text_weights import TextWeights
 from craft.blackbox.weights import (
     BackboneError,
@@ -19,6 +21,7 @@ from craft.blackbox.weights import (
     read_backbone,
     tokenizer_of,
 )
+from craft.records import Image, Manifest
 from craft.storage import sha256
 
 IMAGE = {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
@@ -177,3 +180,29 @@ def test_the_command_exports_the_text_side(weights, tmp_path):
 def test_tokenizers_need_no_weights():
     assert tokenizer_of(MINI).context_length == 16
     assert tokenizer_of(TOY).encode("cat") == [2368]
+
+
+def test_the_command_tokenises_prompts_in_label_order(tmp_path):
+    images = [Image("1.png", 1, "tabby_cat", "train"), Image("0.png", 0, "dog", "test")]
+    Manifest(tuple(images)).write(tmp_path / "m.csv")
+    (tmp_path / "b.yaml").write_text(yaml.safe_dump(MINI))
+    dataset = {"name": "pets", "template": "{} texture."}
+    (tmp_path / "d.yaml").write_text(yaml.safe_dump(dataset))
+    command = (
+        f"--backbone {tmp_path}/b.yaml --manifest {tmp_path}/m.csv --dataset {tmp_path}/d.yaml "
+        f"--out {tmp_path}/p.json".split()
+    )
+    prompts_main(command)
+    prompts = Prompts.read(tmp_path / "p.json")
+    assert (prompts.backbone, prompts.dataset) == ("toy-mini", "pets")
+    encode = tokenizer_of(MINI).encode
+    assert prompts.learner.context_ids == tuple(encode("a photo of a"))
+    assert prompts.learner.suffix_ids == tuple(
+        (*encode(text), 49407) for text in ("dog.", "tabby cat.")
+    )
+    assert prompts.zero_shot.context_ids == ()
+    assert prompts.zero_shot.suffix_ids[1] == (*encode("tabby cat texture."), 49407)
+    assert prompts.learner.class_names == prompts.zero_shot.class_names == ("dog", "tabby_cat")
+    Manifest((images[0],)).write(tmp_path / "m.csv")
+    with pytest.raises(PromptError, match=r"labels are not 0\.\.0"):
+        prompts_main(command)
