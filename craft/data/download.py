@@ -66,7 +66,8 @@ def obtain(
                 aside = target.with_name(target.name + ".rejected")
                 os.replace(target, aside)
                 log.warning("%s; kept as %s", error, aside.name)
-        hosts.require(address(source))
+        if problem := hosts.problem(address(source)):
+            raise SourceError(problem)
         part = target.with_name(target.name + ".part")
         _bring(source, part, unpacked, policy)
         try:
@@ -156,13 +157,13 @@ class Hosts:
         self._addresses, self._timeout = tuple(addresses), timeout
         self._problems: dict[tuple[str, int], str | None] | None = None
 
-    def require(self, url: str) -> None:
-        """Raise SourceError if the host of ``url``, one of the addresses, does not answer."""
+    def problem(self, url: str) -> str | None:
+        """Why the host of ``url``, one of the addresses, does not answer; None if it does."""
         if self._problems is None:
             self._problems = self._ask()
         host = _endpoint(url)
-        if problem := self._problems.get(host):
-            raise SourceError(f"{url}: {host[0]} cannot be reached ({problem})")
+        problem = self._problems.get(host)
+        return f"{url}: {host[0]} cannot be reached ({problem})" if problem else None
 
     def _ask(self) -> dict[tuple[str, int], str | None]:
         found: dict[tuple[str, int], str | None] = {}

@@ -160,12 +160,16 @@ class _Acquisition:
             except SourceError as error:
                 self.tried.append(str(error))
                 log.warning("%s", error)
+        # Archives were not asked for yet; a reader wants to know what else is out of reach.
+        self.tried += filter(None, map(self.hosts.problem, map(address, self.sources)))
         raise _Unavailable(
             f"the published split {self.split['file']} is missing, and no other is ever drawn"
         )
 
     def incomplete(self, folder: Path) -> str | None:
         """What a tree lacks, None if it is complete."""
+        if not folder.is_dir():
+            return f"there is no folder {folder}"
         try:
             build(folder, self.facts)
             if self.table:
@@ -213,12 +217,16 @@ class _Acquisition:
         lines = [f"{self.facts['name']}: {reason}"]
         if self.tried:
             lines += ["Tried:", *(f"  - {text}" for text in self.tried)]
-        lines += [source["instructions"].strip() for source in self.manual]
-        if self.sources:
+        for source in self.manual:
+            lines.append(source["instructions"].strip().replace("{root}", str(self.root)))
+        files = [(filename(source), source) for source in self.sources]
+        if self.split.get("sources"):
+            files.insert(0, (self.split["file"], {**self.split["sources"][0], **self.split}))
+        if files:
             lines.append(f"A file put into {self.downloads} by hand is taken from there:")
-            for source in self.sources:
+            for name, source in files:
                 size = f"{source['bytes']:,} bytes" if source.get("bytes") else "size not known"
-                lines.append(f"  - {filename(source)} ({size}), from {address(source)}")
+                lines.append(f"  - {name} ({size}), from {address(source)}")
         return "\n".join([*lines, OFFLINE])
 
 

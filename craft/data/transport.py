@@ -67,8 +67,13 @@ def address(source: Mapping[str, Any]) -> str:
     if source["kind"] == "gdrive":
         return f"{DRIVE}/uc?id={source['id']}"
     folder = "datasets/" if source.get("repo_type") == "dataset" else ""
-    hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
-    return f"{hub}/{folder}{source['repo']}/resolve/{source['revision']}/{source['file']}"
+    return (
+        f"{_hub_address()}/{folder}{source['repo']}/resolve/{source['revision']}/{source['file']}"
+    )
+
+
+def _hub_address() -> str:
+    return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
 
 
 def refuse_html(head: bytes, where: str, content_type: str = "") -> None:
@@ -134,10 +139,11 @@ def _attempt(url: str, part: Path, policy: Policy, room: Callable[[int], None]) 
             state.begin(response, total)
         if total is not None:
             room(total)
-        with open(part, "ab" if continued else "wb") as stream:
+        # Unbuffered, and by read1, so that all that came is here when the connection ends.
+        with open(part, "ab" if continued else "wb", buffering=0) as stream:
             first = not continued
-            # Raw: some servers declare a .tar.gz as a compressed .tar, which must stay as it is.
-            for block in response.raw.stream(_BLOCK, decode_content=False):
+            # Not decoded: some servers declare a .tar.gz as a .tar that is sent compressed.
+            while block := response.raw.read1(_BLOCK, decode_content=False):
                 if first:
                     refuse_html(block, url, response.headers.get("Content-Type", ""))
                     first = False
@@ -234,6 +240,7 @@ def hub(source: Mapping[str, Any], part: Path, policy: Policy) -> None:
             repo_type=source.get("repo_type", "model"),
             revision=source["revision"],
             local_dir=folder,
+            endpoint=_hub_address(),
             etag_timeout=policy.connect_timeout,
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError, RuntimeError) as error:
@@ -260,7 +267,12 @@ def gdrive(source: Mapping[str, Any], part: Path, policy: Policy) -> None:
             retries=policy.attempts,
             timeout=(policy.connect_timeout, policy.read_timeout),
         )
-    except (gdown.exceptions.DownloadError, requests.RequestException) as error:
-        raise SourceError(f"{address(source)}: {error}") from error
+    except OSError as error:
+        if isinstance(error, requests.RequestException):
+            raise SourceError(f"{address(source)}: {error}") from error
+        raise
+    except Exception as error:
+        # gdown reads Google's pages: one that it does not expect may raise anything.
+        raise SourceError(f"{address(source)}: {error!r}") from error
     os.replace(output, part)
     shutil.rmtree(folder)

@@ -8,6 +8,7 @@ are never written, whatever asks for them.
 from __future__ import annotations
 
 import fnmatch
+import gzip
 import re
 import stat
 import tarfile
@@ -16,13 +17,14 @@ import zlib
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 #: Never unpacked: code in disguise, and what file managers leave behind.
 _PICKLES = (".pkl", ".pickle")
 _JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db")
+
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
 
 _BLOCK = 1 << 18
 #: Members smaller than this may shrink as much as they like: text does.
@@ -96,7 +98,7 @@ def unpack(
                 raise UnpackError(f"{archive}: {member.name} is a link where a file is needed")
             _write(archive, member, folder.joinpath(*goal))
             written += 1
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError) as error:
+    except _DAMAGE as error:
         raise UnpackError(f"{archive}: damaged ({error or type(error).__name__})") from error
     except (NotImplementedError, RuntimeError) as error:
         if isinstance(error, UnpackError):
@@ -140,11 +142,18 @@ def _nested_members(stream: BinaryIO, name: str, nested: str) -> Iterator[_Membe
 
 
 @contextmanager
-def _tar(stream: BinaryIO) -> Iterator[tarfile.TarFile]:
-    # A stream that tells its compression by its content: some .tar.gz are plain tars, and one
-    # pass is all that a nested archive allows.
-    with tarfile.open(fileobj=stream, mode="r|*") as tar:
+def _tar(stream: Any) -> Iterator[tarfile.TarFile]:
+    """Open a tar for one pass, which is all that a nested archive allows.
+
+    Its compression is told by its content: some .tar.gz are plain tars.
+    """
+    if stream.peek(2)[:2] == b"\x1f\x8b":
+        stream = gzip.GzipFile(fileobj=stream)
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
         yield tar
+    # tarfile stops at the end mark; a cut or altered file shows after it, in its checksum.
+    while stream.read(_BLOCK):
+        pass
 
 
 def _tar_members(tar: tarfile.TarFile) -> Iterator[_Member]:
@@ -235,7 +244,10 @@ def _goal(
 
 
 def _write(archive: Path, member: _Member, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UnpackError(f"{archive}: {path.parent.name} is both a file and a folder") from None
     try:
         with member.open() as source, open(path, "xb") as target:
             left = member.size
@@ -246,7 +258,7 @@ def _write(archive: Path, member: _Member, path: Path) -> None:
                 target.write(block)
     except FileExistsError:
         raise UnpackError(f"{archive}: {member.name} is there twice") from None
-    except (IsADirectoryError, NotADirectoryError):
+    except IsADirectoryError:
         raise UnpackError(f"{archive}: {member.name} is both a file and a folder") from None
     if left:
         raise UnpackError(f"{archive}: {member.name} ends {left} bytes early")
