@@ -29,7 +29,7 @@ rule backbone:
 rule prompts:
     input:
         facts="config/backbones/{backbone}.yaml",
-        dataset="config/datasets/{dataset}.yaml",
+        dataset=ancient("config/datasets/{dataset}.yaml"),
         manifest=MANIFEST,
     output:
         prompts=PROMPTS,
@@ -44,6 +44,7 @@ rule prompts:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=10,
     params:
+        described=described,
         code=code_hash("craft.blackbox.prompts"),
     message:
         "Tokenise the prompts of {wildcards.dataset} for {wildcards.backbone}"
@@ -55,7 +56,7 @@ rule prompts:
 rule features:
     input:
         facts="config/backbones/{backbone}.yaml",
-        dataset="config/datasets/{dataset}.yaml",
+        dataset=ancient("config/datasets/{dataset}.yaml"),
         manifest=MANIFEST,
         weights=weights,
         splits=drawn,
@@ -73,6 +74,7 @@ rule features:
         runtime=240,
     params:
         root=tree,
+        described=described,
         weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
         part=lambda wildcards: wildcards.part.partition("-view-")[0],
         view=lambda wildcards: wildcards.part.partition("-view-")[2] or 0,

@@ -24,13 +24,18 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error))
 
-DESIGN = Design(SUITE)
 FACTS = SUITE["facts"]
+# Where a data set may come from is no part of the design: another mirror re-makes nothing.
+SOURCES = {name: fact.pop("sources", []) for name, fact in FACTS.items()}
+for fact in FACTS.values():
+    fact.get("split", {}).pop("sources", None)
+DESIGN = Design(SUITE)
 BACKBONES = SUITE["backbone_facts"]
 
 # --- paths: the design of the experiment, spelled out ---
 
 RESULTS = SUITE["results"]
+FETCHED = f"{SUITE['data']}/fetched/{{dataset}}.json"
 MANIFEST = f"{RESULTS}/manifests/{{dataset}}.csv"
 SPLIT = f"{RESULTS}/splits/{{dataset}}/shots-{{shots}}/seed-{{seed}}.json"
 TOWER = f"{RESULTS}/backbones/{{backbone}}/text.safetensors"

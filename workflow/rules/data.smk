@@ -27,10 +27,39 @@ rule render:
         "python -m craft.data.mini.tasks --dataset {wildcards.dataset:q} --out {params.out:q} > {log:q} 2>&1"
 
 
+rule fetch:
+    input:
+        facts=ancient("config/datasets/{dataset}.yaml"),
+        names=class_table,
+    output:
+        fetched=FETCHED,
+    log:
+        f"{LOG}/fetch/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARK}/fetch/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=one_of(name for name in FACTS if SOURCES[name]),
+    # Where Snakemake runs: the nodes of many a cluster reach no host outside it.
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=720,
+    params:
+        # No hash of the code: what was fetched and verified stays.
+        root=tree,
+    message:
+        "Fetch, verify and unpack {wildcards.dataset}, unless its tree is there"
+    shell:
+        "python -m craft.data.fetch --dataset {input.facts:q} --root {params.root:q} --out {output.fetched:q} > {log:q} 2>&1"
+
+
 rule manifest:
     input:
-        facts="config/datasets/{dataset}.yaml",
-        split=rendered,
+        facts=ancient("config/datasets/{dataset}.yaml"),
+        tree=whole,
     output:
         manifest=MANIFEST,
     log:
@@ -45,6 +74,7 @@ rule manifest:
         runtime=60,
     params:
         root=tree,
+        described=described,
         code=code_hash("craft.data.manifest"),
     message:
         "List and count the images of {wildcards.dataset}"

@@ -6,9 +6,29 @@ def tree(wildcards):
     return f"{SUITE['data']}/{FACTS[wildcards.dataset].get('folder', wildcards.dataset)}"
 
 
-def rendered(wildcards):
-    """Split of a rendered data set; the other trees are the user's own and no rule makes them."""
-    return f"{tree(wildcards)}/split.json" if FACTS[wildcards.dataset]["kind"] == "mini" else []
+def class_table(wildcards):
+    """The project's table of class names, where a data set's own file is written from it."""
+    facts = FACTS[wildcards.dataset]
+    return (
+        os.path.normpath(f"config/datasets/{facts['class_table']}")
+        if "class_table" in facts
+        else []
+    )
+
+
+def whole(wildcards):
+    """What says that a data set's tree is there; nothing where no rule can make it."""
+    if FACTS[wildcards.dataset]["kind"] == "mini":
+        return f"{tree(wildcards)}/split.json"
+    # Ancient: a tree that was fetched or looked at again still lists the same images.
+    return ancient(expand(FETCHED, dataset=wildcards.dataset)) if SOURCES[wildcards.dataset] else []
+
+
+def described(wildcards):
+    """What a data set's file says that a result depends on: not its label, nor its mirrors."""
+    unread = ("label", "task", "licence", "only_listed")
+    facts = FACTS[wildcards.dataset].items()
+    return json.dumps({k: v for k, v in facts if k not in unread}, sort_keys=True)
 
 
 def weights(wildcards):

@@ -1,0 +1,161 @@
+"""The data rules on miniatures of the paper's data sets, fetched from a server on loopback."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from craft.records import Manifest, Split
+from tests.miniature.archives import NAMES, WNIDS, Miniature, miniature
+from tests.miniature.site import Site, cut, page, serving
+from tests.pipeline.conftest import Checkout
+
+DATASETS = ("Caltech101", "EuroSAT", "FGVCAircraft", "SUN397")
+SHIFTED = ("ImageNetV2", "ImageNet-A")
+CHANGES = {
+    "datasets": [*DATASETS, "ImageNet"],
+    "shift": {"source": "ImageNet", "targets": list(SHIFTED)},
+    "backbones": ["RN50"],
+    "artefacts": {"robustness": {"shots": [2]}, "architectures": {"shots": [2]}},
+}
+SUITE = ("--configfile", "config/miniature.yaml")
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def data(
+    checkout: Checkout, site: Site, monkeypatch_module: pytest.MonkeyPatch
+) -> dict[str, Miniature]:
+    """Miniatures, described in the checkout in place of the originals; ImageNet is the user's."""
+    monkeypatch_module.setenv("HF_ENDPOINT", site.url)
+    suite = yaml.safe_load((checkout.folder / "config" / "config.yaml").read_text())
+    (checkout.folder / SUITE[1]).write_text(yaml.safe_dump(suite | CHANGES))
+    folder = checkout.folder / "config" / "datasets"
+    minis = {}
+    for name in (*DATASETS, *SHIFTED, "ImageNet"):
+        minis[name] = miniature(name, folder, site.url)
+        site.files.update(minis[name].files)
+    for path, content in minis["ImageNet"].tree.items():
+        file = checkout.folder / "data" / "imagenet" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return minis
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def manifests(*names: str) -> list[str]:
+    return [f"results/manifests/{name}.csv" for name in names]
+
+
+def run(checkout: Checkout, *targets: str, succeeds: bool = True) -> str:
+    return checkout.snakemake(*targets, *SUITE, "--cores", "2", succeeds=succeeds)
+
+
+def test_a_source_that_cannot_be_had_stops_the_run_and_says_why(
+    checkout: Checkout, data: dict[str, Miniature], site: Site
+) -> None:
+    paths = [path for path in data["EuroSAT"].files if path.endswith(".zip")]
+    for path in paths:
+        site.faults[path] = [page("<html><title>Quota exceeded</title></html>")]
+    output = run(checkout, *manifests("EuroSAT"), succeeds=False)
+    assert "Error in rule fetch" in output
+    assert output.count("web page titled 'Quota exceeded'") >= len(paths) - 1
+    assert "config/mini.yaml" in output
+    assert not (checkout.folder / "data" / "eurosat").exists()
+
+
+def test_data_sets_are_fetched_listed_and_drawn_from(
+    checkout: Checkout, data: dict[str, Miniature], site: Site
+) -> None:
+    site.faults[next(path for path in data["SUN397"].files if path.endswith(".gz"))] = [cut(100)]
+    names = (*DATASETS, *SHIFTED, "ImageNet")
+    splits = [f"results/splits/{name}/shots-2/seed-1.json" for name in (*DATASETS, "ImageNet")]
+    run(checkout, *manifests(*names), *splits)
+    for name in names:
+        counts = data[name].facts["counts"]
+        manifest = Manifest.read(checkout.folder / f"results/manifests/{name}.csv")
+        assert {part: len(manifest.part(part)) for part in ("train", "val", "test")} | {
+            "classes": len(manifest.class_names())
+        } == counts
+    for path in splits:
+        split = Split.read(checkout.folder / path)
+        assert len(split.paths) == 2 * len(split.class_names)
+    # Only SUN397's listed images are on disk, its archive is not.
+    tree = checkout.folder / "data" / "sun397"
+    listed = sum(data["SUN397"].facts["counts"].values()) - 2
+    assert sum(path.is_file() for path in tree.rglob("*.jpg")) == listed
+    assert not list(checkout.folder.rglob("*.tar.gz"))
+
+
+def test_another_mirror_or_label_re_makes_nothing_and_another_template_does(
+    checkout: Checkout, data: dict[str, Miniature]
+) -> None:
+    facts = data["EuroSAT"].facts
+    target = "results/prompts/RN50/EuroSAT.json"
+
+    def plan() -> dict[str, int]:
+        return checkout.plan(*manifests("EuroSAT"), target, *SUITE)
+
+    before = plan()
+    assert "manifest" not in before
+    facts["sources"] = facts["sources"][1:]
+    facts["label"] = "Eurosat"
+    data["EuroSAT"].description.write_text(yaml.safe_dump(facts))
+    assert plan() == before
+    facts["template"] = "a photo of {}."
+    data["EuroSAT"].description.write_text(yaml.safe_dump(facts))
+    assert plan()["manifest"] == 1
+
+
+def test_a_tree_without_images_that_its_split_lists_stops_the_run(
+    checkout: Checkout, data: dict[str, Miniature]
+) -> None:
+    tree = checkout.folder / "data" / "caltech-101"
+    image = next(path for path in tree.rglob("*0003.jpg"))
+    image.unlink()
+    (checkout.folder / "results/manifests/Caltech101.csv").unlink()
+    output = run(checkout, *manifests("Caltech101"), succeeds=False)
+    assert "Error in rule manifest" in output
+    assert f"1 images not in {image.parents[1].relative_to(checkout.folder)}" in output
+
+
+def test_the_table_of_class_names_is_whole(checkout: Checkout) -> None:
+    with open(checkout.folder / "config/imagenet_classes.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    wnids = [row["wnid"] for row in rows]
+    assert len(wnids) == 1000
+    assert wnids == sorted(set(wnids))
+    names = [row["name"] for row in rows]
+    assert len(set(names)) == 998
+    assert [n for n, name in enumerate(names) if name == "missile"] == [657, 744]
+    assert [n for n, name in enumerate(names) if name == "sunglasses"] == [836, 837]
+    assert WNIDS.items() <= dict(zip(wnids, names, strict=True)).items()
+    for name in ("ImageNet-A", "ImageNet-R"):
+        facts = yaml.safe_load(Path(f"config/datasets/{name}.yaml").read_text())
+        assert len(facts["class_indices"]) == 200
+
+
+def test_no_two_sources_of_a_data_set_share_a_name_and_differ() -> None:
+    from craft.data.download import filename
+
+    for name in NAMES:
+        facts = yaml.safe_load(Path(f"config/datasets/{name}.yaml").read_text())
+        sums: dict[str, str] = {}
+        for source in facts["sources"]:
+            if source["kind"] != "manual":
+                known = source["sha256"] or source.get("md5")
+                assert sums.setdefault(filename(source), known) == known, (name, source)
