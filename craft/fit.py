@@ -79,7 +79,7 @@ def fit_run(
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         learner_parameters=sum(value.numel() for value in state.values()),
         learner_bytes=sum(value.numel() * value.element_size() for value in state.values()),
-        code_hash=code_hash("fit"),
+        code_hash=code_hash("craft.fit", type(learner).__module__),
         inputs=bench.checksums,
         versions=versions(),
     )

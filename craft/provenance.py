@@ -51,7 +51,8 @@ def _content(module: str) -> bytes:
 def modules(*entries: str) -> tuple[str, ...]:
     """Modules of this project that ``entries`` may import, themselves included, sorted.
 
-    Found by reading the sources, imports inside functions too.
+    Found by reading the sources, imports inside functions too. What a module's ``main`` imports
+    counts where the module is an entry: only its own command runs that.
     """
     found: set[str] = set()
     todo = list(entries)
@@ -62,15 +63,16 @@ def modules(*entries: str) -> tuple[str, ...]:
         found.add(module)
         parents = module.split(".")
         todo += [".".join(parents[:n]) for n in range(1, len(parents))]
-        todo += _imports(module)
+        todo += _imports(module, module in entries)
     return tuple(sorted(found))
 
 
 @functools.cache
-def _imports(module: str) -> tuple[str, ...]:
+def _imports(module: str, runs_main: bool) -> tuple[str, ...]:
     """Every module that a module's import statements may name, existing or not."""
     found: list[str] = []
-    for node in ast.walk(tree(module)):
+    parts = [n for n in tree(module).body if runs_main or getattr(n, "name", None) != "main"]
+    for node in (node for part in parts for node in ast.walk(part)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

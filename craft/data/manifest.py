@@ -38,6 +38,20 @@ def build(root: Path, facts: Mapping[str, Any]) -> Manifest:
     return manifest
 
 
+def check_tree(root: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse a tree that is not there, saying what to put where."""
+    files = [facts["split"]["file"]] if "split" in facts else []
+    files += [part["file"] for part in facts.get("lists", {}).values() if isinstance(part, Mapping)]
+    files += [facts["class_names"]] if "class_names" in facts else []
+    folders = facts.get("folders", {"": "."}).values()
+    needed = files + [str(Path(facts.get("images", "images")) / folder) for folder in folders]
+    if missing := [path for path in needed if not (root / path).exists()]:
+        raise ManifestError(
+            f"{facts['name']}: {root} lacks {', '.join(missing)}. Put the data set there, laid out "
+            f"as CoOp does: {', '.join(needed)} below {root}"
+        )
+
+
 def image_root(root: Path, facts: Mapping[str, Any]) -> Path:
     """The folder that a manifest's paths are relative to."""
     return root / facts.get("images", "images")
@@ -97,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     facts = yaml.safe_load(options.dataset.read_text(encoding="utf-8"))
+    check_tree(options.root, facts)
     manifest = build(options.root, facts)
     manifest.write(options.out)
     log.info("%s: %d images in %s", facts["name"], len(manifest.images), options.out)

@@ -111,8 +111,3 @@ def test_a_wrong_configuration_stops_before_any_job(checkout: Checkout) -> None:
     assert "options.budgt = 3: unknown name 'budgt'; did you mean 'budget'?" in output
     assert "seeds_per_job = 2: accepted: 1, or 3 or more" in output
     assert "Job stats" not in output
-
-
-def test_a_data_set_that_is_not_there_says_what_to_put_where(checkout: Checkout) -> None:
-    output = checkout.snakemake("results/manifests/EuroSAT.csv", succeeds=False)
-    assert "data/eurosat/split_zhou_EuroSAT.json" in output

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
 from craft.data.layouts import ManifestError
-from craft.data.manifest import build, main
+from craft.data.manifest import build, check_tree, main
 from craft.records import Manifest
 
 
@@ -249,3 +250,9 @@ def test_a_folder_of_no_class_is_named(tmp_path):
 def test_no_image_folder(tmp_path):
     with pytest.raises(ManifestError, match=r"no folder .*images/train"):
         build(tmp_path, imagenet(tmp_path))
+
+
+def test_a_tree_that_is_not_there_says_what_to_put_where(tmp_path):
+    facts = yaml.safe_load(Path("config/datasets/EuroSAT.yaml").read_text())
+    with pytest.raises(ManifestError, match=r"lacks split_zhou_EuroSAT\.json, 2750\. Put the data"):
+        check_tree(tmp_path / "eurosat", facts)
