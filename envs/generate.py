@@ -21,8 +21,19 @@ PYTHON, PIP = "3.11.13", "25.2"
 #: Environment -> what its rules are for, and the packages that they import.
 ROLES = {
     "data": (
-        "trees, manifests, splits and scores",
-        ("numpy", "pillow", "pyyaml", "safetensors", "scikit-learn"),
+        "fetching, trees, manifests, splits and scores",
+        (
+            "gdown",
+            "huggingface-hub",
+            "numpy",
+            "pillow",
+            "pyyaml",
+            "requests",
+            "safetensors",
+            "scikit-learn",
+            "scipy",
+            "urllib3",
+        ),
     ),
     "vision": (
         "the black box's side: weights, prompts, image features",
