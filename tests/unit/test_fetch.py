@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import logging
 import os
@@ -60,16 +61,40 @@ def test_a_cut_download_continues_where_it_ended(site: Site, tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["file.bin"]
 
 
+@pytest.mark.parametrize(("tags", "length"), [(True, len(BYTES)), (True, 999_999), (False, 5000)])
 def test_a_file_that_changed_between_two_attempts_is_not_spliced(
-    site: Site, tmp_path: Path
+    site: Site, tmp_path: Path, tags: bool, length: int
 ) -> None:
+    changed = b"n" * length
+    site.tags = tags
+
     def cut_and_change(handler: Any, content: bytes) -> None:
         cut(1000)(handler, content)
-        site.files["/file.bin"] = b"new" * 5000
+        site.files["/file.bin"] = changed
 
     site.faults["/file.bin"] = [cut_and_change]
     path, _ = get(source(site), tmp_path)
-    assert path.read_bytes() == b"new" * 5000
+    assert path.read_bytes() == changed
+
+
+def test_a_range_that_starts_elsewhere_is_not_appended(site: Site, tmp_path: Path) -> None:
+    def elsewhere(handler: Any, content: bytes) -> None:
+        total = {"Content-Range": f"bytes 500-{len(content) - 1}/{len(content)}"}
+        handler.headers_of(content, 206, len(content) - 500, total)
+        handler.wfile.write(content[500:])
+
+    site.faults["/file.bin"] = [cut(1000), elsewhere]
+    assert get(source(site), tmp_path)[0].read_bytes() == BYTES
+
+
+def test_a_range_shorter_than_asked_for_is_continued(site: Site, tmp_path: Path) -> None:
+    def short(handler: Any, content: bytes) -> None:
+        handler.headers_of(content, 206, 10, {"Content-Range": f"bytes 1000-1009/{len(content)}"})
+        handler.wfile.write(content[1000:1010])
+
+    site.faults["/file.bin"] = [cut(1000), short]
+    assert get(source(site), tmp_path)[0].read_bytes() == BYTES
+    assert site.ranges_asked("/file.bin")[-1] == "bytes=1010-"
 
 
 def test_a_server_without_ranges_sends_it_all_again(site: Site, tmp_path: Path) -> None:
@@ -91,7 +116,8 @@ def test_a_partial_file_longer_than_the_file_is_dropped(site: Site, tmp_path: Pa
 def test_a_partial_file_of_another_address_is_not_continued(site: Site, tmp_path: Path) -> None:
     part = tmp_path / "file.bin.part"
     part.write_bytes(b"another mirror's")
-    (tmp_path / "file.bin.part.json").write_text('{"url": "http://else.where/", "total": 99}')
+    known = f'{{"url": "http://else.where/", "total": {len(BYTES)}}}'
+    (tmp_path / "file.bin.part.json").write_text(known)
     http(source(site)["url"], part, QUICK)
     assert part.read_bytes() == BYTES
 
@@ -139,18 +165,20 @@ def test_a_server_that_stalls_is_given_up_and_asked_for_the_rest(
     assert site.ranges_asked("/file.bin")[1] == "bytes=5000-"
 
 
-def test_bytes_come_as_published_where_the_server_declares_an_encoding(
+def test_bytes_come_as_published_whatever_encoding_a_server_declares(
     site: Site, tmp_path: Path
 ) -> None:
+    site.files["/file.bin"] = published = gzip.compress(BYTES)
+
     def encoded(handler: Any, content: bytes) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Encoding", "gzip")
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
+        # Compressed anew for whoever accepts it; else declared as what it is by itself.
+        accepted = "gzip" in handler.headers.get("Accept-Encoding", "")
+        content = gzip.compress(content) if accepted else content
+        handler.headers_of(content, 200, len(content), {"Content-Encoding": "gzip"})
         handler.wfile.write(content)
 
-    site.faults["/file.bin"] = [encoded]
-    assert get(source(site, sha256=sha(BYTES)), tmp_path)[0].read_bytes() == BYTES
+    site.faults["/file.bin"] = [encoded] * 9
+    assert get(source(site), tmp_path)[0].read_bytes() == published
 
 
 def test_a_size_that_nobody_states_is_no_obstacle(site: Site, tmp_path: Path) -> None:
@@ -268,6 +296,9 @@ def test_the_hub_is_asked_for_the_pinned_revision(
     assert found == tmp_path / "file.bin"
     assert found.read_bytes() == BYTES
     assert site.ranges_asked(path) == [None]
+    site.files[path.replace("file.bin", "page.zip")] = b"<html><title>Sign in</title></html>"
+    with pytest.raises(SourceError, match="web page titled 'Sign in'"):
+        obtain({**given, "file": "data/page.zip"}, tmp_path, Hosts([site.url]), policy=QUICK)
     with pytest.raises(SourceError, match="404"):
         transport.hub({**given, "file": "none"}, tmp_path / "x.part", QUICK)
 

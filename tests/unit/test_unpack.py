@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import stat
 import tarfile
@@ -211,9 +212,17 @@ def test_damage_is_an_error_that_names_the_archive(
     tmp_path: Path, pack: Callable[[dict[str, bytes]], bytes]
 ) -> None:
     whole = pack({f"{n}.jpg": bytes(range(256)) * 40 for n in range(10)})
-    for content in (b"no archive", whole[: len(whole) // 2], b""):
+    # The last eight bytes are a .tar.gz's checksum and length, a zip's directory.
+    for content in (b"no archive", whole[: len(whole) // 2], whole[:-8] + bytes(8), b""):
         with pytest.raises(UnpackError, match="archive"):
             unpack(put(tmp_path, content), tmp_path / "out", ALL, ROOMY)
+
+
+def test_a_checksum_after_the_end_of_the_tar_is_read(tmp_path: Path) -> None:
+    content = gzip.compress(tarred({"a.jpg": b"a"}, "w") + bytes(1 << 20))
+    assert unpack(put(tmp_path, content), tmp_path / "out", ALL, ROOMY) == 1
+    with pytest.raises(UnpackError, match="damaged"):
+        unpack(put(tmp_path, content[:-8] + bytes(8)), tmp_path / "two", ALL, ROOMY)
 
 
 def test_an_archive_without_what_is_asked_for_says_what_it_holds(tmp_path: Path) -> None:
