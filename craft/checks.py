@@ -181,14 +181,14 @@ def _check_ranges(given: Mapping[str, Any], where: str) -> list[str]:
 
 def _check_artefact(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[str]:
     where = f"artefacts.{name}"
-    for key in ("backbones", "datasets", "methods"):
+    for key in ("backbones", "datasets"):
         for value in spec.get(key, ()):
             if key in suite and value not in suite[key]:
                 yield f"{where}.{key}: {unknown(value, suite[key])}"
     compares, sweeps = name in COMPARISONS, name in SWEEPS
     required = {"shots"} if compares else {"shots", "datasets", "method", "option", "values"}
     required = required if compares or sweeps else set()
-    allowed = required | {"backbones", "datasets"} | ({"methods"} if compares else set())
+    allowed = required | {"backbones", "datasets"}
     for key in sorted(required - set(spec)):
         yield f"{where}.{key} is missing"
     for key in sorted(set(spec) - allowed):

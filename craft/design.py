@@ -89,13 +89,10 @@ class Design:
         A sweep's ids are ``method@option=value``; the value that the option has anyway is the
         method's own id, so that the run is shared.
         """
-        spec = self.config["artefacts"][artefact]
         if artefact in SWEEPS:
             return tuple(self.sweep_ids(artefact).values())
         if artefact not in COMPARISONS:
             return ()
-        if "methods" in spec:
-            return tuple(spec["methods"])
         return tuple(
             name
             for name, method in self.config["methods"].items()

@@ -93,9 +93,9 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
         lambda c: c["artefacts"].update(architecture={"shots": [1]}),
         ("artefacts: unknown name 'architecture'; did you mean 'architectures'?",),
     ),
-    "method of an artefact": (
-        lambda c: c["artefacts"]["architectures"].update(methods=["carft"]),
-        ("artefacts.architectures.methods: unknown name 'carft'; did you mean 'craft'?",),
+    "backbone of an artefact": (
+        lambda c: c["artefacts"]["architectures"].update(backbones=["mini-m"]),
+        ("artefacts.architectures.backbones: unknown name 'mini-m'; did you mean 'mini-rn'?",),
     ),
     "artefact of a method": (
         lambda c: c["methods"]["craft"].update(artefacts=["robustnes"]),

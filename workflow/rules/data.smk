@@ -20,11 +20,13 @@ rule render:
         runtime=10,
     params:
         out=subpath(output.split, parent=True),
+        development=["--development"] if SUITE["development"] else [],
         code=code_hash("craft.data.mini.tasks"),
     message:
         "Render {wildcards.dataset}"
     shell:
-        "python -m craft.data.mini.tasks --dataset {wildcards.dataset:q} --out {params.out:q} > {log:q} 2>&1"
+        "python -m craft.data.mini.tasks --dataset {wildcards.dataset:q} --out {params.out:q}"
+        " {params.development:q} > {log:q} 2>&1"
 
 
 rule fetch:
