@@ -12,22 +12,32 @@ from torch import nn
 
 
 def save(
-    path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, run: str
+    path: Path,
+    step: int,
+    seconds: float,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    run: str,
 ) -> None:
-    """Write model and optimizer after `step` steps, whole or not at all; run names the run."""
+    """Write the state after so many steps and seconds, whole or not at all; run names the run."""
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for index, entry in optimizer.state_dict()["state"].items():
         state.update({f"optimizer.{index}.{key}": tensor for key, tensor in entry.items()})
     state = {name: tensor.detach().contiguous() for name, tensor in state.items()}
     temporary = path.with_name(path.name + ".tmp")
-    save_file(state, temporary, metadata={"step": str(step), "run": run})
+    save_file(state, temporary, metadata={"step": str(step), "seconds": str(seconds), "run": run})
     os.replace(temporary, path)
 
 
-def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, run: str) -> int:
-    """Put a checkpoint back and return its step; 0 without one, ValueError for another run's."""
+def restore(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, run: str
+) -> tuple[int, float]:
+    """Put a checkpoint back and return its steps and seconds, (0, 0.0) without one.
+
+    Raises ValueError for the checkpoint of another run.
+    """
     if not path.exists():
-        return 0
+        return 0, 0.0
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         if metadata["run"] != run:
@@ -43,4 +53,4 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, run:
             _, index, key = name.split(".")
             state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    return int(metadata["step"])
+    return int(metadata["step"]), float(metadata["seconds"])

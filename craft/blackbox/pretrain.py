@@ -2,7 +2,7 @@
 
 The loss is CLIP's symmetric contrastive loss plus an auxiliary bag-of-words term: a linear head
 on the image embedding predicts the caption's content words. The term makes the first steps
-learn in a small batch; its weight falls linearly from 1 to 0, so training ends purely
+learn in a small batch; its weight falls linearly from 1 to 0 in each cycle, so training ends purely
 contrastive, and the head is thrown away. Images are shifted by up to two pixels. The ViT starts
 with attention to neighbouring patches (see `craft.blackbox.locality`).
 """
@@ -41,17 +41,30 @@ _STOP = "a the of on . photo picture image background and"
 class Recipe:
     """How one backbone is trained."""
 
-    steps: int
+    cycles: tuple[int, ...]  # steps of each cosine cycle: the rate falls to 0 and starts again
     lr: float
     batch: int = 128
     corpus: int = 60_000
     warmup: int = 100
     weight_decay: float = 0.05
 
+    @property
+    def steps(self) -> int:
+        """Return the steps of all cycles."""
+        return sum(self.cycles)
+
+    def progress(self, step: int) -> tuple[int, float]:
+        """Return the step within its cycle, and the share of that cycle done before it."""
+        for length in self.cycles:
+            if step < length:
+                return step, step / length
+            step -= length
+        raise ValueError("the step lies past the last cycle")
+
 
 RECIPES = {
-    "mini-rn": Recipe(steps=5000, lr=3e-3),
-    "mini-vit": Recipe(steps=4000, lr=1.5e-3, batch=64, warmup=200),
+    "mini-rn": Recipe(cycles=(5000,), lr=3e-3),
+    "mini-vit": Recipe(cycles=(4000, 4000), lr=1.5e-3, batch=64, warmup=200),
 }
 
 
@@ -124,8 +137,8 @@ def train(
     captions: list[str],
     seed: int,
     saved: Path,
-) -> tuple[CLIP, np.ndarray]:
-    """Return the trained model over a compact vocabulary, and that vocabulary (n,).
+) -> tuple[CLIP, np.ndarray, float]:
+    """Return the trained model over a compact vocabulary, that vocabulary (n,), and the seconds.
 
     saved is the checkpoint file: written as training goes, resumed from if it is there.
     """
@@ -142,15 +155,15 @@ def train(
     both = nn.ModuleDict({"clip": model, "head": head})
     optimizer = torch.optim.AdamW(_groups(model, head, recipe), betas=(0.9, 0.98), eps=1e-6)
     run = json.dumps([config["name"], seed, dataclasses.asdict(recipe)])
-    start = checkpoint.restore(saved, both, optimizer, run)
+    start, before = checkpoint.restore(saved, both, optimizer, run)
     per_epoch, began = len(images) // recipe.batch, time.monotonic()
     for step in range(start, recipe.steps):
         # Every draw is a function of (seed, step), so that a resumed run repeats an unbroken one.
         epoch, part = divmod(step, per_epoch)
         order = np.random.default_rng([seed, 3, epoch]).permutation(len(images))
         rows = order[part * recipe.batch : (part + 1) * recipe.batch]
-        done = step / recipe.steps
-        warm = min(1.0, (step + 1) / recipe.warmup)
+        within, done = recipe.progress(step)
+        warm = min(1.0, (within + 1) / recipe.warmup)
         for group in optimizer.param_groups:
             rate = recipe.lr * warm * 0.5 * (1 + math.cos(math.pi * done))
             group["lr"] = rate * group["factor"]
@@ -171,9 +184,10 @@ def train(
                 model.logit_scale.exp().item(), pace, pace * (recipe.steps - step - 1),
             )  # fmt: skip
         if (step + 1) % 500 == 0:
-            checkpoint.save(saved, step + 1, both, optimizer, run)
+            spent = before + time.monotonic() - began
+            checkpoint.save(saved, step + 1, spent, both, optimizer, run)
             log.info("probe %s", probe(_expand(model, config, vocabulary), config, 10, seed=901))
-    return model.eval(), vocabulary
+    return model.eval(), vocabulary, before + time.monotonic() - began
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -182,7 +196,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--config", type=Path, required=True, help="config/backbones/NAME.yaml")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, help="default: the backbone's recipe")
+    parser.add_argument("--steps", type=int, help="one cycle of so many; default: the recipe")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     # One thread: small matrices gain nothing from more, and the sums keep their order.
@@ -190,23 +204,24 @@ def main(argv: list[str] | None = None) -> None:
     config = yaml.safe_load(args.config.read_text())
     recipe = RECIPES[config["name"]]
     if args.steps:
-        recipe = dataclasses.replace(recipe, steps=args.steps)
+        recipe = dataclasses.replace(recipe, cycles=(args.steps,))
     began = time.monotonic()
     images, captions = world.render_corpus(recipe.corpus, args.seed)
     corpus = hashlib.sha256(images.tobytes() + "\n".join(captions).encode()).hexdigest()
     log.info("corpus of %d images in %.0f s", len(images), time.monotonic() - began)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     saved = args.out.with_name(args.out.name + ".checkpoint")
-    model, vocabulary = train(config, recipe, images, captions, args.seed, saved)
+    model, vocabulary, seconds = train(config, recipe, images, captions, args.seed, saved)
     scores = probe(_expand(model, config, vocabulary), config)
     log.info("in-world zero-shot accuracy %s", scores)
     command = f"python -m craft.blackbox.pretrain --config {args.config} --out {args.out.name}"
+    command += f" --seed {args.seed}" + (f" --steps {args.steps}" if args.steps else "")
     metadata = {
-        "command": f"{command} --seed {args.seed} --steps {recipe.steps}",
+        "command": command,
         "seed": str(args.seed),
         "steps": str(recipe.steps),
         "recipe": json.dumps(dataclasses.asdict(recipe)),
-        "wall_seconds": f"{time.monotonic() - began:.0f}",
+        "wall_seconds": f"{seconds:.0f}",
         "versions": json.dumps({
             "python": platform.python_version(), "torch": torch.__version__,
             "open_clip": open_clip.__version__, "numpy": np.__version__, "pillow": PIL.__version__,
