@@ -55,8 +55,11 @@ def acquire(
     acquisition = _Acquisition(facts, description, root, keep, policy or Policy())
     if acquisition.incomplete(root) is None:
         return acquisition.origin("present")  # perhaps on a disk that nobody may write to
-    with locked(root.parent / f".{root.name}.lock"):
-        return acquisition.run()
+    try:
+        with locked(root.parent / f".{root.name}.lock"):
+            return acquisition.run()
+    except OSError as error:
+        raise FetchError(f"{facts['name']}: {error}") from error
 
 
 class _Acquisition:
@@ -88,7 +91,7 @@ class _Acquisition:
             if reason is None:
                 return self.origin("present")
             return self._fetch(reason)
-        except (_Unavailable, SpaceError, ilsvrc.CopyError, ManifestError, OSError) as error:
+        except (_Unavailable, SpaceError, ilsvrc.CopyError, ManifestError) as error:
             raise FetchError(self._report(str(error))) from error
         finally:
             shutil.rmtree(self.staging, ignore_errors=True)

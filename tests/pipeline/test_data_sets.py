@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
 
 from craft.records import Manifest, Split
-from tests.miniature.archives import NAMES, WNIDS, Miniature, miniature
+from tests.miniature.archives import Miniature, miniature
 from tests.miniature.site import Site, cut, page, serving
 from tests.pipeline.conftest import Checkout
 
@@ -131,31 +129,3 @@ def test_a_tree_without_images_that_its_split_lists_stops_the_run(
     output = run(checkout, *manifests("Caltech101"), succeeds=False)
     assert "Error in rule manifest" in output
     assert f"1 images not in {image.parents[1].relative_to(checkout.folder)}" in output
-
-
-def test_the_table_of_class_names_is_whole(checkout: Checkout) -> None:
-    with open(checkout.folder / "config/imagenet_classes.csv", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    wnids = [row["wnid"] for row in rows]
-    assert len(wnids) == 1000
-    assert wnids == sorted(set(wnids))
-    names = [row["name"] for row in rows]
-    assert len(set(names)) == 998
-    assert [n for n, name in enumerate(names) if name == "missile"] == [657, 744]
-    assert [n for n, name in enumerate(names) if name == "sunglasses"] == [836, 837]
-    assert WNIDS.items() <= dict(zip(wnids, names, strict=True)).items()
-    for name in ("ImageNet-A", "ImageNet-R"):
-        facts = yaml.safe_load(Path(f"config/datasets/{name}.yaml").read_text())
-        assert len(facts["class_indices"]) == 200
-
-
-def test_no_two_sources_of_a_data_set_share_a_name_and_differ() -> None:
-    from craft.data.download import filename
-
-    for name in NAMES:
-        facts = yaml.safe_load(Path(f"config/datasets/{name}.yaml").read_text())
-        sums: dict[str, str] = {}
-        for source in facts["sources"]:
-            if source["kind"] != "manual":
-                known = source["sha256"] or source.get("md5")
-                assert sums.setdefault(filename(source), known) == known, (name, source)

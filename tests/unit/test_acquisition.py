@@ -309,6 +309,14 @@ def test_a_hostile_archive_leaves_nothing(
     assert not (tmp_path / "data" / "eurosat").exists()
 
 
+def test_a_disk_that_cannot_be_written_to_is_an_error_without_a_traceback(
+    make: Callable[..., Miniature], tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_text("a file, not a folder")
+    with pytest.raises(FetchError, match=r"DTD: .*exists"):
+        get(make("DTD"), tmp_path / "data" / "dtd")
+
+
 # --- processes -----------------------------------------------------------------------------------
 
 

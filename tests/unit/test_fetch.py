@@ -282,20 +282,21 @@ def test_the_hub_is_asked_for_the_pinned_revision(
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", site.url)
     path = f"/datasets/someone/things/resolve/{'0' * 40}/data/file.bin"
-    site.files[path] = BYTES
+    site.files[path] = content = bytes(12 << 20)
     given = {
         "kind": "hub",
         "repo": "someone/things",
         "repo_type": "dataset",
         "file": "data/file.bin",
         "revision": "0" * 40,
-        "sha256": sha(BYTES),
+        "sha256": sha(content),
     }
     assert transport.address(given) == site.url + path
+    site.faults[path] = [cut(11 << 20)]  # the hub's client writes 10 MiB at a time
     found, _ = obtain(given, tmp_path, Hosts([site.url + path]), policy=QUICK)
     assert found == tmp_path / "file.bin"
-    assert found.read_bytes() == BYTES
-    assert site.ranges_asked(path) == [None]
+    assert found.read_bytes() == content
+    assert site.ranges_asked(path) == [None, f"bytes={10 << 20}-"]
     site.files[path.replace("file.bin", "page.zip")] = b"<html><title>Sign in</title></html>"
     with pytest.raises(SourceError, match="web page titled 'Sign in'"):
         obtain({**given, "file": "data/page.zip"}, tmp_path, Hosts([site.url]), policy=QUICK)

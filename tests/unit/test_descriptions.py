@@ -1,0 +1,110 @@
+"""The paper's data sets as their files describe them."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from craft.config import ConfigError, load
+from craft.data.download import filename
+from craft.data.transport import address
+from tests.miniature.archives import DESCRIPTIONS, NAMES, ROOT, WNIDS
+
+FACTS = {name: yaml.safe_load((DESCRIPTIONS / f"{name}.yaml").read_text()) for name in NAMES}
+REMOTE = [
+    (name, source)
+    for name, facts in FACTS.items()
+    for source in [*facts["sources"], *facts.get("split", {}).get("sources", ())]
+    if source["kind"] != "manual"
+]
+
+
+def test_every_data_set_but_imagenet_can_be_fetched() -> None:
+    assert {name for name, _ in REMOTE} == set(NAMES) - {"ImageNet"}
+    for name, facts in FACTS.items():
+        if facts["kind"] == "split_json":
+            assert len(facts["split"]["sources"]) >= 2, name
+            assert facts["split"]["sha256"]
+
+
+def test_a_source_without_a_fixed_revision_has_a_sum() -> None:
+    for name, source in REMOTE:
+        if source["kind"] == "hub" and len(source["revision"]) != 40:
+            assert source["sha256"], name
+
+
+def test_no_two_sources_of_a_data_set_share_a_name_and_differ() -> None:
+    for facts in FACTS.values():
+        sums: dict[str, str] = {}
+        for source in facts["sources"]:
+            if source["kind"] != "manual":
+                known = source["sha256"] or source.get("md5")
+                assert sums.setdefault(filename(source), known) == known, address(source)
+
+
+def test_the_table_of_class_names_is_whole() -> None:
+    with open(ROOT / "config/imagenet_classes.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    wnids, names = [row["wnid"] for row in rows], [row["name"] for row in rows]
+    assert len(wnids) == 1000
+    assert wnids == sorted(set(wnids))
+    assert len(set(names)) == 998
+    assert [n for n, name in enumerate(names) if name == "missile"] == [657, 744]
+    assert [n for n, name in enumerate(names) if name == "sunglasses"] == [836, 837]
+    assert WNIDS.items() <= dict(zip(wnids, names, strict=True)).items()
+
+
+def test_shifted_sets_of_200_classes_name_them() -> None:
+    indices = {name: FACTS[name]["class_indices"] for name in ("ImageNet-A", "ImageNet-R")}
+    for given in indices.values():
+        assert len(given) == 200
+        assert given == sorted(set(given))
+        assert given[-1] < 1000
+    assert len(set.intersection(*map(set, indices.values()))) == 86
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_of_data_sets_says_what_the_file_says(name: str) -> None:
+    facts = FACTS[name]
+    page = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
+    cells = next(line.split(" | ") for line in page.splitlines() if line.startswith(f"| {name} |"))
+    counts = facts["counts"]
+    parts = [f"{counts[part]:,}" if counts[part] else "-" for part in ("train", "val", "test")]
+    assert cells[1] == f"`{facts['folder']}`"
+    assert cells[2] == str(counts["classes"])
+    assert cells[3] == " / ".join(parts)
+    size = facts["sources"][0].get("bytes")
+    if size:
+        unit, digits = (
+            (1e9, f"{size / 1e9:.3g} GB") if size > 1e9 else (1e6, f"{size / 1e6:.0f} MB")
+        )
+        assert float(cells[4].split()[0]) == pytest.approx(size / unit, rel=0.005), digits
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda facts: facts["sources"][0].update(sha265="0" * 64), "did you mean 'sha256'"),
+        (lambda facts: facts["sources"][0].update(kind="ftp"), "accepted: http, hub, gdrive"),
+        (lambda facts: facts["sources"][0].pop("url"), "sources[0]: url is missing"),
+        (lambda facts: facts["sources"][0].pop("unpack"), "unpack is missing"),
+        (lambda facts: facts["sources"][0].update(sha256="abc"), "sources[0].sha256 = 'abc'"),
+        (lambda facts: facts["split"]["sources"][0].update(unpack={}), "unpack"),
+        (lambda facts: facts.update(class_table="x.csv"), "do not belong to kind 'split_json'"),
+    ],
+)
+def test_a_description_that_is_wrong_is_refused_before_the_first_job(
+    tmp_path: Path, change: Any, said: str
+) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    facts = yaml.safe_load((DESCRIPTIONS / "EuroSAT.yaml").read_text())
+    change(facts)
+    (tmp_path / "config/datasets/EuroSAT.yaml").write_text(yaml.safe_dump(facts))
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "config/config.yaml", tmp_path)
+    assert any("EuroSAT.yaml" in problem and said in problem for problem in caught.value.problems)
