@@ -45,13 +45,14 @@ def obtain(
     folder: Path,
     hosts: Hosts,
     *,
-    unpacked: int | None = None,
+    unpacks: tuple[Path, int | None] = (Path(), 0),
     policy: Policy,
 ) -> tuple[Path, bool]:
     """The verified file of a source in ``folder``, and whether it was brought here by this call.
 
     A file of that name that is there and has the pinned size and sums is taken as it is.
-    ``unpacked`` bytes are kept free beside the download. Raises SourceError and SpaceError.
+    ``unpacks`` is a folder and how many bytes must be free there as well, None for as many as the
+    file has. Raises SourceError and SpaceError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / filename(source)
@@ -69,7 +70,7 @@ def obtain(
         if problem := hosts.problem(address(source)):
             raise SourceError(problem)
         part = target.with_name(target.name + ".part")
-        _bring(source, part, unpacked, policy)
+        _bring(source, part, unpacks, policy)
         try:
             with open(part, "rb") as stream:
                 refuse_html(stream.read(1024), address(source))
@@ -83,13 +84,20 @@ def obtain(
         return target, True
 
 
-def _bring(source: Mapping[str, Any], part: Path, unpacked: int | None, policy: Policy) -> None:
+def _bring(
+    source: Mapping[str, Any], part: Path, unpacks: tuple[Path, int | None], policy: Policy
+) -> None:
     total, name = source.get("bytes"), part.name.removesuffix(".part")
+    folder, unpacked = unpacks
 
     def room(size: int) -> None:
-        here = part.stat().st_size if part.exists() else 0
-        # Images hardly compress: where nobody states it, they take what their archive takes.
-        require_room(part.parent, size - here + (size if unpacked is None else unpacked), name)
+        missing = size - (part.stat().st_size if part.exists() else 0)
+        # Images hardly compress: where nobody says how many bytes, as many as their archive has.
+        images = size if unpacked is None else unpacked
+        if images and folder.stat().st_dev != part.parent.stat().st_dev:
+            require_room(folder, images, f"what {name} holds")
+            images = 0
+        require_room(part.parent, missing + images, name)
 
     if total:
         room(total)

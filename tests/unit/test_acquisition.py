@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from craft.data import download
-from craft.data.fetch import FetchError, acquire
+from craft.data.acquisition import FetchError, acquire
 from craft.data.manifest import build
 from craft.data.splits import draw
 from craft.data.transport import Policy
@@ -195,6 +196,20 @@ def test_an_archive_of_something_else_is_not_the_tree(
         get(mini, tmp_path / "data" / "again")
     assert "unpacked, but" in str(caught.value)
     assert not (tmp_path / "data" / "again").exists()
+    # Nor is it there to be unpacked again.
+    assert not list(tmp_path.rglob("*.tar.gz"))
+
+
+def test_a_tree_may_be_a_link_to_where_the_data_lie(
+    make: Callable[..., Miniature], tmp_path: Path
+) -> None:
+    mini = make("EuroSAT")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "eurosat").symlink_to(tmp_path / "disk" / "images")
+    get(mini, tmp_path / "data" / "eurosat")
+    assert (tmp_path / "data" / "eurosat").is_symlink()
+    assert build(tmp_path / "disk" / "images", mini.facts)
+    assert os.listdir(tmp_path / "disk") == ["images"]
 
 
 def test_without_a_network_all_that_was_tried_is_named_within_seconds(
@@ -440,9 +455,7 @@ def test_imagenets_archives_are_unpacked(make: Callable[..., Miniature], tmp_pat
 
 def with_sums(mini: Miniature, **archives: bytes) -> list[dict[str, Any]]:
     """ImageNet's sources with the md5 of these archives."""
-    from hashlib import md5
-
     source = mini.facts["sources"][0]
     for kind, content in archives.items():
-        source["archives"][kind]["md5"] = md5(content).hexdigest()
+        source["archives"][kind]["md5"] = hashlib.md5(content).hexdigest()
     return [source]
