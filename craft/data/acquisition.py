@@ -19,8 +19,9 @@ from craft.data.classes import check_class_names, write_class_names
 from craft.data.download import Hosts, SpaceError, filename, locked, obtain
 from craft.data.layouts import LAYOUTS, ManifestError
 from craft.data.manifest import build, check_tree, image_root
+from craft.data.members import Limits, UnpackError
 from craft.data.transport import Policy, SourceError, address
-from craft.data.unpack import Limits, UnpackError, unpack
+from craft.data.unpack import unpack
 from craft.storage import replacing, sha256
 
 log = logging.getLogger(__name__)

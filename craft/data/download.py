@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 from requests.utils import get_environ_proxies, select_proxy
 
+from craft.data.http import http
 from craft.data.progress import watching
-from craft.data.transport import Policy, SourceError, address, gdrive, http, hub, refuse_html
+from craft.data.transport import Policy, SourceError, address, gdrive, hub, refuse_html
 
 log = logging.getLogger(__name__)
 

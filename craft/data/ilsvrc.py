@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from craft.data.download import verify
+from craft.data.members import Limits, UnpackError
 from craft.data.transport import SourceError
-from craft.data.unpack import Limits, UnpackError, unpack
+from craft.data.unpack import unpack
 
 log = logging.getLogger(__name__)
 

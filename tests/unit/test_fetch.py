@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 import requests
 
+import craft.data.http as http_module
 from craft.data import download, progress, transport
 from craft.data.download import Hosts, SpaceError, obtain, verify
-from craft.data.transport import Policy, SourceError, gdrive, http
+from craft.data.http import http
+from craft.data.transport import Policy, SourceError, gdrive
 from tests.miniature.archives import zipped
 from tests.miniature.site import Site, cut, page, serving, status
 
@@ -132,7 +134,7 @@ def test_attempts_are_bounded_and_back_off(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(transport.time, "sleep", waits.append)
+    monkeypatch.setattr(http_module.time, "sleep", waits.append)
     site.faults["/file.bin"] = [status(503)] * 9
     with pytest.raises(SourceError, match=r"4 failed attempts, last: status 503"):
         get(source(site), tmp_path)
