@@ -13,6 +13,7 @@ from craft.data.mini import tasks, world
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKBONES = ("mini-rn", "mini-vit")
+FLOOR = {"mini-rn": 0.85, "mini-vit": 0.78}  # mean in-world accuracy; docs/mini.md has the figures
 
 
 def config(name):
@@ -174,7 +175,7 @@ def test_backbone_knows_its_own_world(backbone):
 
     config_, model = backbone
     scores = pretrain_check.probe(model, config_, per_class=10, seed=77)
-    assert np.mean(list(scores.values())) > 0.85, scores
+    assert np.mean(list(scores.values())) > FLOOR[config_["name"]], scores
 
 
 def test_foreign_and_truncated_files_are_refused(tmp_path, backbone):
