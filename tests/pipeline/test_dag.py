@@ -84,6 +84,12 @@ def test_config_overrides_work_on_either_suite(checkout: Checkout, suite: str) -
     assert one["score"] == three["score"] == folded["score"] == 6
 
 
+def test_braces_in_a_configuration_are_no_wildcards(checkout: Checkout) -> None:
+    label = "methods={craft: {label: 'our {root} method'}}"
+    assert checkout.plan("results/ablation_lambda1.csv", "--config", label)["fit"] == 18
+    assert checkout.plan("results/mini/runs.csv", *MINI, "--config", label)["gather"] == 1
+
+
 def test_all_tables_and_all_figures_are_targets(checkout: Checkout) -> None:
     tables, figures = checkout.plan("all_tables", *MINI), checkout.plan("all_figures", *MINI)
     assert "architectures" in tables and "few_shot_curves" not in tables

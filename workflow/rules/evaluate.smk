@@ -63,7 +63,7 @@ rule gather:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=10,
     params:
-        design=json.dumps(SUITE),
+        design=literal(json.dumps(SUITE)),
         code=code_hash("craft.tables.gather"),
     message:
         "Gather every run into {output.runs}"

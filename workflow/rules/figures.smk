@@ -29,7 +29,7 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
             runtime=10,
         params:
             artefact=figure,
-            design=json.dumps(DESIGN.restrict(figure)),
+            design=literal(json.dumps(DESIGN.restrict(figure))),
             published=["--published", SUITE["published"]] if SUITE["published"] else [],
             out=subpath(output.csv, strip_suffix=".csv"),
             code=code_hash("craft.figures.__main__"),

@@ -91,3 +91,8 @@ def published(artefact):
         if SUITE["published"]
         else []
     )
+
+
+def literal(text):
+    """A parameter that is taken as it is: braces in it, of templates say, are no wildcards."""
+    return lambda wildcards: text

@@ -29,7 +29,7 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
             runtime=10,
         params:
             artefact=table,
-            design=json.dumps(DESIGN.restrict(table)),
+            design=literal(json.dumps(DESIGN.restrict(table))),
             published=["--published", SUITE["published"]] if SUITE["published"] else [],
             out=subpath(output.csv, strip_suffix=".csv"),
             code=code_hash("craft.tables.__main__"),
