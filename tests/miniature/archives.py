@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -69,21 +70,23 @@ def photo(number: int) -> bytes:
 
 
 def zipped(members: Mapping[str, bytes]) -> bytes:
+    """A zip of these members: the same bytes whenever it is made."""
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(stream, "w") as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return stream.getvalue()
 
 
-def tarred(members: Mapping[str, bytes], mode: str = "w:gz") -> bytes:
+def tarred(members: Mapping[str, bytes], compress: bool = True) -> bytes:
+    """A tar of these members: the same bytes whenever it is made."""
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode=mode) as archive:
+    with tarfile.open(fileobj=stream, mode="w") as archive:
         for name, content in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    return stream.getvalue()
+    return gzip.compress(stream.getvalue(), mtime=0) if compress else stream.getvalue()
 
 
 def packed(filename: str, members: Mapping[str, bytes]) -> bytes:
@@ -91,7 +94,7 @@ def packed(filename: str, members: Mapping[str, bytes]) -> bytes:
     if filename.endswith(".zip"):
         return zipped(members)
     plain = filename.endswith(".tar") or filename.startswith("imagenetv2")
-    return tarred(members, "w" if plain else "w:gz")
+    return tarred(members, compress=not plain)
 
 
 def devkit(classes: list[str]) -> bytes:

@@ -440,8 +440,10 @@ def test_imagenets_archives_are_unpacked(make: Callable[..., Miniature], tmp_pat
         else:
             validation[name] = content
     archives = {
-        "train": tarred({f"{wnid}.tar": packed("x.tar", m) for wnid, m in train.items()}, "w"),
-        "validation": tarred(validation, "w"),
+        "train": tarred(
+            {f"{wnid}.tar": packed("x.tar", m) for wnid, m in train.items()}, compress=False
+        ),
+        "validation": tarred(validation, compress=False),
         "devkit": devkit(classes),
     }
     sources = with_sums(mini, **archives)

@@ -56,7 +56,7 @@ def zip_link(name: str, target: str) -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred, lambda m: tarred(m, "w")])
+@pytest.mark.parametrize("pack", [zipped, tarred, lambda m: tarred(m, compress=False)])
 def test_folders_are_moved_and_the_rest_is_left(
     tmp_path: Path, pack: Callable[[dict[str, bytes]], bytes]
 ) -> None:
@@ -99,8 +99,10 @@ def test_an_archive_in_an_archive_is_read_through(
 
 
 def test_a_tar_of_tars_gives_a_folder_for_each(tmp_path: Path) -> None:
-    members = {f"{c}.tar": tarred({f"{c}_1.JPEG": c.encode()}, "w") for c in ("n01", "n02")}
-    archive = put(tmp_path, tarred(members, "w"))
+    members = {
+        f"{c}.tar": tarred({f"{c}_1.JPEG": c.encode()}, compress=False) for c in ("n01", "n02")
+    }
+    archive = put(tmp_path, tarred(members, compress=False))
     assert unpack(archive, tmp_path / "out", ALL, ROOMY, nested="*.tar") == 2
     assert files(tmp_path / "out") == {"n01/n01_1.JPEG": b"n01", "n02/n02_1.JPEG": b"n02"}
 
@@ -220,7 +222,7 @@ def test_damage_is_an_error_that_names_the_archive(
 
 
 def test_a_checksum_after_the_end_of_the_tar_is_read(tmp_path: Path) -> None:
-    content = gzip.compress(tarred({"a.jpg": b"a"}, "w") + bytes(1 << 20))
+    content = gzip.compress(tarred({"a.jpg": b"a"}, compress=False) + bytes(1 << 20))
     assert unpack(put(tmp_path, content), tmp_path / "out", ALL, ROOMY) == 1
     with pytest.raises(UnpackError, match="damaged"):
         unpack(put(tmp_path, content[:-8] + bytes(8)), tmp_path / "two", ALL, ROOMY)
