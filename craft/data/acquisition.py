@@ -223,7 +223,8 @@ class _Acquisition:
 
     def _report(self, reason: str) -> str:
         """Everything that a reader needs to go on without this program."""
-        lines = [f"{self.facts['name']}: {reason}"]
+        name = f"{self.facts['name']}: "
+        lines = [name + reason.removeprefix(name)]
         if self.tried:
             lines += ["Tried:", *(f"  - {text}" for text in self.tried)]
         for source in self.manual:
@@ -233,7 +234,7 @@ class _Acquisition:
             files.insert(0, (self.split["file"], {**self.split["sources"][0], **self.split}))
         if files:
             lines.append(f"A file put into {self.downloads} by hand is taken from there:")
-            for name, source in files:
+            for file, source in files:
                 size = f"{source['bytes']:,} bytes" if source.get("bytes") else "size not known"
-                lines.append(f"  - {name} ({size}), from {address(source)}")
+                lines.append(f"  - {file} ({size}), from {address(source)}")
         return "\n".join([*lines, OFFLINE] if self.tried or self.manual else lines)
