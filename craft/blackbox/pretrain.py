@@ -64,7 +64,7 @@ class Recipe:
 
 RECIPES = {
     "mini-rn": Recipe(cycles=(5000,), lr=3e-3),
-    "mini-vit": Recipe(cycles=(4000, 4000), lr=1.5e-3, batch=64, warmup=200),
+    "mini-vit": Recipe(cycles=(4000, 2400), lr=1.5e-3, batch=64, warmup=200),
 }
 
 

@@ -67,7 +67,7 @@ _HALF = [tuple(i for i in range(len(_PAIRS)) if (i + i // 4) % 2 == h) for h in 
 _ONLY_TEST = (0, 0, 20)
 
 TASKS = {
-    "digits": _task(drawing.DIGITS, None, (32, 12, 50)),
+    "digits": _task(drawing.DIGITS, None, (32, 12, 42)),
     "doodles": _task(_DOODLES, lambda rng, label: scenes.doodle(rng, _DOODLES[label])),
     "textures": _task(
         surface.PATTERNS, lambda rng, label: scenes.texture(rng, surface.PATTERNS[label])
@@ -106,8 +106,7 @@ def _scans(label: int, part: int, development: bool) -> list[np.ndarray]:
     images, target = _scanned()
     own = np.flatnonzero(target == label)
     own = own[np.random.default_rng([_SEEDS[False], label]).permutation(len(own))]
-    train, val, test = TASKS["digits"].counts
-    sizes = [train, val, test, train, val, 34]  # 174 scans exist of the rarest digit
+    sizes = 2 * TASKS["digits"].counts  # 172 of the 174 scans that exist of the rarest digit
     start = int(np.sum(sizes[: part + 3 * development]))
     return [images[i] for i in own[start : start + sizes[part + 3 * development]]]
 
