@@ -43,7 +43,10 @@ ROLES = {
         "fits, which know the model by its answers: no open_clip, timm or huggingface_hub",
         ("cma", "numpy", "pyyaml", "safetensors", "torch"),
     ),
-    "report": ("tables and figures", ("matplotlib", "numpy", "pandas", "safetensors")),
+    "report": (
+        "tables and figures",
+        ("markdown-it-py", "matplotlib", "numpy", "pandas", "safetensors"),
+    ),
 }
 
 HEADER = """\

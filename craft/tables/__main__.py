@@ -1,4 +1,4 @@
-"""Command line: one table of a design as CSV, Markdown and LaTeX."""
+"""Command line: one table of a design as CSV, Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from craft.tables.dataset_statistics import dataset_statistics
 from craft.tables.latex import latex
 from craft.tables.layout import Table
 from craft.tables.markdown import markdown
+from craft.tables.page import page
 from craft.tables.published import Published
 from craft.tables.scores import Scores
 from craft.tables.tidy import tidy
@@ -38,7 +39,7 @@ def build(artefact: str, design: Design, published: Published) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write OUT.csv, OUT.md and OUT.tex."""
+    """Write OUT.md, OUT.html, OUT.tex and OUT.csv."""
     parser = argparse.ArgumentParser(prog="python -m craft.tables", description=__doc__)
     parser.add_argument("--artefact", required=True, choices=tuple(TABLES))
     parser.add_argument("--design", required=True, type=json.loads, metavar="JSON")
@@ -54,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"error: {error}") from error
     for missing in table.missing():
         log.warning("missing: %s", missing)
-    write_text(f"{given.out}.md", markdown(table))
+    text = markdown(table)
+    write_text(f"{given.out}.md", text)
+    write_text(f"{given.out}.html", page(f"{table.place}: {table.artefact}", text))
     write_text(f"{given.out}.tex", latex(table))
     write_text(f"{given.out}.csv", tidy(table))
     log.info("%s: %d rows, %d columns", given.out, len(table.rows), len(table.columns))

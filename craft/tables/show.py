@@ -13,7 +13,7 @@ from craft.design import FIGURES, TABLES
 from craft.storage import RecordError
 
 HEADLINE = "architectures"
-SUFFIXES = {"table": ("csv", "md", "tex"), "figure": ("pdf", "png", "csv")}
+SUFFIXES = {"table": ("csv", "md", "tex", "html"), "figure": ("pdf", "png", "csv")}
 
 
 def headline(path: Path, width: int) -> str:

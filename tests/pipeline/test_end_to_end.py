@@ -48,7 +48,7 @@ def results(checkout: Checkout) -> Path:
 def test_every_artefact_is_there(finished: Checkout) -> None:
     folder = results(finished)
     for name in ("architectures", "dataset_statistics"):
-        for suffix in ("csv", "md", "tex"):
+        for suffix in ("csv", "md", "tex", "html"):
             assert (folder / f"{name}.{suffix}").stat().st_size
     for suffix in ("pdf", "png", "csv"):
         assert (folder / f"figures/few_shot_curves.{suffix}").stat().st_size

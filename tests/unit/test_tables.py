@@ -16,6 +16,7 @@ from craft.tables.__main__ import build, main
 from craft.tables.ablations import component_marks, refiner_marks
 from craft.tables.latex import escaped, latex
 from craft.tables.markdown import markdown
+from craft.tables.page import page
 from craft.tables.published import BACKBONES, Published
 from craft.tables.scores import Sample, Scores, average
 from craft.tables.tidy import tidy
@@ -444,12 +445,13 @@ def test_backbones_are_named_once_and_ruled_apart(design):
 # --- command lines -------------------------------------------------------------------------------
 
 
-def test_command_line_writes_three_files(design, tmp_path):
+def test_command_line_writes_four_files(design, tmp_path):
     out = tmp_path / "out" / "architectures"
     restricted = json.dumps(design.restrict("architectures"))
     main(["--artefact", "architectures", "--design", restricted, "--out", str(out)])
     assert sorted(path.name for path in out.parent.iterdir()) == [
         "architectures.csv",
+        "architectures.html",
         "architectures.md",
         "architectures.tex",
     ]
@@ -489,7 +491,7 @@ def test_show_prints_the_headline_and_the_places(design, tmp_path, capsys):
     show.main(["--results", str(tmp_path)])
     shown = capsys.readouterr().out
     assert "71.00 ± 1.00" in shown
-    assert f"Table 1   {tmp_path / 'architectures'}.{{csv,md,tex}}" in shown
+    assert f"Table 1   {tmp_path / 'architectures'}.{{csv,md,tex,html}}" in shown
     assert "Table 2" not in shown
     (line,) = [line for line in shown.splitlines() if "CraFT" in line and "—" in line]
     assert line.count("—") == 2
@@ -508,3 +510,11 @@ def test_scores_are_read_once(design):
     first = scores.score(run)
     scores.path(run).unlink()
     assert scores.score(run) is first
+
+
+def test_the_page_shows_the_markdown_and_fetches_nothing() -> None:
+    text = page("Table <9>", "| a | b |\n| :-- | --: |\n| x<sup>a</sup> | 1.00 |\n")
+    assert "<title>Table &lt;9&gt;</title>" in text
+    assert '<td style="text-align:left">x<sup>a</sup></td>' in text
+    assert '<td style="text-align:right">1.00</td>' in text
+    assert "http" not in text

@@ -9,14 +9,15 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
             sources=sources(table),
             published=published(table),
         output:
-            csv=report(
-                f"{RESULTS}/{table}.csv",
-                caption=f"../report/{table}.rst",
-                category="Tables",
-                labels={"table": TABLES[table], "as": "numbers"},
-            ),
+            csv=f"{RESULTS}/{table}.csv",
             md=f"{RESULTS}/{table}.md",
             tex=f"{RESULTS}/{table}.tex",
+            html=report(
+                f"{RESULTS}/{table}.html",
+                caption=f"../report/{table}.rst",
+                category="Tables",
+                labels={"table": TABLES[table], "shows": table.replace("_", " ")},
+            ),
         log:
             f"{LOG}/tables/{table}.log",
         benchmark:
