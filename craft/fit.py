@@ -26,7 +26,7 @@ from craft.learner.base import Learner, accuracy
 from craft.protocol import BlackBox
 from craft.provenance import code_hash, versions
 from craft.records import RunRecord, Split
-from craft.storage import RecordError, replacing, write_text
+from craft.storage import METADATA, RecordError, replacing, write_text
 
 logger = logging.getLogger("craft.fit")
 
@@ -85,7 +85,13 @@ def fit_run(
     )
     predictions.write(folder / "predictions.safetensors")
     with replacing(folder / "learner.safetensors") as temporary:
-        save_file(state, temporary, metadata={"record": json.dumps(asdict(record))})
+        # What restoring needs, and no times: equal runs give equal bytes (and see storage.py).
+        fitted = {
+            "learner": record.learner,
+            "options": record.options,
+            "classes": bench.class_names,
+        }
+        save_file(state, temporary, {METADATA: json.dumps(fitted)})
     write_history(learner, folder / "history.csv")
     record.write(folder / "record.json")
     return record

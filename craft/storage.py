@@ -15,6 +15,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+#: The one entry of a safetensors file's metadata, a JSON object.
+METADATA = "craft"
+
 
 class RecordError(ValueError):
     """A file is missing, truncated, foreign or does not belong to the files it is used with."""
@@ -71,7 +74,8 @@ def write_tensors(
         save_file(
             {name: np.ascontiguousarray(array) for name, array in tensors.items()},
             temporary,
-            metadata={key: json.dumps(value) for key, value in metadata.items()},
+            # One entry: safetensors writes several in an order of its own, other bytes each time.
+            metadata={METADATA: json.dumps(dict(metadata))},
         )
 
 
@@ -80,7 +84,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
     try:
         with safe_open(str(path), framework="np") as stream:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-            metadata = {k: json.loads(v) for k, v in (stream.metadata() or {}).items()}
+            metadata = json.loads((stream.metadata() or {}).get(METADATA, "{}"))
     except (OSError, SafetensorError, ValueError) as error:
         raise RecordError(f"{path}: not a readable safetensors file ({error})") from error
     return tensors, metadata

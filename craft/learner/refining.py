@@ -73,9 +73,9 @@ class RefiningLearner(Learner):
             for name, value in state.items()
             if name.startswith("refiner.")
         }
-        if not weights:
+        if "head.0.weight" not in weights:
             raise ValueError("the state of a refining learner must hold 'refiner.*'")
-        classes = next(reversed(weights.values())).shape[-1]
+        classes = weights["head.0.weight"].shape[1]
         self.refiner_ = Refiner(classes, self.options, torch.Generator())
         try:
             self.refiner_.load_state_dict(weights)

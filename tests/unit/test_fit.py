@@ -1,0 +1,202 @@
+"""The fit step on a small random model: what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from craft.blackbox.prompts import Prompts, PromptTokens
+from craft.blackbox.text_weights import BLOCK, TextWeights
+from craft.fit import load_learner, main
+from craft.records import Features, Predictions, RunRecord, Split
+from craft.storage import METADATA, RecordError
+
+WIDTH, EMBED, CLASSES, PER_CLASS = 16, 8, 4, 6
+NAMES = tuple(f"class {k}" for k in range(CLASSES))
+OPTIONS = {"budget": 80, "population": 20, "intrinsic_dim": 4, "hidden": 8, "curve_points": 4}
+
+
+def text_weights() -> TextWeights:
+    """One block of random weights."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"qkv": (3 * WIDTH, WIDTH), "out": (WIDTH, WIDTH), "fc": (32, WIDTH)}
+    shapes |= {"proj": (WIDTH, 32), "ln_1": (WIDTH,), "ln_2": (WIDTH,)}
+    tensors = {
+        "token_embedding": torch.randn(20, WIDTH, generator=generator),
+        "positional_embedding": 0.1 * torch.randn(12, WIDTH, generator=generator),
+        "ln_final.weight": torch.ones(WIDTH),
+        "ln_final.bias": torch.zeros(WIDTH),
+        "projection.weight": torch.randn(EMBED, WIDTH, generator=generator),
+    }
+    for name in BLOCK:
+        layer, kind = name.split(".")
+        shape = shapes[layer] if kind == "weight" else shapes[layer][:1]
+        tensors[f"blocks.0.{name}"] = 0.3 * torch.randn(shape, generator=generator)
+    return TextWeights(
+        tensors=tensors,
+        layers=1,
+        heads=2,
+        eps=1e-5,
+        activation="quick_gelu",
+        pooling="argmax",
+        eos_id=-1,
+        logit_scale=20.0,
+        embedding_std=1.0,
+    )
+
+
+def features(part: str, *, backbone: str = "small", view: int = 0, classes=range(CLASSES)):
+    rng = np.random.default_rng([len(part), view])
+    rows = rng.standard_normal((CLASSES * PER_CLASS, EMBED)).astype(np.float32)
+    norms = np.linalg.norm(rows, axis=1)
+    return Features(
+        features=rows / norms[:, None],
+        norms=norms,
+        paths=tuple(f"{part}/{n}.png" for n in range(len(rows))),
+        backbone=backbone,
+        dataset="toy",
+        part=part,
+        view=view,
+        classes=tuple(classes),
+        manifest_sha256="m",
+        weights_sha256="w",
+    )
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    text_weights().write(tmp_path / "tower.safetensors", {})
+    suffixes = tuple((3 + k, 19) for k in range(CLASSES))
+    tokens = PromptTokens("a {}.", NAMES, 0, (1, 2), suffixes)
+    template = PromptTokens("{} texture.", NAMES, 0, (), suffixes)
+    Prompts("small", "toy", tokens, template).write(tmp_path / "prompts.json")
+    features("train").write(tmp_path / "train.safetensors")
+    features("train", view=1).write(tmp_path / "view.safetensors")
+    features("test").write(tmp_path / "test.safetensors")
+    features("shifted", classes=(1, 3)).write(tmp_path / "shifted.safetensors")
+    for seed in (1, 2):
+        paths = tuple(f"train/{k * PER_CLASS + seed}.png" for k in range(CLASSES))
+        split = Split("toy", 1, seed, paths, tuple(range(CLASSES)), NAMES)
+        split.write(tmp_path / f"seed-{seed}.json")
+    return tmp_path
+
+
+@pytest.fixture
+def fit(files: Path) -> Callable[..., Path]:
+    def run(name="collaborative:Collaborative", out="out", trained=True, **options) -> Path:
+        package = "craft.whitebox" if name.startswith("coop") else "craft.learner"
+        arguments = ["--learner", f"{package}.{name}", "--options", json.dumps(OPTIONS | options)]
+        arguments += ["--method", "m", "--backbone", "small", "--dataset", "toy"]
+        arguments += ["--tower", f"{files}/tower.safetensors", "--prompts", f"{files}/prompts.json"]
+        if trained:
+            arguments += ["--train", f"{files}/train.safetensors", f"{files}/view.safetensors"]
+            arguments += ["--splits", f"{files}/seed-1.json", f"{files}/seed-2.json"]
+        arguments += ["--tests", f"toy={files}/test.safetensors", f"s={files}/shifted.safetensors"]
+        main([*arguments, "--out", str(files / out)])
+        return files / out
+
+    return run
+
+
+def test_each_seed_gets_a_folder_with_a_record_of_every_query(fit) -> None:
+    out = fit()
+    assert sorted(path.name for path in out.iterdir()) == ["seed-1", "seed-2"]
+    for seed in (1, 2):
+        record = RunRecord.read(out / f"seed-{seed}/record.json")
+        assert (record.seed, record.shots, record.train_images) == (seed, 1, CLASSES)
+        # 4 generations: 4 x 20 candidates, one refinement context each; 4 points of the curve on
+        # two test sets each, and the training images once at the end.
+        assert record.queries == {"search": 80, "refine": 4, "evaluate": 4 * 2 + 1}
+        assert record.black_box
+        history = (out / f"seed-{seed}/history.csv").read_text().splitlines()
+        assert len(history) == 1 + 4
+
+
+def test_the_curve_is_spread_over_the_budget_and_ends_with_it(fit) -> None:
+    predictions = Predictions.read(fit() / "seed-1/predictions.safetensors")
+    assert predictions.queries.tolist() == [20, 40, 60, 80]
+    assert predictions.labels["toy"].shape == (4, CLASSES * PER_CLASS)
+
+
+def test_a_shifted_set_is_predicted_among_its_own_classes(fit) -> None:
+    labels = Predictions.read(fit() / "seed-1/predictions.safetensors").labels
+    assert set(np.unique(labels["s"])) <= {1, 3}
+    assert len(set(np.unique(labels["toy"]))) > 2
+
+
+def test_seeds_in_one_job_are_the_seeds_alone_bit_for_bit(fit) -> None:
+    together, again = fit(out="a"), fit(out="b")
+    for seed in (1, 2):
+        for name in ("learner.safetensors", "predictions.safetensors", "history.csv"):
+            file = f"seed-{seed}/{name}"
+            assert (together / file).read_bytes() == (again / file).read_bytes()
+
+
+def test_the_saved_learner_can_be_restored(fit) -> None:
+    path = fit() / "seed-2/learner.safetensors"
+    with safe_open(path, "pt") as stream:
+        metadata = json.loads(stream.metadata()[METADATA])
+    learner = load_learner(metadata["learner"])(**metadata["options"])
+    learner.restore(load_file(path))
+    assert metadata["classes"] == list(NAMES)
+    assert learner.refine(torch.zeros(3, CLASSES)).shape == (3, CLASSES)
+
+
+def test_views_and_raw_norms_train_the_refiner_differently(fit) -> None:
+    plain = load_file(fit(out="a") / "seed-1/learner.safetensors")
+    for options in ({"views": 1}, {"feature_norm": "raw"}):
+        other = load_file(fit(out=str(len(options)), **options) / "seed-1/learner.safetensors")
+        assert not torch.equal(plain["refiner.head.0.weight"], other["refiner.head.0.weight"])
+
+
+def test_zero_shot_speaks_with_the_template_and_trains_nothing(fit) -> None:
+    record = RunRecord.read(fit("zero_shot:ZeroShot", trained=False) / "seed-0/record.json")
+    assert (record.shots, record.seed, record.train_images) == (0, 0, 0)
+    assert record.train_accuracy is None
+    assert record.learner_parameters == 0  # the template "{} texture." has no context before it
+
+
+def test_a_white_box_run_says_that_it_is_one(fit) -> None:
+    record = RunRecord.read(fit("coop:CoOp", context_tokens=3, epochs=2) / "seed-1/record.json")
+    assert not record.black_box
+    assert record.queries == {}
+    assert record.learner_parameters == 3 * WIDTH
+
+
+def test_features_of_another_backbone_are_refused(fit, files) -> None:
+    features("test", backbone="other").write(files / "test.safetensors")
+    with pytest.raises(RecordError, match="features 'toy' are of backbone other, the prompts of"):
+        fit()
+
+
+def test_a_view_that_was_not_encoded_is_named(fit) -> None:
+    with pytest.raises(ValueError, match="option views: 2, but view 2 is not encoded"):
+        fit(views=2)
+
+
+def test_a_split_of_other_classes_is_refused(fit, files) -> None:
+    split = Split.read(files / "seed-1.json")
+    Split("toy", 1, 1, split.paths, split.labels, NAMES[::-1]).write(files / "seed-1.json")
+    with pytest.raises(RecordError, match=r"seed-1\.json: its class names are not those of"):
+        fit()
+
+
+def test_a_path_that_is_not_cached_is_named(fit, files) -> None:
+    Split("toy", 1, 1, ("train/99.png",) * 4, tuple(range(4)), NAMES).write(files / "seed-1.json")
+    with pytest.raises(RecordError, match=r"not among the cached features.*train/99\.png"):
+        fit()
+
+
+@pytest.mark.parametrize(
+    "name", ["craft.learner.nowhere:X", "craft.learner.base:X", "craft.design:Design", "nothing"]
+)
+def test_what_is_no_learner_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"learner {name!r}"):
+        load_learner(name)
