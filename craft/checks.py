@@ -90,6 +90,9 @@ def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
             yield from _check_artefact(suite, name, spec)
         else:
             yield f"artefacts: {unknown(name, {**TABLES, **FIGURES})}"
+    drawn = [name for name, fact in suite["facts"].items() if fact.get("encode") == "drawn"]
+    if suite["encode_together"] and drawn:
+        yield f"encode_together = True: accepted: false, as {drawn[0]} says encode: drawn"
     seeds = len(suite.get("seeds", ()))
     if 1 < suite["seeds_per_job"] < seeds:
         yield (

@@ -123,61 +123,77 @@ class ProgressLog:
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m craft.blackbox.images", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m craft.blackbox.images",
+        description=__doc__,
+        epilog="--manifest to --out take one value for each set of images to encode.",
+    )
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
     parser.add_argument("--weights", type=Path, help="safetensors (default: the YAML's, else hub)")
-    parser.add_argument("--manifest", type=Path, required=True, help="manifest CSV")
-    parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
-    parser.add_argument("--dataset", type=Path, required=True, help="data-set YAML")
-    parser.add_argument("--part", choices=("train", "val", "test"), required=True)
-    parser.add_argument("--view", type=int, default=0, help="0: as tested; 1, 2, ...: augmented")
+    several = {"nargs": "+", "required": True}
+    parser.add_argument("--manifest", type=Path, help="manifest CSV", **several)
+    parser.add_argument("--root", type=Path, help="the data set's folder", **several)
+    parser.add_argument("--dataset", type=Path, help="data-set YAML", **several)
+    parser.add_argument("--part", choices=("train", "val", "test"), **several)
+    parser.add_argument("--view", type=int, nargs="+", help="0: as tested; 1, 2, ...: augmented")
+    parser.add_argument("--out", type=Path, help="safetensors to write", **several)
     parser.add_argument(
         "--splits", type=Path, nargs="*", help="encode only what one of these few-shot sets draws"
     )
     parser.add_argument("--batch-size", type=int, default=64, help="images in one forward pass")
     parser.add_argument("--device", default="cpu", help="device of the image tower")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the image tower")
-    parser.add_argument("--out", type=Path, required=True, help="safetensors to write")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    given.view = given.view or [0] * len(given.out)
+    each = (given.manifest, given.root, given.dataset, given.part, given.view, given.out)
+    if len({len(values) for values in each}) > 1:
+        parser.error("--manifest, --root, --dataset, --part, --view and --out differ in number")
+    given.sets = list(zip(*each, strict=True))
+    return given
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Encode one part of a data set."""
+    """Encode parts of data sets with one backbone, which is loaded once."""
     # Loading a model brings open_clip along, which the functions above do not need.
     from craft.blackbox.weights import load, read_backbone
 
     given = _arguments(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(given.threads)
-    facts = yaml.safe_load(given.dataset.read_text(encoding="utf-8"))
-    if facts.get("encode", "pool") == "drawn" and given.part == "train" and not given.splits:
-        raise RecordError(f"{facts['name']} says encode: drawn; name its few-shot sets by --splits")
-    manifest = Manifest.read(given.manifest)
     splits = [Split.read(path) for path in given.splits] if given.splits else None
-    images = select(manifest, given.part, splits)
-    backbone = load(read_backbone(given.backbone), given.weights)
-    preprocess = Preprocess.of(backbone.config["image"], facts.get("crop_scale"))
-    features, norms = encode(
-        backbone.model.to(given.device),
-        pixels(images, image_root(given.root, facts), preprocess, given.view),
-        len(images),
-        preprocess,
-        batch_size=given.batch_size,
-        device=given.device,
-        progress=ProgressLog(len(images), f"{facts['name']} {given.part}, view {given.view}"),
-    )
-    Features(
-        features=features,
-        norms=norms,
-        paths=tuple(image.path for _, image in images),
-        backbone=backbone.config["name"],
-        dataset=facts["name"],
-        part=given.part,
-        view=given.view,
-        classes=tuple(manifest.class_names()),
-        manifest_sha256=sha256(given.manifest),
-        weights_sha256=backbone.weights_sha256,
-    ).write(given.out)
+    backbone = None
+    for manifest_path, root, dataset, part, view, out in given.sets:
+        facts = yaml.safe_load(dataset.read_text(encoding="utf-8"))
+        if facts.get("encode", "pool") == "drawn" and part == "train" and not splits:
+            raise RecordError(
+                f"{facts['name']} says encode: drawn; name its few-shot sets by --splits"
+            )
+        manifest = Manifest.read(manifest_path)
+        images = select(manifest, part, splits)
+        # After the first inputs have been read: a wrong one is told before a model is loaded.
+        backbone = backbone or load(read_backbone(given.backbone), given.weights)
+        preprocess = Preprocess.of(backbone.config["image"], facts.get("crop_scale"))
+        features, norms = encode(
+            backbone.model.to(given.device),
+            pixels(images, image_root(root, facts), preprocess, view),
+            len(images),
+            preprocess,
+            batch_size=given.batch_size,
+            device=given.device,
+            progress=ProgressLog(len(images), f"{facts['name']} {part}, view {view}"),
+        )
+        Features(
+            features=features,
+            norms=norms,
+            paths=tuple(image.path for _, image in images),
+            backbone=backbone.config["name"],
+            dataset=facts["name"],
+            part=part,
+            view=view,
+            classes=tuple(manifest.class_names()),
+            manifest_sha256=sha256(manifest_path),
+            weights_sha256=backbone.weights_sha256,
+        ).write(out)
 
 
 if __name__ == "__main__":

@@ -114,32 +114,40 @@ class Prompts:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Tokenise a data set's prompts for a backbone."""
+    """Tokenise the prompts of data sets for a backbone."""
     # open_clip is slow to import and needed by this command only, not by readers of prompts.
     from craft.blackbox.weights import read_backbone, tokenizer_of
 
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        description=main.__doc__, epilog="--manifest, --dataset, --out: one value per data set."
+    )
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
-    parser.add_argument("--manifest", type=Path, required=True, help="the data set's manifest")
-    parser.add_argument("--dataset", type=Path, required=True, help="data-set YAML (template)")
-    parser.add_argument("--out", type=Path, required=True, help="JSON to write")
+    several = {"type": Path, "nargs": "+", "required": True}
+    parser.add_argument("--manifest", help="the data set's manifest", **several)
+    parser.add_argument("--dataset", help="data-set YAML (template)", **several)
+    parser.add_argument("--out", help="JSON to write", **several)
     options = parser.parse_args(arguments)
+    if not len(options.manifest) == len(options.dataset) == len(options.out):
+        parser.error("--manifest, --dataset and --out differ in number")
     backbone = read_backbone(options.backbone)
-    dataset = yaml.safe_load(options.dataset.read_text(encoding="utf-8"))
-    names = Manifest.read(options.manifest).class_names()
-    if list(names) != list(range(len(names))):
-        raise PromptError(
-            f"{options.manifest}: labels are not 0..{len(names) - 1}; prompts are made for the "
-            "data set that a learner is trained on, not for a shifted test set that lacks classes"
-        )
     tokenizer = tokenizer_of(backbone)
-    classes = tuple(names.values())
-    Prompts(
-        backbone=backbone["name"],
-        dataset=dataset["name"],
-        learner=PromptTokens.tokenise(tokenizer, classes),
-        zero_shot=PromptTokens.tokenise(tokenizer, classes, dataset["template"]),
-    ).write(options.out)
+    for manifest, description, out in zip(
+        options.manifest, options.dataset, options.out, strict=True
+    ):
+        dataset = yaml.safe_load(description.read_text(encoding="utf-8"))
+        names = Manifest.read(manifest).class_names()
+        if list(names) != list(range(len(names))):
+            raise PromptError(
+                f"{manifest}: labels are not 0..{len(names) - 1}; prompts are made for the data "
+                "set that a learner is trained on, not for a shifted test set that lacks classes"
+            )
+        classes = tuple(names.values())
+        Prompts(
+            backbone=backbone["name"],
+            dataset=dataset["name"],
+            learner=PromptTokens.tokenise(tokenizer, classes),
+            zero_shot=PromptTokens.tokenise(tokenizer, classes, dataset["template"]),
+        ).write(out)
 
 
 if __name__ == "__main__":

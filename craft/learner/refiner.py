@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from craft.learner.adam import Adam
 from craft.learner.losses import refine_loss
 from craft.learner.options import Options
 
@@ -47,9 +48,11 @@ class RefinerTrainer:
         self.refiner = refiner
         self._options = options
         self._generator = generator
-        algorithm = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[options.optimizer]
-        self._optimizer = algorithm(
-            refiner.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        self._optimizer = Adam(
+            refiner.parameters(),
+            learning_rate=options.learning_rate,
+            weight_decay=options.weight_decay,
+            decoupled=options.optimizer == "adamw",
         )
 
     def train(self, logits: torch.Tensor, labels: torch.Tensor, *, weight: float) -> float:
@@ -64,9 +67,7 @@ class RefinerTrainer:
                 weight=weight,
                 direction=self._options.kl_refine,
             )
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self._optimizer.step()
+            self._optimizer.step(loss)
             total += loss.item() * len(batch)
             images += len(batch)
         return total / images

@@ -29,14 +29,14 @@ rule backbone:
 rule prompts:
     input:
         facts="config/backbones/{backbone}.yaml",
-        dataset=ancient("config/datasets/{dataset}.yaml"),
-        manifest=MANIFEST,
+        datasets=ancient(descriptions_of_trained),
+        manifests=manifests_of_trained,
     output:
-        prompts=PROMPTS,
+        prompts=together(PROMPTS),
     log:
-        f"{LOG}/prompts/{{backbone}}/{{dataset}}.log",
+        f"{LOG}/prompts/{TOKENISING}.log",
     benchmark:
-        f"{BENCHMARK}/prompts/{{backbone}}/{{dataset}}.tsv"
+        f"{BENCHMARK}/prompts/{TOKENISING}.tsv"
     conda:
         "../../envs/vision.yaml"
     threads: 1
@@ -44,28 +44,28 @@ rule prompts:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=10,
     params:
-        described=described,
+        described=lambda wildcards: [described(name) for name in trained(wildcards)],
         code=code_hash("craft.blackbox.prompts"),
     message:
-        "Tokenise the prompts of {wildcards.dataset} for {wildcards.backbone}"
+        "Tokenise prompts for {wildcards.backbone}"
     shell:
-        "python -m craft.blackbox.prompts --backbone {input.facts:q} --manifest {input.manifest:q}"
-        " --dataset {input.dataset:q} --out {output.prompts:q} > {log:q} 2>&1"
+        "python -m craft.blackbox.prompts --backbone {input.facts:q} --manifest {input.manifests:q}"
+        " --dataset {input.datasets:q} --out {output.prompts:q} > {log:q} 2>&1"
 
 
 rule features:
     input:
         facts="config/backbones/{backbone}.yaml",
-        dataset=ancient("config/datasets/{dataset}.yaml"),
-        manifest=MANIFEST,
+        datasets=ancient(descriptions_of_encoded),
+        manifests=manifests_of_encoded,
         weights=weights,
         splits=drawn,
     output:
-        features=FEATURES,
+        features=together(FEATURES),
     log:
-        f"{LOG}/features/{{backbone}}/{{dataset}}/{{part}}.log",
+        f"{LOG}/features/{ENCODING}.log",
     benchmark:
-        f"{BENCHMARK}/features/{{backbone}}/{{dataset}}/{{part}}.tsv"
+        f"{BENCHMARK}/features/{ENCODING}.tsv"
     conda:
         "../../envs/vision.yaml"
     threads: 1
@@ -73,16 +73,16 @@ rule features:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=240,
     params:
-        root=tree,
-        described=described,
+        roots=lambda wildcards: [tree_of(name) for name, _ in encoded(wildcards)],
+        described=lambda wildcards: [described(name) for name, _ in encoded(wildcards)],
         weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
-        part=lambda wildcards: wildcards.part.partition("-view-")[0],
-        view=lambda wildcards: wildcards.part.partition("-view-")[2] or 0,
+        parts=lambda wildcards: [p.partition("-view-")[0] for _, p in encoded(wildcards)],
+        views=lambda wildcards: [p.partition("-view-")[2] or 0 for _, p in encoded(wildcards)],
         splits=lambda w, input: ["--splits", *input.splits] if input.splits else [],
         code=code_hash("craft.blackbox.images"),
     message:
-        "Encode the {wildcards.part} images of {wildcards.dataset} with {wildcards.backbone}"
+        "Encode images with {wildcards.backbone}: {params.parts} of {input.datasets}"
     shell:
-        "python -m craft.blackbox.images --backbone {input.facts:q} {params.weights:q} --manifest {input.manifest:q}"
-        " --root {params.root:q} --dataset {input.dataset:q} --part {params.part:q} --view {params.view:q}"
+        "python -m craft.blackbox.images --backbone {input.facts:q} {params.weights:q} --manifest {input.manifests:q}"
+        " --root {params.roots:q} --dataset {input.datasets:q} --part {params.parts:q} --view {params.views:q}"
         " {params.splits:q} --out {output.features:q} > {log:q} 2>&1"

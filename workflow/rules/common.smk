@@ -62,6 +62,11 @@ def per_seed(pattern):
     return all_seeds(pattern) if SHARED_SEEDS else pattern
 
 
+# The data sets of a backbone share a job, and its log, where the config says so.
+TOGETHER = SUITE["encode_together"]
+TOKENISING = "{backbone}" if TOGETHER else "{backbone}/{dataset}"
+ENCODING = "{backbone}" if TOGETHER else "{backbone}/{dataset}/{part}"
+
 # --- which runs there are ---
 
 RUNS = DESIGN.all_runs
@@ -71,6 +76,32 @@ METHODS = {run.method for run in RUNS}
 LEARNERS = {method: DESIGN.learner(method) for method in METHODS}
 OPTIONS = {(run.method, run.dataset): DESIGN.options(run.method, run.dataset) for run in RUNS}
 CODE = {method: code_hash("craft.fit", LEARNERS[method].partition(":")[0]) for method in METHODS}
+
+# Data sets that learners are trained on, and every (data set, part) that some run reads.
+TRAINED = sorted({run.dataset for run in RUNS})
+VIEWS = {
+    name: max((OPTIONS[key].get("views", 0) for key in OPTIONS if key[1] == name), default=0)
+    for name in TRAINED
+}
+ENCODED = [
+    *(
+        (name, part)
+        for name in TRAINED
+        for part in ["train", *(f"train-view-{n}" for n in range(1, VIEWS[name] + 1))]
+    ),
+    *((name, "test") for name in sorted({name for names in TESTS.values() for name in names})),
+]
+
+
+def together(pattern):
+    """What one job of a backbone has of a path with {dataset}, or {dataset} and {part}."""
+    if not TOGETHER:
+        return pattern
+    if "{part}" not in pattern:
+        return expand(pattern, dataset=TRAINED, allow_missing=True)
+    return [
+        expand(pattern, dataset=name, part=part, allow_missing=True)[0] for name, part in ENCODED
+    ]
 
 
 def one_of(names):

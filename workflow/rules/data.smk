@@ -76,7 +76,7 @@ rule manifest:
         runtime=60,
     params:
         root=tree,
-        described=described,
+        described=lambda wildcards: described(wildcards.dataset),
         code=code_hash("craft.data.manifest"),
     message:
         "List and count the images of {wildcards.dataset}"

@@ -1,9 +1,14 @@
 # What a job needs, looked up in the dictionaries of common.smk.
 
 
-def tree(wildcards):
+def tree_of(name):
     """Folder of a data set's tree."""
-    return f"{SUITE['data']}/{FACTS[wildcards.dataset].get('folder', wildcards.dataset)}"
+    return f"{SUITE['data']}/{FACTS[name].get('folder', name)}"
+
+
+def tree(wildcards):
+    """Folder of the tree of the data set that a job's wildcards name."""
+    return tree_of(wildcards.dataset)
 
 
 def class_table(wildcards):
@@ -24,11 +29,40 @@ def whole(wildcards):
     return ancient(expand(FETCHED, dataset=wildcards.dataset)) if SOURCES[wildcards.dataset] else []
 
 
-def described(wildcards):
+def described(name):
     """What a data set's file says that a result depends on: not its label, nor its mirrors."""
     unread = ("label", "task", "licence", "only_listed")
-    facts = FACTS[wildcards.dataset].items()
-    return json.dumps({k: v for k, v in facts if k not in unread}, sort_keys=True)
+    return json.dumps({k: v for k, v in FACTS[name].items() if k not in unread}, sort_keys=True)
+
+
+def trained(wildcards):
+    """Data sets whose prompts one job tokenises."""
+    return TRAINED if TOGETHER else [wildcards.dataset]
+
+
+def encoded(wildcards):
+    """(data set, part) of each set of images that one job encodes."""
+    return ENCODED if TOGETHER else [(wildcards.dataset, wildcards.part)]
+
+
+def descriptions_of_trained(wildcards):
+    """Files of those data sets."""
+    return [f"config/datasets/{name}.yaml" for name in trained(wildcards)]
+
+
+def manifests_of_trained(wildcards):
+    """Manifests of those data sets."""
+    return expand(MANIFEST, dataset=trained(wildcards))
+
+
+def descriptions_of_encoded(wildcards):
+    """Data set's file of each set of images."""
+    return [f"config/datasets/{name}.yaml" for name, _ in encoded(wildcards)]
+
+
+def manifests_of_encoded(wildcards):
+    """Manifest of each set of images."""
+    return [MANIFEST.format(dataset=name) for name, _ in encoded(wildcards)]
 
 
 def weights(wildcards):
@@ -38,7 +72,7 @@ def weights(wildcards):
 
 def drawn(wildcards):
     """Splits that say which training images to encode, where the pool is too large for all."""
-    if wildcards.part == "test" or FACTS[wildcards.dataset]["encode"] == "pool":
+    if TOGETHER or wildcards.part == "test" or FACTS[wildcards.dataset]["encode"] == "pool":
         return []
     return expand(SPLIT, dataset=wildcards.dataset, shots=SHOTS, seed=DESIGN.seeds)
 
