@@ -9,7 +9,7 @@ import torch
 
 from craft.learner.base import Progress, query
 from craft.learner.losses import search_loss
-from craft.learner.prompt import PromptGenerator, score_candidates
+from craft.learner.prompt import PromptGenerator, search_generation
 from craft.learner.refining import RefiningLearner
 from craft.protocol import BlackBox
 
@@ -52,22 +52,13 @@ class Collaborative(RefiningLearner):
             )
 
         for generation in range(options.generations):
-            losses = score_candidates(box, train_set, prompts.ask(), fitness)
-            prompts.tell(losses)
-            self.queries_ += len(losses)
+            searched = search_generation(prompts, box, train_set, fitness)
+            self.queries_ += options.population
             self.offset_ = prompts.context()
             image_set = refine_sets[generation % len(refine_sets)]
             logits = query(box, image_set, self.offset_, "refine")
             refined = self._refine_once(trainer, logits, labels, generation)
-            self.history_.append(
-                {
-                    "queries": self.queries_,
-                    "search_loss_best": losses.min().item(),
-                    "search_loss_mean": losses.mean().item(),
-                    "sigma": prompts.sigma,
-                    **refined,
-                }
-            )
+            self.history_.append({"queries": self.queries_, **searched, **refined})
             if progress:
                 progress(self)
         return self

@@ -111,6 +111,25 @@ class PromptGenerator:
         return float(self._es.sigma)
 
 
+def search_generation(
+    prompts: PromptGenerator,
+    box: BlackBox,
+    image_set: str,
+    fitness: Callable[[torch.Tensor], torch.Tensor],
+) -> dict[str, float]:
+    """Ask, score and tell one population; what a learner's history says of it (all but queries).
+
+    ``fitness`` is as in :func:`score_candidates`, which says what is raised.
+    """
+    losses = score_candidates(box, image_set, prompts.ask(), fitness)
+    prompts.tell(losses)
+    return {
+        "search_loss_best": losses.min().item(),
+        "search_loss_mean": losses.mean().item(),
+        "sigma": prompts.sigma,
+    }
+
+
 def score_candidates(
     box: BlackBox,
     image_set: str,

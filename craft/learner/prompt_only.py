@@ -9,7 +9,7 @@ import torch
 
 from craft.learner.base import Learner, Progress
 from craft.learner.losses import cross_entropy
-from craft.learner.prompt import PromptGenerator, score_candidates
+from craft.learner.prompt import PromptGenerator, search_generation
 from craft.protocol import BlackBox
 
 
@@ -43,19 +43,11 @@ class PromptOnly(Learner):
             box.context_length, box.context_width, box.embedding_std, self.options, rng
         )
         for _ in range(self.options.generations):
-            losses = score_candidates(
-                box, train_set, prompts.ask(), lambda logits: cross_entropy(logits, labels)
+            searched = search_generation(
+                prompts, box, train_set, lambda logits: cross_entropy(logits, labels)
             )
-            prompts.tell(losses)
-            self.queries_ += len(losses)
+            self.queries_ += self.options.population
             self.offset_ = prompts.context()
-            self.history_.append(
-                {
-                    "queries": self.queries_,
-                    "search_loss_best": losses.min().item(),
-                    "search_loss_mean": losses.mean().item(),
-                    "sigma": prompts.sigma,
-                }
-            )
+            self.history_.append({"queries": self.queries_, **searched})
             if progress:
                 progress(self)
