@@ -1,10 +1,12 @@
 # make mini   set up .venv from the lock, run the embedded suite, show its headline table
 # make test   the same environment; formatting, lint, import contracts, tests
 #
-# PYTHON=python3.12 picks the interpreter (3.11 or newer), CORES=2 bounds the jobs at a time.
+# PYTHON=python3.12 picks the interpreter (3.11 or newer), CORES=2 bounds the jobs at a time,
+# WORKERS=1 the tests at a time.
 
 PYTHON ?= python3
 CORES ?= all
+WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -27,7 +29,7 @@ test: environment
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 environment: $(READY)
 
