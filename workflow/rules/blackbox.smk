@@ -11,12 +11,14 @@ rule backbone:
         f"{LOG}/backbone/{{backbone}}.log",
     benchmark:
         f"{BENCHMARK}/backbone/{{backbone}}.tsv"
+    # As fetch: it may bring the weights, which jobs on nodes without a network then find in the cache.
+    localrule: True
     conda:
         "../../envs/vision.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
         code=code_hash("craft.blackbox.weights"),
@@ -41,8 +43,8 @@ rule prompts:
         "../../envs/vision.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         described=lambda wildcards: [described(name) for name in trained(wildcards)],
         code=code_hash("craft.blackbox.prompts"),
@@ -70,8 +72,8 @@ rule features:
         "../../envs/vision.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=240,
+        mem_mb=growing(6000),
+        runtime=growing(240),
     params:
         roots=lambda wildcards: [tree_of(name) for name, _ in encoded(wildcards)],
         described=lambda wildcards: [described(name) for name, _ in encoded(wildcards)],

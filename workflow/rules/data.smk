@@ -16,8 +16,8 @@ rule render:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         out=subpath(output.split, parent=True),
         development=["--development"] if SUITE["development"] else [],
@@ -47,8 +47,8 @@ rule fetch:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=720,
+        mem_mb=growing(2000),
+        runtime=growing(720),
     params:
         # No hash of the code: what was fetched and verified stays.
         root=tree,
@@ -72,8 +72,8 @@ rule manifest:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         root=tree,
         described=lambda wildcards: described(wildcards.dataset),
@@ -97,8 +97,8 @@ rule splits:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         shots=SHOTS,
         seeds=DESIGN.seeds,

@@ -12,12 +12,14 @@ rule score:
         f"{LOG}/score/{CELL}.log",
     benchmark:
         f"{BENCHMARK}/score/{CELL}.tsv"
+    # Seconds of work: sending it to a cluster would cost more than doing it.
+    localrule: True
     conda:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         runs=lambda w, input: [str(Path(path).parent) for path in input.records],
         manifests=lambda wildcards, input: named(wildcards, input.manifests),
@@ -56,12 +58,14 @@ rule gather:
         f"{LOG}/gather/runs.log",
     benchmark:
         f"{BENCHMARK}/gather/runs.tsv"
+    # Seconds of work: sending it to a cluster would cost more than doing it.
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         design=literal(json.dumps(SUITE)),
         code=code_hash("craft.tables.gather"),

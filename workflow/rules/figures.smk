@@ -21,12 +21,14 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
             f"{LOG}/figures/{figure}.log",
         benchmark:
             f"{BENCHMARK}/figures/{figure}.tsv"
+        # As in evaluate.smk: seconds of work.
+        localrule: True
         conda:
             "../../envs/report.yaml"
         threads: 1
         resources:
-            mem_mb=lambda wildcards, attempt: 2000 * attempt,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             artefact=figure,
             design=literal(json.dumps(DESIGN.restrict(figure))),

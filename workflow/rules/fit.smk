@@ -22,8 +22,8 @@ rule fit:
         "../../envs/learner.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=720,
+        mem_mb=growing(4000),
+        runtime=growing(720),
     params:
         learner=lambda wildcards: LEARNERS[wildcards.method],
         options=lambda wildcards: json.dumps(OPTIONS[wildcards.method, wildcards.dataset]),
@@ -57,8 +57,8 @@ rule zero_shot:
         "../../envs/learner.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         method=ZERO_SHOT,
         learner=lambda wildcards: LEARNERS[ZERO_SHOT],

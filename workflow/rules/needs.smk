@@ -130,3 +130,8 @@ def published(artefact):
 def literal(text):
     """A parameter that is taken as it is: braces in it, of templates say, are no wildcards."""
     return lambda wildcards: text
+
+
+def growing(amount):
+    """A resource that each further attempt at a job gets once more of."""
+    return lambda wildcards, attempt: amount * attempt

@@ -22,12 +22,14 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
             f"{LOG}/tables/{table}.log",
         benchmark:
             f"{BENCHMARK}/tables/{table}.tsv"
+        # As in evaluate.smk: seconds of work.
+        localrule: True
         conda:
             "../../envs/report.yaml"
         threads: 1
         resources:
-            mem_mb=lambda wildcards, attempt: 2000 * attempt,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             artefact=table,
             design=literal(json.dumps(DESIGN.restrict(table))),
