@@ -111,7 +111,7 @@ class Design:
 
     def _resolved_lambda(self, method: str, option: str, spec: Mapping[str, Any]) -> float | None:
         """The value that a sweep's method has anyway, where it is the same on all its data."""
-        given = self.options(method, "").get(option)
+        given = self.options(method, "", *spec["shots"][:1]).get(option)
         if given is not None:
             return float(given)
         classes = {self.config["facts"][name]["counts"]["classes"] for name in spec["datasets"]}
@@ -168,10 +168,11 @@ class Design:
         label = self.config["methods"][base].get("label", base)
         return f"{label} ({override})" if override else label
 
-    def options(self, method: str, dataset: str) -> dict[str, Any]:
-        """Options given for a method id on a data set; later ones win.
+    def options(self, method: str, dataset: str, shots: int) -> dict[str, Any]:
+        """Options given for a method id on a data set at some shots (zero-shot: 0).
 
-        Order: the suite's, the suite's for this data set, the method's, the ``@`` overrides.
+        Later ones win: the suite's, the suite's for this data set, the method's, the ``@``
+        overrides.
         """
         base, *overrides = method.split("@")
         given = dict(self.config.get("options") or {})

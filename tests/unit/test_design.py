@@ -73,13 +73,13 @@ def test_later_options_win(config: dict[str, Any]) -> None:
     config["dataset_options"] = {"digits": {"bound": 2.0, "hidden": 16, "layers": 3}}
     config["methods"]["craft"]["options"] = {"hidden": 32, "layers": 4}
     design = Design(config)
-    assert design.options("craft@layers=5", "digits") == {
+    assert design.options("craft@layers=5", "digits", 16) == {
         "sigma": 1.0,
         "bound": 2.0,
         "hidden": 32,
         "layers": 5,
     }
-    assert design.options("craft", "objects")["bound"] == 1.0
+    assert design.options("craft", "objects", 16)["bound"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_later_options_win(config: dict[str, Any]) -> None:
     [("0.03", 0.03), ("4", 4), ("true", True), ("null", None), ("unit", "unit"), ("1e-3", 1e-3)],
 )
 def test_overrides_keep_their_type(config: dict[str, Any], text: str, value: Any) -> None:
-    given = Design(config).options(f"craft@x={text}", "digits")["x"]
+    given = Design(config).options(f"craft@x={text}", "digits", 16)["x"]
     assert given == value
     assert type(given) is type(value)
 

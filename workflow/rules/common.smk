@@ -74,7 +74,10 @@ SHOTS = sorted({run.shots for run in RUNS if run.shots})
 TESTS = {(run.method, run.backbone, run.dataset, run.shots): DESIGN.tests_of(run) for run in RUNS}
 METHODS = {run.method for run in RUNS}
 LEARNERS = {method: DESIGN.learner(method) for method in METHODS}
-OPTIONS = {(run.method, run.dataset): DESIGN.options(run.method, run.dataset) for run in RUNS}
+OPTIONS = {
+    key: DESIGN.options(*key)
+    for key in dict.fromkeys((run.method, run.dataset, run.shots) for run in RUNS)
+}
 CODE = {method: code_hash("craft.fit", LEARNERS[method].partition(":")[0]) for method in METHODS}
 
 # Data sets that learners are trained on, and every (data set, part) that some run reads.

@@ -26,7 +26,7 @@ rule fit:
         runtime=growing(720),
     params:
         learner=lambda wildcards: LEARNERS[wildcards.method],
-        options=lambda wildcards: json.dumps(OPTIONS[wildcards.method, wildcards.dataset]),
+        options=lambda wildcards: json.dumps(options(wildcards)),
         tests=lambda wildcards, input: named(wildcards, input.tests),
         out=f"{RESULTS}/runs/{CELL}",
         code=lambda wildcards: CODE[wildcards.method],
@@ -62,7 +62,7 @@ rule zero_shot:
     params:
         method=ZERO_SHOT,
         learner=lambda wildcards: LEARNERS[ZERO_SHOT],
-        options=lambda wildcards: json.dumps(OPTIONS[ZERO_SHOT, wildcards.dataset]),
+        options=lambda wildcards: json.dumps(options(wildcards)),
         tests=lambda wildcards, input: named(wildcards, input.tests),
         out=subpath(output.record, ancestor=2),
         code=lambda wildcards: CODE[ZERO_SHOT],

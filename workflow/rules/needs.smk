@@ -77,9 +77,15 @@ def drawn(wildcards):
     return expand(SPLIT, dataset=wildcards.dataset, shots=SHOTS, seed=DESIGN.seeds)
 
 
+def options(wildcards):
+    """Options of the fit that a job's wildcards name; without a method, zero-shot's."""
+    method, shots = wildcards.get("method", ZERO_SHOT), int(wildcards.get("shots", 0))
+    return OPTIONS[method, wildcards.dataset, shots]
+
+
 def train_features(wildcards):
     """Features of the training images, then of each augmented view that the method uploads."""
-    views = OPTIONS[wildcards.method, wildcards.dataset].get("views", 0)
+    views = options(wildcards).get("views", 0)
     parts = ["train", *(f"train-view-{view}" for view in range(1, views + 1))]
     return expand(FEATURES, part=parts, allow_missing=True)
 
