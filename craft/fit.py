@@ -11,7 +11,6 @@ import importlib
 import io
 import json
 import logging
-import resource
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,8 +22,9 @@ from safetensors.torch import save_file
 from craft.bench import TRAIN, Bench, Inputs
 from craft.curve import CurveRecorder
 from craft.learner.base import Learner, accuracy
+from craft.peak import peak_memory_mb, reset_peak_memory
 from craft.protocol import BlackBox
-from craft.provenance import code_hash, versions
+from craft.provenance import code_hash, machine, versions
 from craft.records import RunRecord, Split
 from craft.storage import METADATA, RecordError, replacing, write_text
 
@@ -55,6 +55,7 @@ def fit_run(
     labels = torch.tensor(split.labels if split else [], dtype=torch.int64)
     box = bench.box(split)
     recorder = CurveRecorder(bench, box)
+    reset_peak_memory()  # seeds may share a process: each has its own peak
     start = time.perf_counter()
     learner.fit(box, labels, seed=seed, refine_sets=bench.refine_sets(), progress=recorder)
     fit_seconds = time.perf_counter() - start - recorder.seconds
@@ -76,12 +77,13 @@ def fit_run(
         train_accuracy=reached,
         fit_seconds=fit_seconds,
         predict_seconds=recorder.seconds,
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        peak_memory_mb=peak_memory_mb(),
         learner_parameters=sum(value.numel() for value in state.values()),
         learner_bytes=sum(value.numel() * value.element_size() for value in state.values()),
         code_hash=code_hash("craft.fit", type(learner).__module__),
         inputs=bench.checksums,
         versions=versions(),
+        machine=machine("cpu", torch.get_num_threads()),
     )
     predictions.write(folder / "predictions.safetensors")
     with replacing(folder / "learner.safetensors") as temporary:

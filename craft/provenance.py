@@ -6,7 +6,9 @@ import ast
 import functools
 import hashlib
 import importlib.metadata
+import os
 import platform
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,3 +108,24 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue  # an environment of one role has not all of them
     return found
+
+
+def machine(device: str, threads: int) -> dict[str, str]:
+    """What a run's times and memory belong to: device, threads used, processor, system."""
+    return {
+        "device": device,
+        "threads": str(threads),
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+@functools.cache
+def _processor() -> str:
+    """Name of the processor; Linux tells it in a file, other systems to ``platform``."""
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text("utf-8"))
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()

@@ -220,12 +220,13 @@ class RunRecord:
     train_accuracy: float | None  # per cent, on its own training images; None where untrained
     fit_seconds: float  # wall time of fit() alone
     predict_seconds: float
-    peak_memory_mb: float  # resident set of the process at the end of the run
+    peak_memory_mb: float  # largest resident set of the process during the run
     learner_parameters: int
     learner_bytes: int  # what must be stored to deploy the learner beside the black box
     code_hash: str
     inputs: dict[str, str]  # role -> sha256 of the file that was read
     versions: dict[str, str]
+    machine: dict[str, str] = field(default_factory=dict)  # what its times belong to
     notes: dict[str, Any] = field(default_factory=dict)
 
     def write(self, path: str | os.PathLike[str]) -> None:

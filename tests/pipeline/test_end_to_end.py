@@ -60,6 +60,7 @@ def test_a_run_states_what_it_spent(finished: Checkout) -> None:
     score = Score.read(run / "score.json")
     assert score.record["queries"]["search"] == 40
     assert score.record["train_images"] == 10
+    assert (score.record["machine"]["device"], score.record["machine"]["threads"]) == ("cpu", "1")
     assert (results(finished) / "benchmarks/fit/craft/mini-rn/digits/shots-1.tsv").exists()
 
 

@@ -1,0 +1,53 @@
+"""What a run says it cost: its own peak of memory, the machine, the model that it needs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+import yaml
+from open_clip.model import CLIP
+from safetensors import safe_open
+
+from craft.peak import peak_memory_mb, reset_peak_memory
+from craft.provenance import machine
+
+BACKBONES = sorted((Path(__file__).resolve().parents[2] / "config/backbones").glob("*.yaml"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is Linux's")
+def test_a_run_does_not_inherit_the_peak_of_the_one_before() -> None:
+    def run(megabytes: int) -> float:
+        reset_peak_memory()
+        held = bytearray(megabytes << 20)
+        held[::4096] = b"1" * len(held[::4096])  # touched, so that it is resident
+        return peak_memory_mb()
+
+    large, small = run(200), run(1)
+    assert large > 200
+    assert small < large - 150
+
+
+def test_the_machine_is_named() -> None:
+    named = machine("cpu", 3)
+    assert (named["device"], named["threads"]) == ("cpu", "3")
+    assert named["processor"] and named["system"]
+
+
+@pytest.mark.parametrize("path", BACKBONES, ids=lambda path: path.stem)
+def test_a_backbone_has_the_parameters_that_its_file_says(path: Path) -> None:
+    facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if facts["kind"] == "mini":
+        with safe_open(path.parents[2] / facts["weights"], framework="np") as file:
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        # What the weights hold besides parameters: statistics of batch norms, and token ids.
+        others = ("running_mean", "running_var", "num_batches_tracked", "vocabulary")
+        counted = sum(math.prod(s) for name, s in shapes.items() if not name.endswith(others))
+    else:
+        with torch.device("meta"):
+            model = CLIP(**open_clip.get_model_config(facts["model"]))
+        counted = sum(parameter.numel() for parameter in model.parameters())
+    assert counted == facts["parameters"]
