@@ -79,6 +79,9 @@ def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
     """Problems of one data set's or backbone's file."""
     if fact.get("name") != path.stem:
         yield f"{path}: name = {fact.get('name')!r}: accepted: {path.stem}, the file's name"
+    scale = fact.get("crop_scale", [0, 1])
+    if scale[0] > scale[-1]:
+        yield f"{path}: crop_scale = {scale!r}: accepted: the smaller share first"
 
 
 def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:

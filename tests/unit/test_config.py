@@ -42,6 +42,7 @@ def test_defaults_are_filled_in() -> None:
     assert (full["results"], full["data"], full["published"]) == ("results", "data", None)
     assert full["seeds_per_job"] == 1
     assert full["facts"]["digits"]["encode"] == "pool"
+    assert full["facts"]["digits"]["crop_scale"] == [0.5, 1.0]
 
 
 def test_only_the_named_files_are_read() -> None:
@@ -203,12 +204,15 @@ def test_a_fact_file_is_validated_too(tmp_path: Path) -> None:
     digits.write_text(digits.read_text().replace("name: digits", "name: digit"))
     objects = tmp_path / "config/datasets/objects.yaml"
     objects.write_text(objects.read_text().replace("template:", "templat:"))
+    lights = tmp_path / "config/datasets/lights.yaml"
+    lights.write_text(lights.read_text() + "\ncrop_scale: [0.9, 0.5]\n")
     with pytest.raises(ConfigError) as caught:
         load(MINI, tmp_path)
     text = "\n".join(caught.value.problems)
     assert "config/datasets/digits.yaml: name = 'digit': accepted: digits" in text
     assert "config/datasets/objects.yaml: templat = " in text
     assert "did you mean 'template'?" in text
+    assert "lights.yaml: crop_scale = [0.9, 0.5]: accepted: the smaller share first" in text
 
 
 def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
