@@ -204,15 +204,15 @@ def test_a_fact_file_is_validated_too(tmp_path: Path) -> None:
     digits.write_text(digits.read_text().replace("name: digits", "name: digit"))
     objects = tmp_path / "config/datasets/objects.yaml"
     objects.write_text(objects.read_text().replace("template:", "templat:"))
-    lights = tmp_path / "config/datasets/lights.yaml"
-    lights.write_text(lights.read_text() + "\ncrop_scale: [0.9, 0.5]\n")
+    textures = tmp_path / "config/datasets/textures.yaml"
+    textures.write_text(textures.read_text() + "\ncrop_scale: [0.9, 0.5]\n")
     with pytest.raises(ConfigError) as caught:
         load(MINI, tmp_path)
     text = "\n".join(caught.value.problems)
     assert "config/datasets/digits.yaml: name = 'digit': accepted: digits" in text
     assert "config/datasets/objects.yaml: templat = " in text
     assert "did you mean 'template'?" in text
-    assert "lights.yaml: crop_scale = [0.9, 0.5]: accepted: the smaller share first" in text
+    assert "textures.yaml: crop_scale = [0.9, 0.5]: accepted: the smaller share first" in text
 
 
 def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
