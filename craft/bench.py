@@ -39,13 +39,20 @@ class Inputs:
         return {role: sha256(path) for role, path in files.items()}
 
 
+def device_name(device: torch.device) -> str:
+    """``cpu``, or which GPU it is."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 class Bench:
     """The inputs of a fit in memory, from which each seed gets a box of its own."""
 
-    def __init__(self, inputs: Inputs, learner: Learner) -> None:
+    def __init__(self, inputs: Inputs, learner: Learner, device: str = "cpu") -> None:
         prompts = Prompts.read(inputs.prompts)
         tokens = prompts.zero_shot if learner.prompts == "template" else prompts.learner
-        self.tower = TextTower.from_tokens(TextWeights.read(inputs.tower), tokens)
+        self.device = torch.device(device)
+        weights = TextWeights.read(inputs.tower)
+        self.tower = TextTower.from_tokens(weights, tokens, device=self.device)
         self.train = [Features.read(path) for path in inputs.train]
         self.tests = {name: Features.read(path) for name, path in inputs.tests.items()}
         self.learner = learner
@@ -61,18 +68,19 @@ class Bench:
     def image_sets(self, split: Split | None) -> dict[str, torch.Tensor]:
         """Uploads by name: the split's images (and their views, raw or not) and every test set."""
         sets = {
-            f"test/{name}": torch.from_numpy(features.features)
+            f"test/{name}": torch.from_numpy(features.features).to(self.device)
             for name, features in self.tests.items()
         }
         if split is None:
             return sets
         for features in self.train:
             rows = features.rows(split.paths)
-            unit = torch.from_numpy(features.features[rows])
+            unit = torch.from_numpy(features.features[rows]).to(self.device)
             name = TRAIN if features.view == 0 else f"{TRAIN}-view-{features.view}"
             sets[name] = unit
             if self.learner.options.feature_norm == "raw":
-                sets[f"{name}-raw"] = unit * torch.from_numpy(features.norms[rows])[:, None]
+                norms = torch.from_numpy(features.norms[rows]).to(self.device)
+                sets[f"{name}-raw"] = unit * norms[:, None]
         return sets
 
     def refine_sets(self) -> tuple[str, ...]:

@@ -51,6 +51,6 @@ class CurveRecorder:
         for name, features in self._bench.tests.items():
             classes = np.array(features.classes, dtype=np.int32)
             logits = learner.predict(self._box, f"test/{name}")  # (N, K)
-            columns = logits[:, torch.from_numpy(classes).long()].argmax(dim=1)
-            self._labels[name].append(classes[columns.numpy()])
+            columns = logits[:, torch.from_numpy(classes).long().to(logits.device)].argmax(dim=1)
+            self._labels[name].append(classes[columns.cpu().numpy()])
         self.seconds += time.perf_counter() - start

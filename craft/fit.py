@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from craft.bench import TRAIN, Bench, Inputs
+from craft.bench import TRAIN, Bench, Inputs, device_name
 from craft.curve import CurveRecorder
 from craft.learner.base import Learner, accuracy
 from craft.peak import peak_memory_mb, reset_peak_memory
@@ -52,7 +52,7 @@ def fit_run(
     are 0 and nothing is trained.
     """
     shots, seed = (split.shots, split.seed) if split else (0, 0)
-    labels = torch.tensor(split.labels if split else [], dtype=torch.int64)
+    labels = torch.tensor(split.labels if split else [], dtype=torch.int64, device=bench.device)
     box = bench.box(split)
     recorder = CurveRecorder(bench, box)
     reset_peak_memory()  # seeds may share a process: each has its own peak
@@ -64,7 +64,7 @@ def fit_run(
     # Reported, not chosen by: the learner's fit to its own training images.
     reached = accuracy(learner.predict(box, TRAIN), labels) if split else None
     queries = dict(box.meter.counts) if black_box else {}
-    state = {name: value.contiguous() for name, value in learner.state().items()}
+    state = {name: value.cpu().contiguous() for name, value in learner.state().items()}
     record = RunRecord(
         **identity,
         shots=shots,
@@ -83,7 +83,7 @@ def fit_run(
         code_hash=code_hash("craft.fit", type(learner).__module__),
         inputs=bench.checksums,
         versions=versions(),
-        machine=machine("cpu", torch.get_num_threads()),
+        machine=machine(device_name(bench.device), torch.get_num_threads()),
     )
     predictions.write(folder / "predictions.safetensors")
     with replacing(folder / "learner.safetensors") as temporary:
@@ -130,6 +130,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--tests", type=_named_path, nargs="+", required=True, help="NAME=features of a test part"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder that gets seed-S/")
+    parser.add_argument("--device", default="cpu", help="where the text tower and learner compute")
     parser.add_argument("--threads", type=int, default=1, help="part of the run: sums depend on it")
     return parser.parse_args(arguments)
 
@@ -143,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = json.loads(given.options)
     inputs = Inputs(given.tower, given.prompts, tuple(given.train), dict(given.tests))
     identity = {name: getattr(given, name) for name in ("method", "backbone", "dataset")}
-    bench = Bench(inputs, cls(**options))
+    bench = Bench(inputs, cls(**options), given.device)
     for path in given.splits or [None]:
         split = Split.read(path) if path else None
         if split and split.class_names != bench.class_names:

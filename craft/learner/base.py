@@ -47,6 +47,8 @@ class Learner(abc.ABC):
     ) -> Self:
         """Learn from the images of ``train_set``, labels (N,) int64, through queries alone.
 
+        Computes where the labels are, which must be where the box answers.
+
         ``refine_sets`` are uploads of the same images in the same order that train the refiner,
         taken in turn. ``progress`` is called with self after each generation. Raises
         BudgetExceeded, FloatingPointError (scores that are not finite) and what the box raises.

@@ -37,7 +37,7 @@ class Collaborative(RefiningLearner):
         prompts = PromptGenerator(
             box.context_length, box.context_width, box.embedding_std, options, rng
         )
-        trainer = self._start(box, seed)
+        trainer = self._start(box, labels, seed)
         weight = options.weight("lambda1", len(box.class_names))
         needs_refined = weight > 0 or options.search_loss == "refined"
 

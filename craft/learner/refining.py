@@ -17,10 +17,10 @@ class RefiningLearner(Learner):
 
     refiner_: Refiner | None = None
 
-    def _start(self, box: BlackBox, seed: int) -> RefinerTrainer:
-        """A new refiner and its trainer; initialisation and shuffling depend on ``seed`` only."""
+    def _start(self, box: BlackBox, labels: torch.Tensor, seed: int) -> RefinerTrainer:
+        """A new refiner, where the labels are; its start and shuffling depend on ``seed`` only."""
         generator = torch.Generator().manual_seed(seed)
-        self.refiner_ = Refiner(len(box.class_names), self.options, generator)
+        self.refiner_ = Refiner(len(box.class_names), self.options, generator).to(labels.device)
         return RefinerTrainer(self.refiner_, self.options, generator)
 
     def _refine_once(
@@ -47,7 +47,7 @@ class RefiningLearner(Learner):
 
         The context does not move, so each upload is scored once and its scores are kept.
         """
-        trainer = self._start(box, seed)
+        trainer = self._start(box, labels, seed)
         scores = [query(box, name, self.offset_, "refine") for name in refine_sets]
         for generation in range(self.options.generations):
             logits = scores[generation % len(scores)]

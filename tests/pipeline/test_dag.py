@@ -109,6 +109,14 @@ def test_the_dag_can_be_drawn(checkout: Checkout) -> None:
     assert graph.count("[fit") + graph.count('["fit') > 0
 
 
+def test_the_device_is_a_choice_of_the_configuration(checkout: Checkout) -> None:
+    run = "results/runs/craft/RN50/EuroSAT/shots-1/seed-1/record.json"
+    output = checkout.snakemake(run, "-n", "-p", "--config", "device=cuda")
+    leased = set(re.findall(r"craft\.device cuda ([\w.]+)", output))
+    assert leased == {"craft.blackbox.images", "craft.fit"}
+    assert "craft.device cpu" in checkout.snakemake(run, "-n", "-p", "--profile", "profiles/gpu")
+
+
 def test_a_wrong_configuration_stops_before_any_job(checkout: Checkout) -> None:
     output = checkout.snakemake(
         "all", *MINI, "--config", "seed=3", "options={budgt: 3}", "seeds_per_job=2", succeeds=False

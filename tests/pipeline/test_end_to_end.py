@@ -66,6 +66,7 @@ def test_a_run_states_what_it_spent(finished: Checkout) -> None:
 
 def test_nothing_is_left_to_do(finished: Checkout) -> None:
     assert finished.plan("all", *TINY) == {}
+    assert finished.plan("all", *TINY, "--config", "device=cuda") == {}
 
 
 def test_the_report_needs_no_network(finished: Checkout) -> None:

@@ -53,7 +53,7 @@ def commands(role: str) -> list[str]:
     found = found if role == "learner" else set()
     for path in sorted(Path("workflow/rules").glob("*.smk")):
         for rule in re.split(r"\n *rule\b", path.read_text())[1:]:
-            module = re.search(r"python -m ([\w.]+)", rule)[1]
+            module = re.search(r"python -m (?:craft\.device \S+ )?([\w.]+)", rule)[1]
             if f"envs/{role}.yaml" in rule:
                 found.add(f"{module}.__main__" if Path(*module.split(".")).is_dir() else module)
     assert found

@@ -72,6 +72,7 @@ rule features:
         "../../envs/vision.yaml"
     threads: 1
     resources:
+        **ON_DEVICE,
         mem_mb=growing(6000),
         runtime=growing(240),
     params:
@@ -85,6 +86,6 @@ rule features:
     message:
         "Encode images with {wildcards.backbone}: {params.parts} of {input.datasets}"
     shell:
-        "python -m craft.blackbox.images --backbone {input.facts:q} {params.weights:q} --manifest {input.manifests:q}"
-        " --root {params.roots:q} --dataset {input.datasets:q} --part {params.parts:q} --view {params.views:q}"
+        "python -m craft.device {resources.device} craft.blackbox.images --backbone {input.facts:q} {params.weights:q}"
+        " --manifest {input.manifests:q} --root {params.roots:q} --dataset {input.datasets:q} --part {params.parts:q} --view {params.views:q}"
         " {params.splits:q} --out {output.features:q} > {log:q} 2>&1"

@@ -22,6 +22,7 @@ rule fit:
         "../../envs/learner.yaml"
     threads: 1
     resources:
+        **ON_DEVICE,
         mem_mb=growing(4000),
         runtime=growing(720),
     params:
@@ -33,7 +34,7 @@ rule fit:
     message:
         "Fit {wildcards.method} on {wildcards.dataset}, {wildcards.shots} shots, {wildcards.backbone}"
     shell:
-        "python -m craft.fit --learner {params.learner:q} --options {params.options:q} --method {wildcards.method:q}"
+        "python -m craft.device {resources.device} craft.fit --learner {params.learner:q} --options {params.options:q} --method {wildcards.method:q}"
         " --backbone {wildcards.backbone:q} --dataset {wildcards.dataset:q} --tower {input.tower:q}"
         " --prompts {input.prompts:q} --train {input.train:q} --splits {input.splits:q} --tests {params.tests:q}"
         " --out {params.out:q} > {log:q} 2>&1"
@@ -57,6 +58,7 @@ rule zero_shot:
         "../../envs/learner.yaml"
     threads: 1
     resources:
+        **ON_DEVICE,
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
@@ -69,6 +71,6 @@ rule zero_shot:
     message:
         "Ask {wildcards.backbone} about {wildcards.dataset}, untrained"
     shell:
-        "python -m craft.fit --learner {params.learner:q} --options {params.options:q} --method {params.method:q}"
+        "python -m craft.device {resources.device} craft.fit --learner {params.learner:q} --options {params.options:q} --method {params.method:q}"
         " --backbone {wildcards.backbone:q} --dataset {wildcards.dataset:q} --tower {input.tower:q}"
         " --prompts {input.prompts:q} --tests {params.tests:q} --out {params.out:q} > {log:q} 2>&1"
