@@ -155,7 +155,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Encode parts of data sets with one backbone, which is loaded once."""
     # Loading a model brings open_clip along, which the functions above do not need.
-    from craft.blackbox.weights import load, read_backbone
+    from craft.blackbox.backbone import read_backbone
+    from craft.blackbox.weights import load
 
     given = _arguments(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -171,10 +172,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         manifest = Manifest.read(manifest_path)
         images = select(manifest, part, splits)
         # After the first inputs have been read: a wrong one is told before a model is loaded.
-        backbone = backbone or load(read_backbone(given.backbone), given.weights)
+        backbone = backbone or load(read_backbone(given.backbone), given.weights, given.device)
         preprocess = Preprocess.of(backbone.config["image"], facts.get("crop_scale"))
         features, norms = encode(
-            backbone.model.to(given.device),
+            backbone.model,
             pixels(images, image_root(root, facts), preprocess, view),
             len(images),
             preprocess,

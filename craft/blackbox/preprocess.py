@@ -20,6 +20,8 @@ from PIL import Image
 #: ImageNet), and its aspect ratios.
 CROP_SCALE = (0.5, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
+RESIZES = ("shortest", "squash")
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 #: Crops tried before falling back to the centre.
 _ATTEMPTS = 10
 
@@ -30,20 +32,28 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Resize the short side (bicubic), crop the centre, normalise; or crop at random."""
+    """Resize the short side, crop the centre, normalise; or crop at random."""
 
     size: int  # pixels, the model's input is square
     mean: tuple[float, ...]  # by channel, of values in 0..1
     std: tuple[float, ...]
     crop_scale: tuple[float, float] = CROP_SCALE
+    resize: str = "shortest"  # one of RESIZES; "squash": both sides to ``size``, nothing cropped
+    interpolation: str = "bicubic"  # one of FILTERS
 
     @classmethod
     def of(
         cls, image: Mapping[str, Any], crop_scale: tuple[float, float] | None = None
     ) -> Preprocess:
-        """From a backbone YAML's ``image`` (size, mean, std)."""
-        scale = tuple(crop_scale or CROP_SCALE)
-        return cls(int(image["size"]), tuple(image["mean"]), tuple(image["std"]), scale)
+        """From a backbone's ``image``; raises ValueError for a resize or filter that is none."""
+        resize = image.get("resize", "shortest")
+        interpolation = image.get("interpolation", "bicubic")
+        for value, accepted in ((resize, RESIZES), (interpolation, FILTERS)):
+            if value not in accepted:
+                raise ValueError(f"image: {value!r}; accepted: {', '.join(accepted)}")
+        scale, size = tuple(crop_scale or CROP_SCALE), int(image["size"])
+        mean, std = tuple(image["mean"]), tuple(image["std"])
+        return cls(size, mean, std, scale, resize, interpolation)
 
     def read(self, path: Path, rng: np.random.Generator | None = None) -> np.ndarray:
         """Decode a file to (size, size, 3) uint8; with ``rng`` an augmented copy.
@@ -58,12 +68,14 @@ class Preprocess:
         return np.array(self.centre(rgb) if rng is None else self.augmented(rgb, rng))
 
     def centre(self, image: Image.Image) -> Image.Image:
-        """CLIP's test view: short side to ``size``, long side in proportion, centre crop."""
+        """The test view; CLIP's has the short side at ``size`` and the centre of the long one."""
+        if self.resize == "squash":
+            return image.resize((self.size, self.size), FILTERS[self.interpolation])
         width, height = image.size
         short = min(width, height)
         # The long side is truncated and the corner rounded to even, as torchvision does it.
         width, height = (int(self.size * side / short) for side in (width, height))
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        image = image.resize((width, height), FILTERS[self.interpolation])
         left, top = round((width - self.size) / 2), round((height - self.size) / 2)
         return image.crop((left, top, left + self.size, top + self.size))
 
@@ -71,7 +83,7 @@ class Preprocess:
         """A random crop of random area and aspect ratio, resized; mirrored half of the time."""
         box = self._random_box(*image.size, rng)
         size = (self.size, self.size)
-        image = image.crop(box).resize(size, Image.Resampling.BICUBIC)
+        image = image.crop(box).resize(size, FILTERS[self.interpolation])
         if rng.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return image

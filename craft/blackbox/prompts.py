@@ -116,7 +116,7 @@ class Prompts:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Tokenise the prompts of data sets for a backbone."""
     # open_clip is slow to import and needed by this command only, not by readers of prompts.
-    from craft.blackbox.weights import read_backbone, tokenizer_of
+    from craft.blackbox.backbone import read_backbone, tokenizer_of
 
     parser = argparse.ArgumentParser(
         description=main.__doc__, epilog="--manifest, --dataset, --out: one value per data set."

@@ -7,6 +7,7 @@ exports the text side, all that a learner's box needs besides image features.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -16,26 +17,40 @@ from typing import Any
 
 import open_clip
 import torch
-import yaml
 from safetensors import SafetensorError
 from torch import nn
 
 from craft.blackbox import mini
+from craft.blackbox.backbone import (
+    BackboneError,
+    complete,
+    hub_file,
+    read_backbone,
+    require_quick_gelu,
+    tokenizer_of,
+)
 from craft.blackbox.text_weights import TextWeights
 from craft.storage import sha256
 
 log = logging.getLogger(__name__)
 
-KINDS = ("mini", "open_clip")
-
-
-class BackboneError(ValueError):
-    """A backbone's description and its weights do not fit each other."""
+#: Entries of OpenAI's own checkpoints that are no weights, and that no other checkpoint has.
+OPENAI_ENTRIES = {"context_length", "input_resolution", "vocab_size"}
+#: SHA-256 of files that hold OpenAI's weights: those that config/backbones pins.
+OPENAI_FILES = {
+    "4b8699299b1e8997753c64b052ba32031449d5d853f55a039148560ee02b820f",
+    "da0baa37fb2211eee5729ab69ed587eb10d48f5b7076ceeed01552fc3d4cb4ee",
+    "e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
+}
+_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A frozen dual encoder: fp32, eval mode, no gradients."""
+    """A frozen dual encoder: eval mode, no gradients, image tower in its ``precision``.
+
+    Its ``encode_image`` takes float32 images whatever the precision and does not normalise.
+    """
 
     config: Mapping[str, Any]
     model: nn.Module
@@ -48,39 +63,18 @@ class Backbone:
         return TextWeights.from_model(self.model, self.vocabulary)
 
 
-def read_backbone(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a backbone's YAML; raises BackboneError naming a missing key or an unknown kind."""
-    try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise BackboneError(f"{path}: not a readable YAML file ({error})") from error
-    if not isinstance(config, dict) or config.get("kind") not in KINDS:
-        kind = config.get("kind") if isinstance(config, dict) else None
-        raise BackboneError(f"{path}: kind is {kind!r}; accepted: {', '.join(KINDS)}")
-    required = ("name", "image", "open_clip" if config["kind"] == "mini" else "model")
-    missing = [key for key in required if key not in config]
-    if missing:
-        raise BackboneError(f"{path}: lacks {', '.join(missing)}")
-    return config
-
-
-def tokenizer_of(config: Mapping[str, Any]) -> Any:
-    """The backbone's tokenizer, at its context length; needs no weights."""
-    if config["kind"] == "mini":
-        return mini.tokenizer(dict(config))
-    return open_clip.get_tokenizer(config["model"])
-
-
-def load(config: Mapping[str, Any], weights: str | os.PathLike[str] | None = None) -> Backbone:
+def load(
+    config: Mapping[str, Any],
+    weights: str | os.PathLike[str] | None = None,
+    device: torch.device | str | None = None,
+) -> Backbone:
     """Load a backbone from ``weights``, else from the file that its YAML names, else from the hub.
 
-    Raises BackboneError: no such file, another checksum than pinned, weights that do not fit the
-    model, OpenAI weights in a model without QuickGELU.
+    With a ``device`` its model is moved there, and a precision that some operation of it lacks
+    there is refused. Raises BackboneError for that, and: no such file, another checksum than
+    pinned, weights that do not fit the model, or were trained with another activation.
     """
-    if config.get("precision", "fp32") != "fp32":
-        raise BackboneError(f"precision {config['precision']!r}; accepted: fp32")
-    if config["kind"] == "open_clip":
-        check_quick_gelu(config)
+    config = complete(config)
     path = _locate(config, weights)
     digest = sha256(path)
     if config.get("sha256") and digest != config["sha256"]:
@@ -91,32 +85,13 @@ def load(config: Mapping[str, Any], weights: str | os.PathLike[str] | None = Non
         model = mini.load(dict(config), path)
         vocabulary = torch.from_numpy(mini.read_vocabulary(path)).long()
     else:
+        if digest in OPENAI_FILES:
+            require_quick_gelu(config, True, f"{path}: OpenAI's weights")
         model, vocabulary = _load_open_clip(config, path), None
-    model = model.float().eval().requires_grad_(False)
+    model = model.eval().requires_grad_(False)
+    if device is not None:
+        _place(model, config, torch.device(device))
     return Backbone(config, model, tokenizer_of(config), digest, vocabulary)
-
-
-def check_quick_gelu(config: Mapping[str, Any]) -> None:
-    """Refuse weights trained with QuickGELU in a model without it, and the reverse.
-
-    open_clip only warns, and from a local file does not even do that; the features are then
-    silently wrong (OpenAI's weights need the models named "-quickgelu").
-    """
-    name, tag = config["model"], config.get("pretrained")
-    model = open_clip.get_model_config(name)
-    if model is None:
-        raise BackboneError(f"{config['name']}: open_clip has no model {name!r}")
-    if tag is None:
-        return
-    # "openai" always means QuickGELU, also for a model that open_clip lists no such weights for.
-    facts = {"quick_gelu": True} if tag == "openai" else open_clip.get_pretrained_cfg(name, tag)
-    trained, built = bool(facts.get("quick_gelu")), bool(model.get("quick_gelu"))
-    if trained != built:
-        raise BackboneError(
-            f"{config['name']}: {tag!r} weights were trained {'with' if trained else 'without'} "
-            f"QuickGELU, model {name!r} is built {'with' if built else 'without'} it"
-            + (f"; use {name}-quickgelu" if trained else "")
-        )
 
 
 def _locate(config: Mapping[str, Any], weights: str | os.PathLike[str] | None) -> Path:
@@ -125,26 +100,69 @@ def _locate(config: Mapping[str, Any], weights: str | os.PathLike[str] | None) -
         path = Path(given)
         if not path.is_file():
             raise BackboneError(f"{config['name']}: no weights file {path}")
-    elif "hub" in config:
-        from huggingface_hub import hf_hub_download
-
-        hub = config["hub"]
-        log.info("fetching %s from %s at %s", hub["file"], hub["repo"], hub["revision"])
-        path = Path(hf_hub_download(hub["repo"], hub["file"], revision=hub["revision"]))
+    elif config["kind"] == "mini":
+        raise BackboneError(f"{config['name']}: no weights file given")
     else:
-        raise BackboneError(f"{config['name']}: no weights file given and no hub named")
+        path = _fetch(config["name"], *hub_file(config))
     if path.suffix != ".safetensors":
         raise BackboneError(f"{path}: weights are read from .safetensors files only")
     return path
 
 
-def _load_open_clip(config: Mapping[str, Any], path: Path) -> nn.Module:
-    model = open_clip.create_model(config["model"], pretrained=None, pretrained_text=False)
+def _fetch(name: str, repo: str, file: str, revision: str | None) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    log.info("fetching %s from %s at %s", file, repo, revision or "its newest revision")
     try:
-        open_clip.load_checkpoint(model, str(path), strict=True)
-    except (RuntimeError, SafetensorError) as error:
+        return Path(hf_hub_download(repo, file, revision=revision))
+    except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
+        raise BackboneError(
+            f"{name}: {file} of {repo} cannot be fetched ({error}); bring it by other means and "
+            "name it in the backbone's file, weights: PATH"
+        ) from error
+
+
+def _load_open_clip(config: Mapping[str, Any], path: Path) -> nn.Module:
+    model = open_clip.create_model(
+        config["model"], precision=config["precision"], pretrained=None, pretrained_text=False
+    )
+    # Else a model made wholly in half precision would round it, and so every score.
+    model.logit_scale.data = model.logit_scale.data.float()
+    try:
+        missing, foreign = open_clip.load_checkpoint(model, str(path), strict=False)
+    except (AttributeError, RuntimeError, SafetensorError) as error:
         raise BackboneError(f"{path}: does not fit {config['model']} ({error})") from error
+    if OPENAI_ENTRIES.issubset(foreign):
+        require_quick_gelu(config, True, f"{path}: OpenAI's weights")
+        foreign = set(foreign) - OPENAI_ENTRIES
+    if missing or foreign:
+        lacks, has = (", ".join(sorted(names)[:3]) or "nothing" for names in (missing, foreign))
+        raise BackboneError(
+            f"{path}: does not fit {config['model']} (lacks {lacks}; has {has} beside it)"
+        )
+    # CoCa's own default is to normalise, which would lose the raw norms.
+    model.encode_image = functools.partial(model.encode_image, normalize=False)
+    if dtype := _DTYPES.get(config["precision"]):
+        model.visual.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
     return model
+
+
+def _place(model: nn.Module, config: Mapping[str, Any], device: torch.device) -> None:
+    model.to(device)
+    if config["precision"] == "fp32":
+        return
+    if device.type == "cpu":
+        log.warning("precision %s: on most CPUs slower than fp32", config["precision"])
+    size = config["image"]["size"]
+    try:
+        with torch.no_grad():
+            model.encode_image(torch.zeros(1, 3, size, size, device=device))
+    except RuntimeError as error:
+        raise BackboneError(
+            f"{config['name']}: precision {config['precision']} does not work on {device} "
+            f"({error}); accepted there: fp32"
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -43,7 +43,7 @@ def test_stages_do_not_share_what_they_need_not() -> None:
 
 
 def test_a_command_that_another_stage_borrows_from_is_not_its_own() -> None:
-    assert "craft.blackbox.weights" in modules("craft.blackbox.prompts")
+    assert "craft.blackbox.backbone" in modules("craft.blackbox.prompts")
     assert "craft.blackbox.prompts" in modules("craft.fit")
     assert "craft.blackbox.weights" not in modules("craft.fit")
 

@@ -1,26 +1,31 @@
 """Backbones from YAML and safetensors, and what must not be loaded silently."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import open_clip
 import pytest
 import torch
 import yaml
-from safetensors.torch import save_file
+from open_clip.model import CLIP
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
 
 from craft.blackbox import mini
-from craft.blackbox.prompts import PromptError, Prompts
-from craft.blackbox.prompts import main as prompts_main
-from craft.blackbox.text_weights import TextWeights
-from craft.blackbox.weights import (
+from craft.blackbox.backbone import (
     BackboneError,
     check_quick_gelu,
-    load,
-    main,
+    complete,
+    hub_file,
     read_backbone,
     tokenizer_of,
 )
+from craft.blackbox.prompts import PromptError, Prompts, PromptTokens
+from craft.blackbox.prompts import main as prompts_main
+from craft.blackbox.text import TextTower
+from craft.blackbox.text_weights import TextWeights
+from craft.blackbox.weights import OPENAI_ENTRIES, OPENAI_FILES, load, main
 from craft.records import Image, Manifest
 from craft.storage import sha256
 
@@ -36,15 +41,40 @@ MINI = {
     "image": IMAGE,
     "open_clip": ARCHITECTURE | {"quick_gelu": True},
 }
-TOY = {"name": "toy", "kind": "open_clip", "model": "toy-quickgelu", "image": IMAGE}
+#: Weights of no tag: their activation and preprocessing are told.
+TOY = {
+    "name": "toy",
+    "kind": "open_clip",
+    "model": "toy-quickgelu",
+    "quick_gelu": True,
+    "image": IMAGE,
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def toy_models(tmp_path_factory):
-    """Two architectures that open_clip knows by name, with and without QuickGELU."""
+    """Architectures that open_clip knows by name, the first without QuickGELU."""
     folder = tmp_path_factory.mktemp("configs")
-    for name, quick_gelu in (("toy", False), ("toy-quickgelu", True)):
-        (folder / f"{name}.json").write_text(json.dumps(ARCHITECTURE | {"quick_gelu": quick_gelu}))
+    timm = {"timm_model_name": "test_vit", "timm_pool": "token", "image_size": 32}
+    pooled = {"attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True}
+    coca = {
+        "vision_cfg": ARCHITECTURE["vision_cfg"] | pooled,
+        "text_cfg": ARCHITECTURE["text_cfg"] | {"embed_cls": True, "output_tokens": True},
+        "multimodal_cfg": ARCHITECTURE["text_cfg"],
+        "custom_text": True,
+    }
+    for name, changes in {
+        "toy": {"quick_gelu": False},
+        "toy-quickgelu": {},
+        "toy-transformer": {},
+        "toy-resnet": {
+            "vision_cfg": {"layers": [1, 1, 1, 1], "width": 8, "head_width": 8, "image_size": 32}
+        },
+        "toy-timm": {"vision_cfg": timm},
+        "toy-coca": coca,
+    }.items():
+        config = ARCHITECTURE | {"quick_gelu": True} | changes
+        (folder / f"{name}.json").write_text(json.dumps(config))
     open_clip.add_model_config(folder)
 
 
@@ -87,6 +117,9 @@ def test_a_pinned_checksum(weights):
         load(TOY | {"sha256": "12ab"}, weights)
 
 
+# --- the activation -------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("model", ["RN50", "RN101", "ViT-B-32", "ViT-B-16", "toy"])
 def test_openai_weights_need_quick_gelu_also_from_a_local_file(model, weights):
     config = TOY | {"model": model, "pretrained": "openai"}
@@ -96,17 +129,142 @@ def test_openai_weights_need_quick_gelu_also_from_a_local_file(model, weights):
 
 @pytest.mark.parametrize("model", ["RN50", "RN101", "ViT-B-32", "ViT-B-16"])
 def test_the_papers_backbones_pass_the_check(model):
-    check_quick_gelu(TOY | {"model": f"{model}-quickgelu", "pretrained": "openai"})
+    check_quick_gelu(read_backbone(f"config/backbones/{model}.yaml"))
 
 
-def test_weights_without_quick_gelu_in_a_model_with_it():
-    with pytest.raises(BackboneError, match="trained without QuickGELU"):
-        check_quick_gelu(TOY | {"model": "ViT-B-32-quickgelu", "pretrained": "laion2b_s34b_b79k"})
+NAMED = {"name": "x", "kind": "open_clip"}
 
 
-def test_an_unknown_model():
-    with pytest.raises(BackboneError, match="open_clip has no model 'RN5'"):
-        check_quick_gelu(TOY | {"model": "RN5"})
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (
+            {"model": "ViT-B-32-quickgelu", "pretrained": "laion2b_s34b_b79k"},
+            "trained without QuickGELU, .* use ViT-B-32$",
+        ),
+        (  # registered for the twin of the other activation alone
+            {"model": "ViT-H-14-378", "pretrained": "dfn5b"},
+            "trained with QuickGELU, .* use ViT-H-14-378-quickgelu",
+        ),
+        (
+            {"model": "ViT-B-32", "pretrained": "laion2b_s34b_b79k", "quick_gelu": True},
+            "quick_gelu is True, that of 'laion2b_s34b_b79k' weights False",
+        ),
+        ({"model": "toy"}, "pretrained is not given; of weights of your own, quick_gelu"),
+        ({"model": "toy", "quick_gelu": True}, "the weights were trained with .* toy-quickgelu"),
+        (
+            {"model": "ViT-B-32", "pretrained": "laion2b_s34b"},
+            r"no weights 'laion2b_s34b' of ViT-B-32; did you mean laion2b_s34b_b79k .*metaclip",
+        ),
+    ],
+)
+def test_an_activation_that_is_wrong_or_unknown(config, named):
+    with pytest.raises(BackboneError, match=named):
+        complete(NAMED | {"image": IMAGE | {"size": 224}} | config)
+
+
+def test_the_files_that_are_known_to_be_openais():
+    pins = {
+        read_backbone(f"config/backbones/{name}.yaml")["sha256"]
+        for name in ("RN50", "RN101", "ViT-B-32", "ViT-B-16")
+    }
+    assert pins - {None} == OPENAI_FILES
+
+
+@pytest.mark.parametrize("evidence", ["entries", "checksum"])
+def test_a_file_that_says_itself_that_it_is_openais(evidence, weights, monkeypatch):
+    """Whatever its YAML says: by what only OpenAI's checkpoints hold, or by its bytes."""
+    if evidence == "entries":
+        state = load_file(weights) | {name: torch.tensor(77) for name in OPENAI_ENTRIES}
+        save_file(state, weights)
+        assert load(TOY, weights).text_weights().activation == "quick_gelu"
+    else:
+        monkeypatch.setattr("craft.blackbox.weights.OPENAI_FILES", {sha256(weights)})
+    with pytest.raises(BackboneError, match=r"toy.safetensors: OpenAI's weights were trained with"):
+        load(TOY | {"model": "toy", "quick_gelu": False}, weights)
+
+
+# --- what open_clip knows of a model and a tag ----------------------------------------------------
+
+
+def test_a_line_for_another_model_and_tag():
+    config = complete(NAMED | {"model": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"})
+    assert (config["precision"], config["text"]) == ("fp32", "auto")
+    assert config["image"] == {
+        "size": 224,
+        "resize": "shortest",
+        "interpolation": "bicubic",
+        "mean": [0.48145466, 0.4578275, 0.40821073],
+        "std": [0.26862954, 0.26130258, 0.27577711],
+    }
+    assert hub_file(config)[1:] == ("open_clip_model.safetensors", None)
+    other = complete(NAMED | {"model": "PE-Core-B-16", "pretrained": "meta"})["image"]
+    assert (other["resize"], other["interpolation"], other["mean"]) == (
+        "squash",
+        "bilinear",
+        [0.5] * 3,
+    )
+    assert hub_file(NAMED | {"model": "ViTamin-S", "pretrained": "datacomp1b"}) == (
+        "jienengchen/ViTamin-S",
+        "pytorch_model.safetensors",
+        None,
+    )
+
+
+def test_what_the_yaml_says_comes_before_what_open_clip_says():
+    given = {"model": "ViT-B-32", "pretrained": "laion2b_s34b_b79k", "image": {"mean": [0.5] * 3}}
+    given["hub"] = {"repo": "me/mine", "file": "w.safetensors", "revision": "abc"}
+    config = complete(NAMED | given)
+    assert config["image"]["mean"] == [0.5] * 3
+    assert config["image"]["std"] == [0.26862954, 0.26130258, 0.27577711]
+    assert hub_file(config) == ("me/mine", "w.safetensors", "abc")
+
+
+@pytest.mark.parametrize("name", ["RN50", "RN101", "ViT-B-32", "ViT-B-16"])
+def test_the_shipped_files_say_what_open_clip_knows(name):
+    shipped = yaml.safe_load(Path(f"config/backbones/{name}.yaml").read_text())
+    line = {key: shipped[key] for key in ("name", "kind", "model", "pretrained")}
+    assert read_backbone(f"config/backbones/{name}.yaml")["image"] == complete(line)["image"]
+    assert hub_file(shipped)[:2] == hub_file(line)[:2]
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"model": "RN5"}, "open_clip has no model 'RN5'; did you mean RN50"),
+        ({"model": "ViT-B/32"}, "no model 'ViT-B/32'; did you mean ViT-B-32"),
+        ({"model": "roberta-ViT-B-32"}, "is roberta-base of the package transformers"),
+        ({"model": "toy-quickgelu", "quick_gelu": True}, "image lacks mean, std"),
+        (
+            {"model": "ViT-B-32", "pretrained": "laion2b_e16", "image": {"size": 336}},
+            "image.size is 336, ViT-B-32 takes 224",
+        ),
+        ({"model": "RN50", "precision": "fp8"}, "'fp8'; accepted: fp32, fp16, bf16"),
+        ({"model": "RN50", "text": "slow"}, "'slow'; accepted: auto, fast, plain"),
+        ({"kind": "mini", "precision": "bf16"}, "accepted: fp32"),
+    ],
+)
+def test_models_that_cannot_be_used(config, named):
+    with pytest.raises(BackboneError, match=named):
+        complete(NAMED | config)
+
+
+def test_a_tokenizer_of_a_package_that_is_not_there(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BackboneError, match=r"tokenises with .*pip install transformers"):
+        complete(NAMED | {"model": "ViT-B-16-SigLIP", "pretrained": "webli"})
+
+
+def test_weights_that_cannot_be_fetched(monkeypatch):
+    def refuse(repo, file, revision):
+        raise OSError(f"no route to {repo} {file} {revision}")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    with pytest.raises(BackboneError, match=r"cannot be fetched \(no route.* weights: PATH"):
+        load(NAMED | {"model": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"})
+
+
+# --- weights files --------------------------------------------------------------------------------
 
 
 def test_weights_of_another_model(weights, tmp_path):
@@ -129,15 +287,70 @@ def test_only_safetensors_are_read(tmp_path):
 
 
 def test_no_weights(tmp_path):
-    with pytest.raises(BackboneError, match="no weights file given and no hub named"):
+    with pytest.raises(BackboneError, match="pretrained is not given; name a local file"):
         load(TOY)
+    with pytest.raises(BackboneError, match="toy-mini: no weights file given"):
+        load(MINI)
     with pytest.raises(BackboneError, match=f"toy: no weights file {tmp_path}/x"):
         load(TOY, tmp_path / "x")
 
 
-def test_another_precision_is_refused(weights):
-    with pytest.raises(BackboneError, match="'fp16'; accepted: fp32"):
-        load(TOY | {"precision": "fp16"}, weights)
+# --- precision ------------------------------------------------------------------------------------
+
+
+def both_features(config, weights):
+    """Unit image and text features (64, E) and (2, E) of random images and two classes."""
+    backbone = load(config, weights, device="cpu")
+    images = torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    raw = backbone.model.encode_image(images)
+    assert raw.dtype == {"bf16": torch.bfloat16, "fp16": torch.float16}.get(
+        config["precision"], torch.float32
+    )
+    tower = TextTower.from_tokens(
+        backbone.text_weights(), PromptTokens.tokenise(backbone.tokenizer, ["cat", "tabby dog"])
+    )
+    assert {t.dtype for t in backbone.text_weights().tensors.values()} == {torch.float32}
+    assert tower.logit_scale == pytest.approx(1 / 0.07, rel=1e-6)  # never rounded
+    return F.normalize(raw.float(), dim=-1), tower.encode(torch.zeros(1, 4, 8))[0]
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp16", 5e-3), ("bf16", 4e-2)])
+@pytest.mark.parametrize("vision", ["transformer", "resnet", "timm"])
+def test_half_precision_stays_near_single(vision, precision, tolerance, weights, tmp_path):
+    config = TOY | {"model": f"toy-{vision}"}
+    torch.manual_seed(0)
+    state = open_clip.create_model(config["model"], pretrained=None).state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    images, text = both_features(config | {"precision": "fp32"}, tmp_path / "w.safetensors")
+    half = both_features(config | {"precision": precision}, tmp_path / "w.safetensors")
+    for ours, theirs in zip(half, (images, text), strict=True):
+        assert 0 < (ours - theirs).abs().max() < tolerance
+    if vision == "resnet":  # random, it sees nearly the same in any image
+        return
+    classes = torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
+    answers, rounded = ((features @ classes).argmax(1) for features in (images, half[0]))
+    assert len(answers.unique()) > 1 and (answers == rounded).float().mean() > 0.95
+
+
+def test_a_precision_that_the_device_lacks_is_told_before_work_starts(weights, monkeypatch):
+    def lacking(model, image, normalize=False):
+        raise RuntimeError("\"conv2d\" not implemented for 'Half'")
+
+    monkeypatch.setattr(CLIP, "encode_image", lacking)
+    load(TOY | {"precision": "fp16"}, weights)  # exporting the text side runs no image tower
+    load(TOY, weights, device="cpu")
+    with pytest.raises(BackboneError, match=r"toy: precision fp16 does not work on cpu .*conv2d"):
+        load(TOY | {"precision": "fp16"}, weights, device="cpu")
+
+
+def test_coca_keeps_raw_norms(tmp_path):
+    """Its own default is to normalise."""
+    torch.manual_seed(0)
+    model = open_clip.create_model("toy-coca", pretrained=None)
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    backbone = load(TOY | {"model": "toy-coca"}, tmp_path / "w.safetensors")
+    norms = backbone.model.encode_image(torch.randn(4, 3, 32, 32)).norm(dim=1)
+    assert (norms - 1).abs().min() > 1e-3
 
 
 def test_a_backbone_of_the_embedded_suite(mini_weights):
@@ -155,8 +368,8 @@ def test_a_backbone_of_the_embedded_suite(mini_weights):
     ("config", "named"),
     [
         ({"kind": "timm"}, "kind is 'timm'; accepted: mini, open_clip"),
-        ({"kind": "open_clip", "name": "x"}, "lacks image, model"),
-        ({"kind": "mini", "name": "x", "image": IMAGE}, "lacks open_clip"),
+        ({"kind": "open_clip", "name": "x"}, "lacks model"),
+        ({"kind": "mini", "name": "x"}, "lacks image, open_clip"),
         ([], "kind is None"),
     ],
 )
