@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import torch
 
 from craft.learner.options import Options
+from craft.learner.work import Work
 from craft.protocol import BlackBox
 
 Progress = Callable[["Learner"], None]
@@ -53,6 +54,11 @@ class Learner(abc.ABC):
         taken in turn. ``progress`` is called with self after each generation. Raises
         BudgetExceeded, FloatingPointError (scores that are not finite) and what the box raises.
         """
+
+    def work(self, images: int, classes: int) -> Work:
+        """What :meth:`fit` takes on N ``images`` of K ``classes``: a search to the budget's end."""
+        del images, classes
+        return Work(search=self.options.generations * self.options.population)
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:
         """The learner's answer for the black box's logits (..., N, K)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from craft.learner.base import Progress, query
 from craft.learner.losses import search_loss
 from craft.learner.prompt import PromptGenerator, search_generation
 from craft.learner.refining import RefiningLearner
+from craft.learner.work import Work
 from craft.protocol import BlackBox
 
 
@@ -39,7 +41,7 @@ class Collaborative(RefiningLearner):
         )
         trainer = self._start(box, labels, seed)
         weight = options.weight("lambda1", len(box.class_names))
-        needs_refined = weight > 0 or options.search_loss == "refined"
+        needs_refined = self._scores_refined(weight)
 
         def fitness(logits: torch.Tensor) -> torch.Tensor:  # (B, N, K) -> (B,)
             return search_loss(
@@ -62,3 +64,13 @@ class Collaborative(RefiningLearner):
             if progress:
                 progress(self)
         return self
+
+    def _scores_refined(self, weight: float) -> bool:
+        """Whether Eq. 5 with that weight of its KL term needs refined scores."""
+        return weight > 0 or self.options.search_loss == "refined"
+
+    def work(self, images: int, classes: int) -> Work:
+        """The search, and a score to refine in each generation; see :meth:`Learner.work`."""
+        options, base = self.options, super().work(images, classes)
+        needed = self._scores_refined(options.weight("lambda1", classes))
+        return replace(base, refine=options.generations, scored=base.search if needed else 0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 import torch
 
 from craft.learner.base import Progress
 from craft.learner.refining import RefiningLearner
+from craft.learner.work import Work
 from craft.protocol import BlackBox
 
 
@@ -29,3 +31,7 @@ class RefineOnly(RefiningLearner):
         self.offset_ = torch.zeros(1, box.context_length, box.context_width)
         self._refine_to_end(box, labels, seed, refine_sets, progress)
         return self
+
+    def work(self, images: int, classes: int) -> Work:
+        """No search; see :meth:`Learner.work`."""
+        return replace(super().work(images, classes), search=0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Self
 
 import torch
 
 from craft.learner.base import Learner, Progress, accuracy, query
 from craft.learner.refiner import Refiner, RefinerTrainer
+from craft.learner.work import Work
 from craft.protocol import BlackBox
 
 
@@ -55,6 +57,15 @@ class RefiningLearner(Learner):
             self.history_.append({"queries": self.queries_, **refined})
             if progress:
                 progress(self)
+
+    def work(self, images: int, classes: int) -> Work:
+        """That, and a refiner trained on one score of each upload; see :meth:`Learner.work`."""
+        options = self.options
+        return replace(
+            super().work(images, classes),
+            refine=max(1, options.views),
+            passes=options.generations * options.passes,
+        )
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:
         """Refined logits (..., N, K)."""

@@ -7,6 +7,7 @@ from typing import Self
 import torch
 
 from craft.learner.base import Learner, Progress
+from craft.learner.work import Work
 from craft.protocol import BlackBox
 
 
@@ -31,3 +32,8 @@ class ZeroShot(Learner):
         if progress:
             progress(self)
         return self
+
+    def work(self, images: int, classes: int) -> Work:
+        """Nothing: zero-shot is not fitted."""
+        del images, classes
+        return Work()

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from craft.learner.base import Learner, Progress, accuracy
 from craft.learner.options import Options, option
+from craft.learner.work import Work
 from craft.whitebox.box import WhiteBox
 
 #: Epochs by shots, as CoOp's scripts set them; between two entries the next larger holds.
@@ -89,6 +90,12 @@ class CoOp(Learner):
         with torch.no_grad():
             text = box.tower.with_context(torch.zeros_like(self.offset_[0])).encode(self.offset_)
             return box.tower.logit_scale * box.image_sets[image_set] @ text[0].T
+
+    def work(self, images: int, classes: int) -> Work:
+        """A step through the text tower for each batch; see :meth:`Learner.work`."""
+        options = self.options
+        epochs = options.epochs or default_epochs(images // classes)
+        return Work(gradients=epochs * max(1, images // options.batch_size))
 
     def _optimizer(self, context: torch.Tensor) -> torch.optim.Optimizer:
         options = self.options

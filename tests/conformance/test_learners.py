@@ -150,6 +150,17 @@ class TestEveryLearner:
         assert seen == sorted(seen)
         assert seen
 
+    def test_its_work_is_known_beforehand(self, cls, options) -> None:
+        learner, box = fitted(cls, options)
+        work = cls(**SMALL, **options).work(len(box.labels["train"]), len(box.class_names))
+        assert (work.search, work.refine) == (
+            box.meter.counts["search"],
+            box.meter.counts["refine"],
+        )
+        refined = [row for row in learner.history_ if "refine_loss" in row]
+        assert work.passes == learner.options.passes * len(refined)
+        assert work.scored in (0, work.search)
+
 
 def test_prompt_search_nears_the_known_optimum() -> None:
     from craft.learner.prompt_only import PromptOnly

@@ -77,3 +77,20 @@ def test_same_seed_same_bits_and_round_trip() -> None:
     for other in (second, copy):
         assert torch.equal(first.predict(white_box, "test"), other.predict(white_box, "test"))
     assert not torch.equal(CoOp(**options).fit(white_box, labels, seed=2).offset_, first.offset_)
+
+
+def test_its_work_is_known_beforehand() -> None:
+    made, labels = box()
+    tower, calls = made.tower, []
+
+    class Counting(type(tower)):
+        def encode(self, offsets: torch.Tensor) -> torch.Tensor:
+            calls.append(torch.is_grad_enabled())
+            return super().encode(offsets)
+
+        def with_context(self, vectors: torch.Tensor) -> Counting:
+            return Counting(vectors)
+
+    coop = CoOp(context_tokens=4, epochs=5, batch_size=5)
+    coop.fit(WhiteBox(Counting(), made.image_sets), labels, seed=1)
+    assert coop.work(len(labels), len(tower.class_names)).gradients == sum(calls)

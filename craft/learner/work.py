@@ -1,0 +1,20 @@
+"""What a fit will take, known before it runs: for a plan's cost, checked against the meter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Work:
+    """How often a fit does what takes time; queries are contexts that a black box is asked about.
+
+    ``scored`` search queries go through the refiner, ``passes`` over the training images train it;
+    ``gradients`` counts the white-box steps through the text tower.
+    """
+
+    search: int = 0
+    refine: int = 0
+    scored: int = 0
+    passes: int = 0
+    gradients: int = 0
