@@ -1,8 +1,8 @@
-"""The bench of a fit: its inputs in memory, and from them a box for each run."""
+"""The bench of a job's fits: their inputs in memory, and from them a box for each run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,19 +24,12 @@ TRAIN = "train"
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that a fit reads; no label of a test image is among it."""
+    """Everything that a fit reads but its split; no label of a test image is among it."""
 
     tower: Path
     prompts: Path
     train: tuple[Path, ...]  # the images first, then their views
     tests: Mapping[str, Path]
-
-    def checksums(self) -> dict[str, str]:
-        """Role of each file -> SHA-256 of its bytes."""
-        files = {"tower": self.tower, "prompts": self.prompts}
-        files |= {f"train-{n}": path for n, path in enumerate(self.train)}
-        files |= {f"test/{name}": path for name, path in self.tests.items()}
-        return {role: sha256(path) for role, path in files.items()}
 
 
 def device_name(device: torch.device) -> str:
@@ -45,38 +38,88 @@ def device_name(device: torch.device) -> str:
 
 
 class Bench:
-    """The inputs of a fit in memory, from which each seed gets a box of its own."""
+    """The inputs of one job's fits in memory, from which each run gets a box of its own.
 
-    def __init__(self, inputs: Inputs, learner: Learner, device: str = "cpu") -> None:
+    ``kind`` says which of the prompts the learners speak with (:attr:`Learner.prompts`).
+    """
+
+    def __init__(self, inputs: Inputs, kind: str, device: str = "cpu") -> None:
         prompts = Prompts.read(inputs.prompts)
-        tokens = prompts.zero_shot if learner.prompts == "template" else prompts.learner
-        self.device = torch.device(device)
+        tokens = prompts.zero_shot if kind == "template" else prompts.learner
+        self._device = torch.device(device)
         weights = TextWeights.read(inputs.tower)
-        self.tower = TextTower.from_tokens(weights, tokens, device=self.device)
-        self.train = [Features.read(path) for path in inputs.train]
-        self.tests = {name: Features.read(path) for name, path in inputs.tests.items()}
-        self.learner = learner
-        for name, features in {**dict(enumerate(self.train)), **self.tests}.items():
+        self._tower = TextTower.from_tokens(weights, tokens, device=self._device)
+        views = [Features.read(path) for path in inputs.train]
+        self._train = {features.view: features for features in views}
+        self._tests = {name: Features.read(path) for name, path in inputs.tests.items()}
+        for name, features in {**self._train, **self._tests}.items():
             if features.backbone != prompts.backbone:
                 raise RecordError(
                     f"features {name!r} are of backbone {features.backbone}, the prompts of "
                     f"{prompts.backbone}"
                 )
         self.class_names = tokens.class_names
-        self.checksums = inputs.checksums()
+        files = {"tower": inputs.tower, "prompts": inputs.prompts}
+        files |= {
+            f"train-{view.view}": path for view, path in zip(views, inputs.train, strict=True)
+        }
+        files |= {f"test/{name}": path for name, path in inputs.tests.items()}
+        self._checksums = {role: sha256(path) for role, path in files.items()}
 
-    def image_sets(self, split: Split | None) -> dict[str, torch.Tensor]:
+    def run(self, learner: Learner, split: Split | None, tests: Sequence[str]) -> RunBench:
+        """What one run has of the bench: as if it were alone in its job.
+
+        Raises ValueError for a test set or a view that was not given, RecordError for a split of
+        other classes or other images.
+        """
+        if unknown := set(tests) - set(self._tests):
+            raise ValueError(f"no features of test set {min(unknown)!r} are given")
+        views = range(learner.options.views + 1) if split else ()
+        for view in views:
+            if view not in self._train:
+                raise ValueError(
+                    f"option views: {learner.options.views}, but view {view} is not encoded"
+                )
+        if split and split.class_names != self.class_names:
+            raise RecordError(
+                f"class names of the split of {split.dataset}, {split.shots} shots, seed "
+                f"{split.seed}, are not those of the prompts"
+            )
+        roles = ["tower", "prompts", *(f"train-{view}" for view in views)]
+        roles += [f"test/{name}" for name in tests]
+        return RunBench(
+            learner=learner,
+            device=self._device,
+            tower=self._tower,
+            split=split,
+            train={view: self._train[view] for view in views},
+            tests={name: self._tests[name] for name in tests},
+            checksums={role: self._checksums[role] for role in roles},
+        )
+
+
+@dataclass(frozen=True)
+class RunBench:
+    """Towers and features of one run."""
+
+    learner: Learner
+    device: torch.device
+    tower: TextTower
+    split: Split | None
+    train: Mapping[int, Features]  # by view; 0 is the images themselves
+    tests: Mapping[str, Features]
+    checksums: Mapping[str, str]  # role of each file that was read -> SHA-256 of its bytes
+
+    def image_sets(self) -> dict[str, torch.Tensor]:
         """Uploads by name: the split's images (and their views, raw or not) and every test set."""
         sets = {
             f"test/{name}": torch.from_numpy(features.features).to(self.device)
             for name, features in self.tests.items()
         }
-        if split is None:
-            return sets
-        for features in self.train:
-            rows = features.rows(split.paths)
+        for view, features in self.train.items():
+            rows = features.rows(self.split.paths)
             unit = torch.from_numpy(features.features[rows]).to(self.device)
-            name = TRAIN if features.view == 0 else f"{TRAIN}-view-{features.view}"
+            name = f"{TRAIN}-view-{view}" if view else TRAIN
             sets[name] = unit
             if self.learner.options.feature_norm == "raw":
                 norms = torch.from_numpy(features.norms[rows]).to(self.device)
@@ -84,23 +127,15 @@ class Bench:
         return sets
 
     def refine_sets(self) -> tuple[str, ...]:
-        """Names of the uploads that train the refiner, by the options ``views``, ``feature_norm``.
-
-        Raises ValueError where a view was asked for that was not encoded.
-        """
+        """Uploads that train the refiner, by the options ``views`` and ``feature_norm``."""
         options = self.learner.options
         suffix = "-raw" if options.feature_norm == "raw" else ""
-        if not options.views:
-            return (TRAIN + suffix,)
-        encoded = {features.view for features in self.train}
-        for view in range(1, options.views + 1):
-            if view not in encoded:
-                raise ValueError(f"option views: {options.views}, but view {view} is not encoded")
-        return tuple(f"{TRAIN}-view-{view}{suffix}" for view in range(1, options.views + 1))
+        names = [f"{TRAIN}-view-{view}" for view in range(1, options.views + 1)] or [TRAIN]
+        return tuple(name + suffix for name in names)
 
-    def box(self, split: Split | None) -> LocalBox | WhiteBox:
-        """A box for one run, by the learner's declared access."""
-        sets = self.image_sets(split)
+    def box(self) -> LocalBox | WhiteBox:
+        """A box for the run, by its learner's declared access."""
+        sets = self.image_sets()
         if self.learner.access == "white-box":
             return WhiteBox(self.tower, sets)
         return LocalBox(self.tower, sets, meter=QueryMeter(budget=self.learner.options.budget))

@@ -96,12 +96,6 @@ def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
     drawn = [name for name, fact in suite["facts"].items() if fact.get("encode") == "drawn"]
     if suite["encode_together"] and drawn:
         yield f"encode_together = True: accepted: false, as {drawn[0]} says encode: drawn"
-    seeds = len(suite.get("seeds", ()))
-    if 1 < suite["seeds_per_job"] < seeds:
-        yield (
-            f"seeds_per_job = {suite['seeds_per_job']}: accepted: 1, or {seeds} or more for all "
-            "seeds in one job"
-        )
     if suite["published"] and not (root / suite["published"]).is_dir():
         yield f"published = {suite['published']!r}: accepted: a folder that exists, or null"
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import torch
 
-from craft.bench import Bench
+from craft.bench import RunBench
 from craft.blackbox.local import LocalBox
 from craft.learner.base import Learner
 from craft.records import Predictions
@@ -21,7 +21,7 @@ class CurveRecorder:
     spends no search query has its end alone.
     """
 
-    def __init__(self, bench: Bench, box: LocalBox | WhiteBox) -> None:
+    def __init__(self, bench: RunBench, box: LocalBox | WhiteBox) -> None:
         self._bench, self._box = bench, box
         options = bench.learner.options
         points = np.linspace(0, options.budget, options.curve_points + 1)[1:-1]

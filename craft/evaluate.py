@@ -112,12 +112,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--manifests", nargs="+", required=True, type=_assignment, metavar="NAME=FILE"
     )
+    parser.add_argument(
+        "--tests",
+        nargs="+",
+        metavar="NAME,...",
+        help="test sets of each run, in the order of the runs; without it, all manifests",
+    )
     given = parser.parse_args(arguments)
+    every = ",".join(name for name, _ in given.manifests)
+    tests_of = given.tests or [every] * len(given.runs)
+    if len(tests_of) != len(given.runs):
+        parser.error(f"--tests names the test sets of {len(tests_of)} runs of {len(given.runs)}")
+    if unknown := {name for names in tests_of for name in names.split(",")} - set(every.split(",")):
+        parser.error(f"--tests {min(unknown)!r} has no manifest; accepted: {every}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         tests = {name: TestLabels(name, Manifest.read(path)) for name, path in given.manifests}
-        for folder in given.runs:
-            score = score_run(folder, tests)
+        for folder, names in zip(given.runs, tests_of, strict=True):
+            score = score_run(folder, {name: tests[name] for name in names.split(",")})
             final = {name: round(values[-1], 2) for name, values in score.accuracy.items()}
             log.info("%s: %s", folder, final)
     except RecordError as error:

@@ -12,21 +12,21 @@ import io
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from craft.bench import TRAIN, Bench, Inputs, device_name
+from craft.bench import TRAIN, Bench, Inputs, RunBench, device_name
 from craft.curve import CurveRecorder
 from craft.learner.base import Learner, accuracy
 from craft.peak import peak_memory_mb, reset_peak_memory
 from craft.protocol import BlackBox
 from craft.provenance import code_hash, machine, versions
 from craft.records import RunRecord, Split
-from craft.storage import METADATA, RecordError, replacing, write_text
+from craft.storage import METADATA, replacing, write_text
 
 logger = logging.getLogger("craft.fit")
 
@@ -43,19 +43,18 @@ def load_learner(name: str) -> type[Learner]:
     return cls
 
 
-def fit_run(
-    learner: Learner, bench: Bench, split: Split | None, identity: dict[str, str], folder: Path
-) -> RunRecord:
+def fit_run(bench: RunBench, identity: Mapping[str, str], folder: Path) -> RunRecord:
     """Fit one run and write its folder, the record last.
 
     ``identity`` names method, backbone and dataset. Without a split (zero-shot) shots and seed
     are 0 and nothing is trained.
     """
+    learner, split = bench.learner, bench.split
     shots, seed = (split.shots, split.seed) if split else (0, 0)
     labels = torch.tensor(split.labels if split else [], dtype=torch.int64, device=bench.device)
-    box = bench.box(split)
+    box = bench.box()
     recorder = CurveRecorder(bench, box)
-    reset_peak_memory()  # seeds may share a process: each has its own peak
+    reset_peak_memory()  # runs may share a process: each has its own peak
     start = time.perf_counter()
     learner.fit(box, labels, seed=seed, refine_sets=bench.refine_sets(), progress=recorder)
     fit_seconds = time.perf_counter() - start - recorder.seconds
@@ -81,7 +80,7 @@ def fit_run(
         learner_parameters=sum(value.numel() for value in state.values()),
         learner_bytes=sum(value.numel() * value.element_size() for value in state.values()),
         code_hash=code_hash("craft.fit", type(learner).__module__),
-        inputs=bench.checksums,
+        inputs=dict(bench.checksums),
         versions=versions(),
         machine=machine(device_name(bench.device), torch.get_num_threads()),
     )
@@ -91,7 +90,7 @@ def fit_run(
         fitted = {
             "learner": record.learner,
             "options": record.options,
-            "classes": bench.class_names,
+            "classes": list(bench.tower.class_names),
         }
         save_file(state, temporary, {METADATA: json.dumps(fitted)})
     write_history(learner, folder / "history.csv")
@@ -119,17 +118,22 @@ def _named_path(text: str) -> tuple[str, Path]:
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m craft.fit", description=__doc__)
     parser.add_argument("--learner", required=True, help="module:Class of the learner")
-    parser.add_argument("--options", default="{}", help="options of the learner as JSON")
+    parser.add_argument(
+        "--cells",
+        type=json.loads,
+        required=True,
+        help='options and test sets by shots: {"16": {"options": {}, "tests": ["NAME"]}}',
+    )
     for name in ("method", "backbone", "dataset"):
         parser.add_argument(f"--{name}", required=True, help=f"{name} of the run, for its record")
     parser.add_argument("--tower", type=Path, required=True, help="exported text tower")
     parser.add_argument("--prompts", type=Path, required=True, help="tokenised prompts")
     parser.add_argument("--train", type=Path, nargs="*", default=[], help="training features")
-    parser.add_argument("--splits", type=Path, nargs="*", default=[], help="one per seed")
+    parser.add_argument("--splits", type=Path, nargs="*", default=[], help="one per run")
     parser.add_argument(
         "--tests", type=_named_path, nargs="+", required=True, help="NAME=features of a test part"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder that gets seed-S/")
+    parser.add_argument("--out", type=Path, required=True, help="folder that gets shots-K/seed-S/")
     parser.add_argument("--device", default="cpu", help="where the text tower and learner compute")
     parser.add_argument("--threads", type=int, default=1, help="part of the run: sums depend on it")
     return parser.parse_args(arguments)
@@ -141,18 +145,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     torch.set_num_threads(given.threads)
     cls = load_learner(given.learner)
-    options = json.loads(given.options)
     inputs = Inputs(given.tower, given.prompts, tuple(given.train), dict(given.tests))
     identity = {name: getattr(given, name) for name in ("method", "backbone", "dataset")}
-    bench = Bench(inputs, cls(**options), given.device)
-    for path in given.splits or [None]:
-        split = Split.read(path) if path else None
-        if split and split.class_names != bench.class_names:
-            raise RecordError(f"{path}: its class names are not those of {given.prompts}")
-        seed = split.seed if split else 0
-        record = fit_run(cls(**options), bench, split, identity, given.out / f"seed-{seed}")
+    bench = Bench(inputs, cls.prompts, given.device)
+    for split in [Split.read(path) for path in given.splits] or [None]:
+        shots, seed = (split.shots, split.seed) if split else (0, 0)
+        if str(shots) not in given.cells:
+            raise ValueError(f"--cells says nothing of {shots} shots: {sorted(given.cells)}")
+        cell = given.cells[str(shots)]
+        run = bench.run(cls(**cell["options"]), split, cell["tests"])
+        record = fit_run(run, identity, given.out / f"shots-{shots}/seed-{seed}")
         logger.info(
-            "seed %d: %.1f s, %s queries, train accuracy %s",
+            "%d shots, seed %d: %.1f s, %s queries, train accuracy %s",
+            shots,
             seed,
             record.fit_seconds,
             sum(record.queries.values()) if record.black_box else "no",

@@ -32,7 +32,6 @@ def test_one_file_and_one_line_make_a_row_in_every_table(checkout: Checkout) -> 
         "results": "results/tiny",
         "data": "results/tiny/data",
         "seeds": [1],
-        "seeds_per_job": 1,
         "backbones": ["mini-rn"],
         "datasets": ["digits"],
         "shift": None,

@@ -37,7 +37,7 @@ def test_the_whole_paper_is_planned_within_20_seconds(checkout: Checkout) -> Non
     # Processor time, so that what else the machine does is not counted.
     assert spent() - start < 20
     assert jobs["fit"] == fits(*PAPER.artefacts()) == 1569
-    assert jobs["zero_shot"] == 44
+    assert jobs["fit_zero_shot"] == 44
     assert jobs["manifest"] == 15
     for artefact in PAPER.artefacts():
         assert jobs[artefact] == 1
@@ -49,7 +49,7 @@ def test_one_table_takes_its_own_runs_only(checkout: Checkout) -> None:
     assert jobs["backbone"] == 1
     # CraFT's 16-shot run on ImageNet is the one of the robustness table, with its four test sets.
     assert jobs["manifest"] == 11 + 4
-    assert "zero_shot" not in jobs
+    assert "fit_zero_shot" not in jobs
 
 
 def test_runs_shared_by_two_artefacts_are_fitted_once(checkout: Checkout) -> None:
@@ -77,11 +77,26 @@ def test_config_overrides_work_on_either_suite(checkout: Checkout, suite: str) -
     def jobs(*overrides: str) -> dict[str, int]:
         return checkout.plan("ablation_lambda1", *SUITES[suite], "--config", *overrides)
 
-    one = jobs("seeds=[7]", "seeds_per_job=1")
-    three = jobs("seeds=[7,8,9]", "seeds_per_job=1")
-    folded = jobs("seeds=[7,8,9]", "seeds_per_job=3")
+    one = jobs("seeds=[7]", "runs_per_job=one")
+    three = jobs("seeds=[7,8,9]", "runs_per_job=one")
+    folded = jobs("seeds=[7,8,9]", "runs_per_job=seeds")
     assert (one["fit"], three["fit"], folded["fit"]) == (6, 18, 6)
     assert one["score"] == three["score"] == folded["score"] == 6
+
+
+def test_a_job_that_holds_all_shots_makes_each_run_once(checkout: Checkout) -> None:
+    artefacts = ("ablation_components", "few_shot_curves", "architectures")
+    folded = checkout.plan(*artefacts, *MINI)
+    # Data sets x methods, on one backbone except for the 16-shot runs of Table 1 on another.
+    assert {rule: jobs for rule, jobs in folded.items() if rule.startswith("fit")} == {
+        "fit_1_4_16": 4 * 3,
+        "fit_1_16": 4 * 3,
+        "fit_16": 4 * 2,
+        "fit_zero_shot": 4 * 2,
+    }
+    assert {rule.replace("fit", "score"): n for rule, n in folded.items() if "fit" in rule} == {
+        rule: jobs for rule, jobs in folded.items() if rule.startswith("score")
+    }
 
 
 def test_braces_in_a_configuration_are_no_wildcards(checkout: Checkout) -> None:
@@ -119,10 +134,10 @@ def test_the_device_is_a_choice_of_the_configuration(checkout: Checkout) -> None
 
 def test_a_wrong_configuration_stops_before_any_job(checkout: Checkout) -> None:
     output = checkout.snakemake(
-        "all", *MINI, "--config", "seed=3", "options={budgt: 3}", "seeds_per_job=2", succeeds=False
+        "all", *MINI, "--config", "seed=3", "options={budgt: 3}", "runs_per_job=2", succeeds=False
     )
     assert "3 problems in the configuration" in output
     assert "config/mini.yaml: seed = 3: unknown name 'seed'; did you mean 'seeds'?" in output
     assert "options.budgt = 3: unknown name 'budgt'; did you mean 'budget'?" in output
-    assert "seeds_per_job = 2: accepted: 1, or 3 or more" in output
+    assert "runs_per_job = 2: accepted: one, seeds, shots" in output
     assert "Job stats" not in output

@@ -36,11 +36,11 @@ def test_the_suites_are_right(path: str) -> None:
 
 def test_defaults_are_filled_in() -> None:
     config = deepcopy(MINI)
-    for key in ("results", "data", "seeds_per_job"):
+    for key in ("results", "data", "runs_per_job"):
         del config[key]
     full = load(config)
     assert (full["results"], full["data"], full["published"]) == ("results", "data", None)
-    assert full["seeds_per_job"] == 1
+    assert full["runs_per_job"] == "one"
     assert full["facts"]["digits"]["encode"] == "pool"
     assert full["facts"]["digits"]["crop_scale"] == [0.5, 1.0]
 
@@ -62,12 +62,12 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
         ("suite.yaml: sede = [1]", "did you mean 'seeds'?"),
     ),
     "missing key": (lambda c: c.pop("seeds"), ("seeds is missing",)),
-    "type": (lambda c: c.update(seeds_per_job="3"), ("seeds_per_job = '3': accepted: integer",)),
+    "type": (lambda c: c.update(results=3), ("results = 3: accepted: string",)),
     "range": (lambda c: c.update(seeds=[0]), ("seeds[0] = 0: accepted: at least 1",)),
     "repeated": (lambda c: c.update(seeds=[1, 1]), ("seeds = [1, 1]: accepted: entries that",)),
     "some seeds in a job": (
-        lambda c: c.update(seeds_per_job=2),
-        ("seeds_per_job = 2: accepted: 1, or 3 or more",),
+        lambda c: c.update(runs_per_job=2),
+        ("runs_per_job = 2: accepted: one, seeds, shots",),
     ),
     "data set": (
         lambda c: c["datasets"].append("digts"),

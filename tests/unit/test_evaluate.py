@@ -70,6 +70,18 @@ def run(folder, *manifests):
     evaluate.main(["--runs", str(folder), "--manifests", *manifests])
 
 
+def test_runs_of_one_job_may_have_test_sets_of_their_own(tmp_path, manifest):
+    plain = write_run(tmp_path / "shots=1", {"D": [[3, 1, 3, 7]]}, queries=(40,))
+    shifted = write_run(tmp_path / "shots=16", {"D": [[3, 1, 3, 7]], "S": [[3] * 4]}, queries=(40,))
+    given = ["--manifests", f"D={manifest}", f"S={manifest}", "--runs", str(plain), str(shifted)]
+    evaluate.main([*given, "--tests", "D", "D,S"])
+    assert Score.read(plain / "score.json").accuracy == {"D": [100.0]}
+    assert Score.read(shifted / "score.json").accuracy == {"D": [100.0], "S": [50.0]}
+    for wrong in (["D"], ["D", "D,T"]):
+        with pytest.raises(SystemExit):
+            evaluate.main([*given, "--tests", *wrong])
+
+
 def test_accuracy_is_per_cent_at_each_point(tmp_path, manifest):
     folder = write_run(tmp_path / "seed-2", {"D": [[3, 3, 1, 9], [3, 1, 3, 9]]})
     run(folder, f"D={manifest}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -85,22 +86,48 @@ def files(tmp_path: Path) -> Path:
         paths = tuple(f"train/{k * PER_CLASS + seed}.png" for k in range(CLASSES))
         split = Split("toy", 1, seed, paths, tuple(range(CLASSES)), NAMES)
         split.write(tmp_path / f"seed-{seed}.json")
+    paths = tuple(f"train/{k * PER_CLASS + n}.png" for k in range(CLASSES) for n in (3, 4))
+    labels = tuple(k for k in range(CLASSES) for _ in range(2))
+    Split("toy", 2, 1, paths, labels, NAMES).write(tmp_path / "two-shots.json")
     return tmp_path
 
 
 @pytest.fixture
-def fit(files: Path) -> Callable[..., Path]:
-    def run(name="collaborative:Collaborative", out="out", trained=True, **options) -> Path:
+def arguments(files: Path) -> Callable[..., list[str]]:
+    """Arguments of the command, all but splits and output folder."""
+
+    def given(name: str, cells: dict, trained: bool = True) -> list[str]:
         package = "craft.whitebox" if name.startswith("coop") else "craft.learner"
-        arguments = ["--learner", f"{package}.{name}", "--options", json.dumps(OPTIONS | options)]
-        arguments += ["--method", "m", "--backbone", "small", "--dataset", "toy"]
-        arguments += ["--tower", f"{files}/tower.safetensors", "--prompts", f"{files}/prompts.json"]
+        given = ["--learner", f"{package}.{name}", "--cells", json.dumps(cells)]
+        given += ["--method", "m", "--backbone", "small", "--dataset", "toy"]
+        given += ["--tower", f"{files}/tower.safetensors", "--prompts", f"{files}/prompts.json"]
         if trained:
-            arguments += ["--train", f"{files}/train.safetensors", f"{files}/view.safetensors"]
-            arguments += ["--splits", f"{files}/seed-1.json", f"{files}/seed-2.json"]
-        arguments += ["--tests", f"toy={files}/test.safetensors", f"s={files}/shifted.safetensors"]
-        main([*arguments, "--out", str(files / out)])
-        return files / out
+            given += ["--train", f"{files}/train.safetensors", f"{files}/view.safetensors"]
+        return [
+            *given,
+            "--tests",
+            f"toy={files}/test.safetensors",
+            f"s={files}/shifted.safetensors",
+        ]
+
+    return given
+
+
+def timeless(record: RunRecord) -> dict:
+    """A record without what differs between two equal runs."""
+    measured = ("fit_seconds", "predict_seconds", "peak_memory_mb")
+    return {key: value for key, value in asdict(record).items() if key not in measured}
+
+
+@pytest.fixture
+def fit(files: Path, arguments) -> Callable[..., Path]:
+    def run(name="collaborative:Collaborative", out="out", trained=True, **options) -> Path:
+        cell = {"options": OPTIONS | options, "tests": ["toy", "s"]}
+        given = arguments(name, {"1" if trained else "0": cell}, trained)
+        if trained:
+            given += ["--splits", f"{files}/seed-1.json", f"{files}/seed-2.json"]
+        main([*given, "--out", str(files / out)])
+        return files / out / ("shots-1" if trained else "shots-0")
 
     return run
 
@@ -131,12 +158,27 @@ def test_a_shifted_set_is_predicted_among_its_own_classes(fit) -> None:
     assert len(set(np.unique(labels["toy"]))) > 2
 
 
-def test_seeds_in_one_job_are_the_seeds_alone_bit_for_bit(fit) -> None:
-    together, again = fit(out="a"), fit(out="b")
-    for seed in (1, 2):
-        for name in ("learner.safetensors", "predictions.safetensors", "history.csv"):
-            file = f"seed-{seed}/{name}"
-            assert (together / file).read_bytes() == (again / file).read_bytes()
+def test_runs_that_share_a_job_are_the_runs_alone_bit_for_bit(files, arguments) -> None:
+    seeds = [f"{files}/seed-1.json", f"{files}/seed-2.json", f"{files}/two-shots.json"]
+    coop = {"context_tokens": 3, "epochs": 2}
+    for name, own in (("collaborative:Collaborative", {}), ("coop:CoOp", coop)):
+        cells = {
+            "1": {"options": OPTIONS | own | {"views": 1}, "tests": ["toy"]},
+            "2": {"options": OPTIONS | own | {"learning_rate": 0.1}, "tests": ["toy", "s"]},
+        }
+        given = arguments(name, cells=cells)
+        main([*given, "--splits", *seeds, "--out", str(files / "together")])
+        for seed in seeds:
+            main([*given, "--splits", seed, "--out", str(files / "alone")])
+        runs = ("shots-1/seed-1", "shots-1/seed-2", "shots-2/seed-1")
+        for run in runs:
+            for file in ("learner.safetensors", "predictions.safetensors", "history.csv"):
+                alone, together = (files / out / run / file for out in ("alone", "together"))
+                assert alone.read_bytes() == together.read_bytes()
+            records = [
+                RunRecord.read(files / out / run / "record.json") for out in ("alone", "together")
+            ]
+            assert timeless(records[0]) == timeless(records[1])
 
 
 def test_the_saved_learner_can_be_restored(fit) -> None:
@@ -184,7 +226,7 @@ def test_a_view_that_was_not_encoded_is_named(fit) -> None:
 def test_a_split_of_other_classes_is_refused(fit, files) -> None:
     split = Split.read(files / "seed-1.json")
     Split("toy", 1, 1, split.paths, split.labels, NAMES[::-1]).write(files / "seed-1.json")
-    with pytest.raises(RecordError, match=r"seed-1\.json: its class names are not those of"):
+    with pytest.raises(RecordError, match="class names of the split of toy, 1 shots, seed 1,"):
         fit()
 
 

@@ -12,7 +12,8 @@ sys.path.insert(0, workflow.basedir)
 from snakemake.utils import update_config
 
 from craft.config import ConfigError, load, typed
-from craft.design import FIGURES, TABLES, ZERO_SHOT, Design
+from craft.design import FIGURES, TABLES, Design
+from craft.folds import folds
 from craft.provenance import code_hash
 
 # Jobs get the python that runs this workflow, whether its environment is activated or not.
@@ -44,26 +45,9 @@ SPLIT = f"{RESULTS}/splits/{{dataset}}/shots-{{shots}}/seed-{{seed}}.json"
 TOWER = f"{RESULTS}/backbones/{{backbone}}/text.safetensors"
 PROMPTS = f"{RESULTS}/prompts/{{backbone}}/{{dataset}}.json"
 FEATURES = f"{RESULTS}/features/{{backbone}}/{{dataset}}/{{part}}.safetensors"
-CELL = "{method}/{backbone}/{dataset}/shots-{shots}"
-RUN = f"{RESULTS}/runs/{CELL}/seed-{{seed}}"
-ZERO = f"{RESULTS}/runs/{ZERO_SHOT}/{{backbone}}/{{dataset}}/shots-0/seed-0"
+RUN = f"{RESULTS}/runs/{{method}}/{{backbone}}/{{dataset}}/shots-{{shots}}/seed-{{seed}}"
 LOG = f"{RESULTS}/logs"
 BENCHMARK = f"{RESULTS}/benchmarks"
-
-# Seeds share a fit's job where the config says so; else each has its own, and its own log.
-SHARED_SEEDS = SUITE["seeds_per_job"] >= len(DESIGN.seeds)
-JOB = CELL if SHARED_SEEDS else f"{CELL}/seed-{{seed}}"
-
-
-def all_seeds(pattern):
-    """A path with {seed} for every seed."""
-    return expand(pattern, seed=DESIGN.seeds, allow_missing=True)
-
-
-def per_seed(pattern):
-    """What one job of a fit has of a path with {seed}."""
-    return all_seeds(pattern) if SHARED_SEEDS else pattern
-
 
 # The data sets of a backbone share a job, and its log, where the config says so.
 TOGETHER = SUITE["encode_together"]
@@ -74,7 +58,7 @@ ENCODING = "{backbone}" if TOGETHER else "{backbone}/{dataset}/{part}"
 
 RUNS = DESIGN.all_runs
 SHOTS = sorted({run.shots for run in RUNS if run.shots})
-TESTS = {(run.method, run.backbone, run.dataset, run.shots): DESIGN.tests_of(run) for run in RUNS}
+TESTS = {run: DESIGN.tests_of(run) for run in RUNS}
 METHODS = {run.method for run in RUNS}
 LEARNERS = {method: DESIGN.learner(method) for method in METHODS}
 OPTIONS = {
@@ -82,6 +66,16 @@ OPTIONS = {
     for key in dict.fromkeys((run.method, run.dataset, run.shots) for run in RUNS)
 }
 CODE = {method: code_hash("craft.fit", LEARNERS[method].partition(":")[0]) for method in METHODS}
+
+# Shapes of the jobs that fit runs and of those that score them, and the runs of every job.
+PER_JOB = SUITE["runs_per_job"]
+FITS = folds(RUNS, PER_JOB)
+SCORES = folds(RUNS, "shots" if PER_JOB == "shots" else "seeds")
+RUNS_OF = {}
+for run in sorted(RUNS):
+    key = (run.method, run.backbone, run.dataset, str(run.shots), str(run.seed))
+    for length in (3, 4, 5):
+        RUNS_OF.setdefault(key[:length], []).append(run)
 
 # Data sets that learners are trained on, and every (data set, part) that some run reads.
 TRAINED = sorted({run.dataset for run in RUNS})
@@ -116,7 +110,6 @@ def one_of(names):
 
 
 wildcard_constraints:
-    method=one_of(METHODS - {ZERO_SHOT}),
     backbone=one_of(BACKBONES),
     dataset=one_of(FACTS),
     shots=one_of(map(str, SHOTS)),

@@ -77,23 +77,36 @@ def drawn(wildcards):
     return expand(SPLIT, dataset=wildcards.dataset, shots=SHOTS, seed=DESIGN.seeds)
 
 
-def options(wildcards):
-    """Options of the fit that a job's wildcards name; without a method, zero-shot's."""
-    method, shots = wildcards.get("method", ZERO_SHOT), int(wildcards.get("shots", 0))
-    return OPTIONS[method, wildcards.dataset, shots]
+def fitted(wildcards):
+    """Runs of the job that wildcards name."""
+    names = ("method", "backbone", "dataset", "shots", "seed")
+    return RUNS_OF[tuple(wildcards[name] for name in names if name in wildcards.keys())]
+
+
+def cells(wildcards):
+    """Options and test sets of a job's runs by their shots, as its command takes them."""
+    return json.dumps(
+        {
+            run.shots: {
+                "options": OPTIONS[run.method, run.dataset, run.shots],
+                "tests": TESTS[run],
+            }
+            for run in fitted(wildcards)
+        }
+    )
 
 
 def train_features(wildcards):
     """Features of the training images, then of each augmented view that the method uploads."""
-    views = options(wildcards).get("views", 0)
+    options = [OPTIONS[run.method, run.dataset, run.shots] for run in fitted(wildcards)]
+    views = max(given.get("views", 0) for given in options)
     parts = ["train", *(f"train-view-{view}" for view in range(1, views + 1))]
     return expand(FEATURES, part=parts, allow_missing=True)
 
 
 def tests(wildcards):
-    """Test sets of the run that a job's wildcards name; without a method, zero-shot's."""
-    method, shots = wildcards.get("method", ZERO_SHOT), int(wildcards.get("shots", 0))
-    return TESTS[method, wildcards.backbone, wildcards.dataset, shots]
+    """Test sets of a job's runs, each once."""
+    return list(dict.fromkeys(name for run in fitted(wildcards) for name in TESTS[run]))
 
 
 def test_features(wildcards):
