@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
+log = logging.getLogger(__name__)
 
 #: The one entry of a safetensors file's metadata, a JSON object.
 METADATA = "craft"
@@ -39,6 +43,22 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock on ``path`` that ends with the process, however it ends; wait for it if need be.
+
+    The file stays: deleting it would let two processes each lock a file of that name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another process holds %s; waiting for it", path)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def _umask() -> int:

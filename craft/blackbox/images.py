@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import argparse
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import yaml
-from torch import nn
 
+from craft.blackbox.encoding import Encoder, Pictures, ProgressLog, encode
 from craft.blackbox.preprocess import Preprocess
+from craft.blackbox.shards import Shards
 from craft.data.manifest import image_root
+from craft.provenance import code_hash, versions
 from craft.records import Features, Image, Manifest, Split
-from craft.storage import RecordError, sha256
+from craft.storage import RecordError, locked, sha256
 
-log = logging.getLogger(__name__)
-
-#: Seconds between two lines of progress.
-_REPORT_EVERY = 10.0
+if TYPE_CHECKING:
+    from craft.blackbox.weights import Backbone
 
 
 def select(
@@ -48,78 +48,25 @@ def select(
     return [(position, image) for position, image in images if image.path in drawn]
 
 
-def pixels(
-    images: Sequence[tuple[int, Image]], folder: Path, preprocess: Preprocess, view: int
-) -> Iterator[np.ndarray]:
-    """Each image as (size, size, 3) uint8: view 0 is deterministic, others augmented copies.
-
-    A copy depends on the view and the image's position alone. Raises ImageError.
-    """
-    for position, image in images:
-        rng = np.random.default_rng([view, position]) if view else None
-        yield preprocess.read(folder / image.path, rng)
-
-
-@torch.no_grad()
-def encode(
-    model: nn.Module,
-    images: Iterator[np.ndarray],
-    total: int,
-    preprocess: Preprocess,
-    *,
-    batch_size: int = 64,
-    device: torch.device | str = "cpu",
-    progress: Callable[[int], None] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Unit features (N, E) and raw norms (N,) of ``total`` images, one batch in memory at a time.
-
-    ``progress`` is called with the number of images done. Raises RecordError for features that
-    are not finite.
-    """
-    features = norms = None
-    done = 0
-    while done < total:
-        batch = np.stack([next(images) for _ in range(min(batch_size, total - done))])
-        raw = model.encode_image(preprocess.normalise(batch).to(device)).float().cpu()  # (B, E)
-        norm = raw.norm(dim=1)
-        if not (torch.isfinite(raw).all() and (norm > 0).all()):
-            raise RecordError(f"features of images {done}..{done + len(batch) - 1} are not finite")
-        if features is None or norms is None:
-            features = np.empty((total, raw.shape[1]), dtype=np.float32)
-            norms = np.empty(total, dtype=np.float32)
-        features[done : done + len(batch)] = (raw / norm[:, None]).numpy()
-        norms[done : done + len(batch)] = norm.numpy()
-        done += len(batch)
-        if progress:
-            progress(done)
-    if features is None or norms is None:
-        raise RecordError("no images to encode")
-    return features, norms
-
-
-class ProgressLog:
-    """Logs images done, their rate and the time left, every few seconds and at the end."""
-
-    def __init__(self, total: int, name: str) -> None:
-        self._total, self._name = total, name
-        self._start = self._last = time.monotonic()
-
-    def __call__(self, done: int) -> None:
-        """Report ``done`` images."""
-        now = time.monotonic()
-        if done < self._total and now - self._last < _REPORT_EVERY:
-            return
-        self._last = now
-        rate = done / max(now - self._start, 1e-9)
-        left = (self._total - done) / rate
-        log.info(
-            "%s: %d of %d images, %.0f a second, %.0f s left",
-            self._name,
-            done,
-            self._total,
-            rate,
-            left,
-        )
+def identity(
+    backbone: Backbone, pictures: Pictures, manifest_sha256: str, batch_size: int, device: str
+) -> dict[str, Any]:
+    """All that the bits of a part's features depend on, beside the images' own."""
+    kind = torch.device(device).type
+    return {
+        "backbone": backbone.config,
+        "weights": backbone.weights_sha256,
+        "manifest": manifest_sha256,
+        "images": [(position, image.path) for position, image in pictures.images],
+        "view": pictures.view,
+        "preprocess": asdict(pictures.preprocess),
+        "batch_size": batch_size,
+        "processor": torch.cuda.get_device_name(device)
+        if kind == "cuda"
+        else f"{kind} {torch.backends.cpu.get_cpu_capability()}",
+        "code": code_hash("craft.blackbox.images"),
+        "versions": versions(),
+    }
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -142,7 +89,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--batch-size", type=int, default=64, help="images in one forward pass")
     parser.add_argument("--device", default="cpu", help="device of the image tower")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the image tower")
+    parser.add_argument("--threads", type=int, default=1, help="cores that decode and encode")
+    parser.add_argument(
+        "--keep-every", type=float, default=10.0, help="seconds of work that a kill may cost"
+    )
     given = parser.parse_args(arguments)
     given.view = given.view or [0] * len(given.out)
     each = (given.manifest, given.root, given.dataset, given.part, given.view, given.out)
@@ -160,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     given = _arguments(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(given.threads)
+    # One core for each batch: sums split among threads would depend on their number.
+    torch.set_num_threads(1)
     splits = [Split.read(path) for path in given.splits] if given.splits else None
     backbone = None
     for manifest_path, root, dataset, part, view, out in given.sets:
@@ -169,32 +120,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise RecordError(
                 f"{facts['name']} says encode: drawn; name its few-shot sets by --splits"
             )
-        manifest = Manifest.read(manifest_path)
+        manifest, manifest_sha256 = Manifest.read(manifest_path), sha256(manifest_path)
         images = select(manifest, part, splits)
         # After the first inputs have been read: a wrong one is told before a model is loaded.
         backbone = backbone or load(read_backbone(given.backbone), given.weights, given.device)
         preprocess = Preprocess.of(backbone.config["image"], facts.get("crop_scale"))
-        features, norms = encode(
-            backbone.model,
-            pixels(images, image_root(root, facts), preprocess, view),
-            len(images),
-            preprocess,
-            batch_size=given.batch_size,
-            device=given.device,
-            progress=ProgressLog(len(images), f"{facts['name']} {part}, view {view}"),
-        )
-        Features(
-            features=features,
-            norms=norms,
-            paths=tuple(image.path for _, image in images),
-            backbone=backbone.config["name"],
-            dataset=facts["name"],
-            part=part,
-            view=view,
-            classes=tuple(manifest.class_names()),
-            manifest_sha256=sha256(manifest_path),
-            weights_sha256=backbone.weights_sha256,
-        ).write(out)
+        pictures = Pictures(images, image_root(root, facts), preprocess, view)
+        inputs = identity(backbone, pictures, manifest_sha256, given.batch_size, given.device)
+        shards = Shards(out, inputs)
+        with locked(out.with_name(f".{out.name}.lock")):
+            features, norms = encode(
+                Encoder(backbone.model, preprocess, given.device),
+                pictures,
+                batch_size=given.batch_size,
+                workers=given.threads,
+                shards=shards,
+                keep_every=given.keep_every,
+                progress=ProgressLog(f"{facts['name']} {part}, view {view}"),
+            )
+            Features(
+                features=features,
+                norms=norms,
+                paths=tuple(image.path for _, image in images),
+                backbone=backbone.config["name"],
+                dataset=facts["name"],
+                part=part,
+                view=view,
+                classes=tuple(manifest.class_names()),
+                manifest_sha256=manifest_sha256,
+                weights_sha256=backbone.weights_sha256,
+            ).write(out)
+            shards.drop()
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ import yaml
 
 from craft.data import ilsvrc
 from craft.data.classes import check_class_names, write_class_names
-from craft.data.download import Hosts, SpaceError, filename, locked, obtain
+from craft.data.download import Hosts, SpaceError, filename, obtain
 from craft.data.layouts import LAYOUTS, ManifestError
 from craft.data.manifest import build, check_tree, image_root
 from craft.data.members import Limits, UnpackError
 from craft.data.transport import Policy, SourceError, address
 from craft.data.unpack import unpack
-from craft.storage import replacing, sha256
+from craft.storage import locked, replacing, sha256
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import logging
 import os
@@ -11,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -21,6 +19,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from craft.data.http import http
 from craft.data.progress import watching
 from craft.data.transport import Policy, SourceError, address, gdrive, hub, refuse_html
+from craft.storage import locked
 
 log = logging.getLogger(__name__)
 
@@ -138,22 +137,6 @@ def verify(path: Path, source: Mapping[str, Any]) -> None:
             raise SourceError(
                 f"{address(source)}: {name} is {digest.hexdigest()}, pinned is {source[name]}"
             )
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock on ``path`` that ends with the process, however it ends; wait for it if need be.
-
-    The file stays: deleting it would let two processes each lock a file of that name.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another process holds %s; waiting for it", path)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 class Hosts:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import numpy as np
 import open_clip
@@ -11,8 +12,10 @@ import yaml
 from PIL import Image as Pillow
 
 from craft.blackbox import mini
-from craft.blackbox.images import ProgressLog, encode, main, pixels, select
+from craft.blackbox.encoding import Encoder, Pictures, ProgressLog, encode
+from craft.blackbox.images import main, select
 from craft.blackbox.preprocess import ImageError, Preprocess
+from craft.blackbox.shards import Shards
 from craft.records import Features, Image, Manifest, RecordError, Split
 from craft.storage import sha256
 
@@ -95,17 +98,16 @@ def test_a_view_depends_on_its_number_and_the_position_alone(tmp_path):
     for n, image in enumerate(images):
         Pillow.fromarray(noise(40, 60, seed=n)).save(tmp_path / image.path)
 
-    def view(number, positions):
-        chosen = [(n, images[n]) for n in positions]
-        return list(pixels(chosen, tmp_path, PREPROCESS, number))
+    def view(number, positions, shown=images):
+        chosen = Pictures([(n, shown[n]) for n in positions], tmp_path, PREPROCESS, number)
+        return [chosen.read(n) for n in range(len(positions))]
 
     first = view(1, range(4))
     assert all(np.array_equal(a, b) for a, b in zip(first, view(1, range(4)), strict=True))
     assert np.array_equal(first[2], view(1, [2])[0])  # whatever else is encoded
     assert not np.array_equal(first[2], view(2, [2])[0])
     assert not np.array_equal(first[2], view(0, [2])[0])
-    same = [(0, images[0]), (1, images[0])]  # one image at two positions: two copies
-    a, b = pixels(same, tmp_path, PREPROCESS, 1)
+    a, b = view(1, [0, 1], [images[0]] * 2)  # one image at two positions: two copies
     assert not np.array_equal(a, b)
 
 
@@ -140,34 +142,176 @@ def test_half_of_the_copies_are_mirrored():
 # --- encoding -------------------------------------------------------------------------------------
 
 
-def test_features_are_unit_rows_and_norms_whatever_the_batches():
-    stack = np.stack([noise(32, 32, seed=n) for n in range(7)])
-    raw = Tower().encode_image(PREPROCESS.normalise(stack))
-    for batch_size in (1, 3, 64):
-        tower, done = Tower(), []
-        features, norms = encode(
-            tower, iter(stack), 7, PREPROCESS, batch_size=batch_size, progress=done.append
-        )
-        assert max(tower.batches) <= batch_size and done[-1] == 7
-        np.testing.assert_allclose(features * norms[:, None], raw.numpy(), rtol=1e-5)
-        np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-6)
-        assert features.dtype == norms.dtype == np.float32
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Seven pictures on disk; the raw features that they have."""
+    folder = tmp_path_factory.mktemp("photos")
+    for n in range(7):
+        Pillow.fromarray(noise(32, 32, seed=n)).save(folder / f"{n}.png")
+    images = [(n, Image(f"{n}.png", 0, "a", "test")) for n in range(7)]
+    pictures = Pictures(images, folder, PREPROCESS)
+    stack = np.stack([pictures.read(n) for n in range(7)])
+    return pictures, Tower().encode_image(PREPROCESS.normalise(stack)).numpy()
 
 
-def test_features_that_are_not_finite_are_refused():
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_features_are_unit_rows_and_norms_in_order(photos, batch_size, workers):
+    pictures, raw = photos
+    tower, seen = Tower(), []
+    features, norms = encode(
+        Encoder(tower, PREPROCESS),
+        pictures,
+        batch_size=batch_size,
+        workers=workers,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert max(tower.batches) <= batch_size and sum(tower.batches) == 7
+    assert seen[-1] == (7, 7) and [done for done, _ in seen] == sorted(done for done, _ in seen)
+    np.testing.assert_allclose(features * norms[:, None], raw, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-6)
+    assert features.dtype == norms.dtype == np.float32
+
+
+def test_no_more_batches_are_in_memory_than_there_are_workers(photos):
+    held, most = [], []
+
+    class Counting(Pictures):
+        def read(self, number):
+            held.append(number)
+            return super().read(number)
+
+    def encoder(pixels):
+        most.append(len(held))
+        for _ in pixels:
+            held.pop()
+        return Encoder(Tower(), PREPROCESS)(pixels)
+
+    pictures = Counting(photos[0].images * 30, photos[0].folder, PREPROCESS)
+    encode(encoder, pictures, batch_size=2, workers=3)
+    assert max(most) <= 3 * 2
+
+
+def test_features_that_are_not_finite_are_refused(photos):
     class Broken(Tower):
         def encode_image(self, images):
             return super().encode_image(images) * torch.tensor(float("nan"))
 
-    with pytest.raises(RecordError, match=r"images 0\.\.1 are not finite"):
-        encode(Broken(), iter([noise(32, 32)] * 2), 2, PREPROCESS)
+    with pytest.raises(RecordError, match=r"images 0\.\.1: features are not finite"):
+        encode(Encoder(Broken(), PREPROCESS), photos[0], batch_size=2)
+
+
+def test_every_broken_image_is_named_at_once_and_nothing_more_is_encoded(photos, tmp_path):
+    pictures = Pictures(
+        [(n, Image(f"{n}.png", 0, "a", "test")) for n in range(40)], tmp_path, PREPROCESS
+    )
+    for n in range(40):
+        Pillow.fromarray(noise(32, 32, seed=n)).save(tmp_path / f"{n}.png")
+    for n in (3, 17, 39):
+        (tmp_path / f"{n}.png").write_bytes(b"")
+    tower = Tower()
+    with pytest.raises(ImageError) as error:
+        encode(Encoder(tower, PREPROCESS), pictures, batch_size=2, workers=1)
+    first, *rest = str(error.value).splitlines()
+    assert first == "3 images cannot be read"
+    assert [line.partition(":")[0] for line in rest] == [
+        str(tmp_path / f"{n}.png") for n in (3, 17, 39)
+    ]
+    assert tower.batches == [2]
+
+
+# --- what a killed job leaves ---------------------------------------------------------------------
+
+IDENTITY = {"weights": "1"}
+
+
+class Dies(Exception):
+    pass
+
+
+def dying(after):
+    """An encoder that ends its process, as far as a test can, after so many batches."""
+    whole, done = Encoder(Tower(), PREPROCESS), []
+
+    def encoder(pixels):
+        if len(done) == after:
+            raise Dies
+        done.append(len(pixels))
+        return whole(pixels)
+
+    return encoder
+
+
+def resumed(pictures, out, identity=IDENTITY, batch_size=2):
+    """Features, and the sizes of the batches that were encoded for them."""
+    tower = Tower()
+    batch = encode(
+        Encoder(tower, PREPROCESS),
+        pictures,
+        batch_size=batch_size,
+        shards=Shards(out, identity),
+    )
+    return batch, tower.batches
+
+
+@pytest.fixture
+def cut(photos, tmp_path):
+    """Where two of four batches are kept, each in a shard of its own."""
+    out = tmp_path / "out.safetensors"
+    with pytest.raises(Dies):
+        encode(dying(2), photos[0], batch_size=2, shards=Shards(out, IDENTITY), keep_every=0)
+    assert len(list(Shards(out, IDENTITY).folder.iterdir())) == 2
+    return out
+
+
+def test_what_was_encoded_is_not_encoded_again(photos, cut):
+    whole = encode(Encoder(Tower(), PREPROCESS), photos[0], batch_size=2)
+    batch, encoded = resumed(photos[0], cut)
+    assert encoded == [2, 1]
+    assert all(np.array_equal(a, b) for a, b in zip(batch, whole, strict=True))
+
+
+def test_shards_of_other_inputs_are_not_read(photos, cut, caplog):
+    assert resumed(photos[0], cut, {"weights": "2"})[1] == [2, 2, 2, 1]
+    assert caplog.text.count("made of other inputs, or by other code") == 2
+
+
+@pytest.mark.parametrize("damage", ["cut short", "a bit", "another file"])
+def test_damaged_shards_are_not_read(photos, cut, damage, caplog):
+    path = sorted(Shards(cut, IDENTITY).folder.iterdir())[0]
+    content = bytearray(path.read_bytes())
+    if damage == "cut short":
+        del content[-8:]
+    elif damage == "a bit":
+        content[-6] ^= 1
+    else:
+        content = b"hello"
+    path.write_bytes(content)
+    batch, encoded = resumed(photos[0], cut)
+    assert encoded == [2, 2, 1]
+    np.testing.assert_allclose(batch[0] * batch[1][:, None], photos[1], rtol=1e-5)
+    assert "its images are encoded again" in caplog.text
+
+
+def test_images_that_changed_meanwhile_are_encoded_again(photos, tmp_path):
+    for _, image in photos[0].images:
+        shutil.copy(photos[0].folder / image.path, tmp_path)
+    pictures = Pictures(photos[0].images, tmp_path, PREPROCESS)
+    out = tmp_path / "out.safetensors"
+    with pytest.raises(Dies):
+        encode(dying(3), pictures, batch_size=2, shards=Shards(out, IDENTITY), keep_every=60)
+    Pillow.fromarray(noise(32, 33, seed=9)).save(tmp_path / "2.png")
+    whole = encode(Encoder(Tower(), PREPROCESS), pictures, batch_size=2)
+    batch, encoded = resumed(pictures, out)
+    assert encoded == [2, 1]  # the second batch holds the new image, the fourth was never done
+    assert np.array_equal(batch[0], whole[0])
 
 
 def test_progress_is_logged_with_a_rate(caplog):
     caplog.set_level(logging.INFO)
-    log = ProgressLog(100, "toy train, view 0")
-    log(1)
-    log(100)
+    log = ProgressLog("toy train, view 0")
+    log(1, 100)
+    log(100, 100)
     assert len(caplog.messages) == 1
     assert "toy train, view 0: 100 of 100 images" in caplog.messages[0]
     assert "a second" in caplog.messages[0]

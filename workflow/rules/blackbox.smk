@@ -70,7 +70,7 @@ rule features:
         f"{BENCHMARK}/features/{ENCODING}.tsv"
     conda:
         "../../envs/vision.yaml"
-    threads: 1
+    threads: SUITE["encode_cores"]
     resources:
         **ON_DEVICE,
         mem_mb=growing(6000),
@@ -88,4 +88,4 @@ rule features:
     shell:
         "python -m craft.device {resources.device} craft.blackbox.images --backbone {input.facts:q} {params.weights:q}"
         " --manifest {input.manifests:q} --root {params.roots:q} --dataset {input.datasets:q} --part {params.parts:q} --view {params.views:q}"
-        " {params.splits:q} --out {output.features:q} > {log:q} 2>&1"
+        " {params.splits:q} --threads {threads} --out {output.features:q} > {log:q} 2>&1"

@@ -1,0 +1,183 @@
+"""Encoding images on every core that a job was granted, in the same bytes whatever their number.
+
+Each worker takes a whole batch, decodes it and encodes it on one core. Nobody waits for anybody
+else, and no sum is split among threads: how many workers there are cannot change a feature.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from craft.blackbox.preprocess import ImageError, Preprocess
+from craft.blackbox.shards import Batch, Shards
+from craft.records import Image
+from craft.storage import RecordError
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two lines of progress.
+_REPORT_EVERY = 10.0
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images of one part with their positions in it, as a model is to see them.
+
+    View 0 is deterministic, others are augmented copies. A copy depends on the view and the
+    image's position alone, not on what else is selected.
+    """
+
+    images: Sequence[tuple[int, Image]]
+    folder: Path
+    preprocess: Preprocess
+    view: int = 0
+
+    def read(self, number: int) -> np.ndarray:
+        """Image ``number`` as (size, size, 3) uint8; raises ImageError."""
+        position, image = self.images[number]
+        rng = np.random.default_rng([self.view, position]) if self.view else None
+        return self.preprocess.read(self.folder / image.path, rng)
+
+    def stamp(self, first: int, last: int) -> str:
+        """Which files images ``first`` to ``last`` - 1 are: their sizes and times of change."""
+        digest = hashlib.sha256()
+        for _, image in self.images[first:last]:
+            try:
+                stat = (self.folder / image.path).stat()
+            except OSError:
+                digest.update(b"missing")
+            else:
+                digest.update(f"{stat.st_size} {stat.st_mtime_ns} ".encode())
+        return digest.hexdigest()[:16]
+
+
+class Encoder:
+    """A frozen image tower on its device: uint8 images -> unit features and raw norms."""
+
+    def __init__(
+        self, model: nn.Module, preprocess: Preprocess, device: torch.device | str = "cpu"
+    ) -> None:
+        self.model, self.preprocess, self.device = model, preprocess, device
+        # Workers encode side by side on a CPU; another device has memory for one batch at a time.
+        alone = torch.device(device).type != "cpu"
+        self._turn = threading.Lock() if alone else contextlib.nullcontext()
+
+    @torch.no_grad()
+    def __call__(self, pixels: np.ndarray) -> Batch:
+        """(B, size, size, 3) -> (B, E) and (B,) float32.
+
+        Raises RecordError for features that are not finite, or zero.
+        """
+        images = self.preprocess.normalise(pixels)
+        with self._turn:
+            raw = self.model.encode_image(images.to(self.device)).float().cpu()  # (B, E)
+        norms = raw.norm(dim=1)
+        if not (torch.isfinite(raw).all() and (norms > 0).all()):
+            raise RecordError("features are not finite")
+        return (raw / norms[:, None]).numpy(), norms.numpy()
+
+
+def encode(
+    encoder: Callable[[np.ndarray], Batch],
+    pictures: Pictures,
+    *,
+    batch_size: int,
+    workers: int = 1,
+    shards: Shards | None = None,
+    keep_every: float = 10.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Batch:
+    """Unit features (N, E) and raw norms (N,) of all pictures; a batch per worker in memory.
+
+    Batches begin at multiples of ``batch_size``, after a kill too: what ``shards`` holds is not
+    encoded again, and what is new is added to it every ``keep_every`` seconds. ``progress`` gets
+    the numbers of images encoded and to encode. Raises ImageError naming every file that cannot
+    be decoded, RecordError for features that are not finite.
+    """
+    total = len(pictures.images)
+    firsts = range(0, total, batch_size)
+    stamps = {first: pictures.stamp(first, first + batch_size) for first in firsts if shards}
+    done = shards.read(stamps.__getitem__) if shards else {}
+    todo = total - sum(len(norms) for _, norms in done.values())
+    if done:
+        log.info("%d of %d images were encoded before", total - todo, total)
+    broken = threading.Event()
+
+    def work(first: int) -> Batch | list[str]:
+        images, problems = [], []
+        last = min(first + batch_size, total)
+        for number in range(first, last):
+            try:
+                images.append(pictures.read(number))
+            except ImageError as error:
+                problems.append(str(error))
+                broken.set()
+        if broken.is_set():  # no file will come of it: look for what else is broken
+            return problems
+        try:
+            return encoder(np.stack(images))
+        except RecordError as error:
+            raise RecordError(f"images {first}..{last - 1}: {error}") from error
+
+    new: dict[int, Batch] = {}
+    problems: dict[int, list[str]] = {}
+    encoded, kept_at = 0, time.monotonic()
+    pool = ThreadPoolExecutor(workers)
+    jobs = {pool.submit(work, first): first for first in firsts if first not in done}
+    try:
+        for job in as_completed(jobs):
+            first, result = jobs[job], job.result()
+            if isinstance(result, list):
+                problems[first] = result
+                continue
+            done[first] = new[first] = result
+            encoded += len(result[1])
+            if shards and encoded < todo and time.monotonic() - kept_at >= keep_every:
+                shards.write(new, stamps)
+                new, kept_at = {}, time.monotonic()
+            if progress:
+                progress(encoded, todo)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        if shards and new and encoded < todo:
+            shards.write(new, stamps)
+    if unreadable := [problem for first in sorted(problems) for problem in problems[first]]:
+        raise ImageError("\n".join([f"{len(unreadable)} images cannot be read", *unreadable]))
+    features, norms = (np.concatenate([done[first][n] for first in firsts]) for n in (0, 1))
+    return features, norms
+
+
+class ProgressLog:
+    """Logs images encoded, their rate and the time left, every few seconds and at the end."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Report ``done`` of ``total`` images."""
+        now = time.monotonic()
+        if done < total and now - self._last < _REPORT_EVERY:
+            return
+        self._last = now
+        rate = done / max(now - self._start, 1e-9)
+        log.info(
+            "%s: %d of %d images, %.1f a second, %.0f s left",
+            self._name,
+            done,
+            total,
+            rate,
+            (total - done) / rate,
+        )
