@@ -70,7 +70,7 @@ rule features:
         f"{BENCHMARK}/features/{ENCODING}.tsv"
     conda:
         "../../envs/vision.yaml"
-    threads: SUITE["encode_cores"]
+    threads: ENCODE_CORES
     resources:
         **ON_DEVICE,
         mem_mb=growing(6000),

@@ -30,9 +30,10 @@ FACTS = SUITE["facts"]
 SOURCES = {name: fact.pop("sources", []) for name, fact in FACTS.items()}
 for fact in FACTS.values():
     fact.get("split", {}).pop("sources", None)
-# Nor is the device that computes: results of another one differ in their last bits.
+# Nor is the device that computes (another one differs in last bits), nor how many cores do.
 ON_DEVICE = {"device": SUITE.pop("device")}
 ON_DEVICE["gpu"] = int(ON_DEVICE["device"] != "cpu")
+ENCODE_CORES = SUITE.pop("encode_cores")
 DESIGN = Design(SUITE)
 BACKBONES = SUITE["backbone_facts"]
 
