@@ -14,9 +14,13 @@ TABLES = {
     "architectures": "Table 1",
     "robustness": "Table 2",
     "ablation_components": "Table 3",
+    "efficiency": "Table 4",
     "ablation_lambda1": "Table 5",
     "ablation_lambda2": "Table 6",
     "ablation_residual": "Table 7",
+    "blackbox_assumptions": "Table 8",
+    "blackbox_methods": "Table 9",
+    "training_time": "Table 10",
     "dataset_statistics": "Table 11",
 }
 FIGURES = {"few_shot_curves": "Figure 2", "query_efficiency": "Figure 3"}
@@ -26,10 +30,18 @@ COMPARISONS = (
     "architectures",
     "robustness",
     "ablation_components",
+    "efficiency",
     "ablation_residual",
+    "blackbox_assumptions",
+    "blackbox_methods",
+    "training_time",
     "few_shot_curves",
     "query_efficiency",
 )
+
+#: Artefacts that hold times and memory. Run again, they have other numbers; every other artefact
+#: has the same bytes.
+MEASURED = ("efficiency", "training_time")
 
 #: Sweeps: rows are values of one option of one method.
 SWEEPS = ("ablation_lambda1", "ablation_lambda2")
@@ -189,13 +201,14 @@ class Design:
         methods = {name.partition("@")[0] for name in self.methods(artefact)}
         shift = config.get("shift") if artefact in ("robustness", "dataset_statistics") else None
         targets = tuple(shift["targets"]) if shift else ()
+        shown = ("label", "parameters") if artefact == "efficiency" else ("label",)
         return {
             "suite": config["suite"],
             "results": config["results"],
             "seeds": list(config["seeds"]),
             "backbones": list(self.backbones(artefact)),
             "backbone_facts": {
-                name: {"label": config["backbone_facts"][name]["label"]}
+                name: {key: config["backbone_facts"][name].get(key) for key in shown}
                 for name in self.backbones(artefact)
             },
             "datasets": list(self.datasets(artefact)),

@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from craft.design import ZERO_SHOT, Design
 from craft.figures import style
 from craft.figures.panels import Curve, Panel, methods_of, title
-from craft.tables.comparisons import dataset_label
 from craft.tables.layout import AVERAGE, Cell
+from craft.tables.naming import dataset_label
 from craft.tables.published import Published
 from craft.tables.scores import Scores, average
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from craft.design import Design
-from craft.tables.comparisons import backbone_label
 from craft.tables.layout import Cell
+from craft.tables.naming import backbone_label
 from craft.tables.tidy import VALUES, cell_fields
 
 

@@ -14,8 +14,8 @@ from craft.figures import style
 from craft.figures.panels import Curve, Panel, methods_of, title
 from craft.records import Score
 from craft.storage import RecordError
-from craft.tables.comparisons import dataset_label, only_shots
 from craft.tables.layout import Cell
+from craft.tables.naming import dataset_label, only_shots
 from craft.tables.published import Published
 from craft.tables.scores import Sample, Scores
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from craft.design import TABLES, Design
 from craft.storage import RecordError, write_text
-from craft.tables import ablations, comparisons
+from craft.tables import ablations, comparisons, costs
+from craft.tables.assumptions import blackbox_assumptions
 from craft.tables.dataset_statistics import dataset_statistics
 from craft.tables.latex import latex
 from craft.tables.layout import Table
@@ -25,9 +26,13 @@ _OF_RUNS = {
     "architectures": comparisons.architectures,
     "robustness": comparisons.robustness,
     "ablation_components": ablations.components,
+    "efficiency": costs.efficiency,
     "ablation_lambda1": ablations.lambda1,
     "ablation_lambda2": ablations.lambda2,
     "ablation_residual": ablations.residual,
+    "blackbox_assumptions": blackbox_assumptions,
+    "blackbox_methods": comparisons.blackbox_methods,
+    "training_time": costs.training_time,
 }
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from craft.design import TABLES, Design
-from craft.tables.comparisons import (
-    backbone_label,
+from craft.tables.layout import METHOD, YES_NO, Cell, Column, Row, Stub, Table
+from craft.tables.naming import (
     dataset_label,
+    only_backbone,
     only_shots,
     ordered_methods,
     seeds_phrase,
+    where,
+    where_heading,
 )
-from craft.tables.layout import BACKBONE, METHOD, Cell, Column, Row, Stub, Table
 from craft.tables.published import Published
 from craft.tables.scores import Scores
 
 COMPONENTS = ("PG", "PR", "Co")
 SYMBOLS = {"lambda1": "λ₁", "lambda2": "λ₂"}
 HEADS = {"mlp": "MLP", "linear": "Linear"}
-WORDS = {True: "yes", False: "no", None: ""}
 
 
 def components(design: Design, scores: Scores, published: Published) -> Table:
@@ -55,7 +56,6 @@ def _shots_table(
 ) -> Table:
     datasets, backbones = design.datasets(artefact), design.backbones(artefact)
     columns = tuple(str(shots) for shots in design.config["artefacts"][artefact]["shots"])
-    several = len(backbones) > 1  # the backbone is a column only where there is a choice
     rows = []
     for backbone in backbones:
         for method in ordered_methods(design, artefact):
@@ -73,19 +73,17 @@ def _shots_table(
             label = design.label(method)
             ids = {"backbone": backbone, "method": method, "label": label}
             ids |= {
-                name.rstrip(".").lower(): mark if isinstance(mark, str) else WORDS[mark]
+                name.rstrip(".").lower(): mark if isinstance(mark, str) else YES_NO[mark]
                 for name, mark in zip(marks, marked, strict=True)
             }
-            where = (backbone_label(design, backbone),) if several else ()
-            rows.append(Row(ids, (*where, label, *marked), cells))
-    where = "" if several else f"{backbone_label(design, backbones[0])}, "
+            rows.append(Row(ids, (*where(design, artefact, backbone), label, *marked), cells))
     return Table(
         artefact=artefact,
         place=TABLES[artefact],
         suite=design.config["suite"],
-        caption=f"{caption}: {where}average accuracy (%) over {len(datasets)} data sets by shots. "
-        f"{seeds_phrase(design, artefact)}",
-        stub=(*((BACKBONE,) if several else ()), METHOD, *marks),
+        caption=f"{caption}: {only_backbone(design, artefact)}average accuracy (%) over "
+        f"{len(datasets)} data sets by shots. {seeds_phrase(design, artefact)}",
+        stub=(*where_heading(design, artefact), METHOD, *marks),
         columns=tuple(Column(column, column, "Shots") for column in columns),
         rows=tuple(rows),
     )
@@ -123,7 +121,6 @@ def _sweep(design: Design, scores: Scores, published: Published, artefact: str, 
     spec = design.config["artefacts"][artefact]
     shots, option, base = only_shots(design, artefact), spec["option"], spec["method"]
     datasets, backbones = design.datasets(artefact), design.backbones(artefact)
-    several = len(backbones) > 1
     symbol = SYMBOLS.get(option, option)
     swept = {f"{value:g}": method for value, method in design.sweep_ids(artefact).items()}
     digits = max(2, *(len(column.partition(".")[2]) for column in swept))
@@ -137,18 +134,17 @@ def _sweep(design: Design, scores: Scores, published: Published, artefact: str, 
             )
             for column, method in swept.items()
         )
-        where = (backbone_label(design, backbone),) if several else ()
         ids = {"backbone": backbone, "method": base, "label": design.label(base)}
-        rows.append(Row(ids, (*where, design.label(base)), cells))
-    where = "" if several else f"{backbone_label(design, backbones[0])}, "
+        rows.append(Row(ids, (*where(design, artefact, backbone), design.label(base)), cells))
     names = ", ".join(dataset_label(design, name) for name in datasets)
     return Table(
         artefact=artefact,
         place=TABLES[artefact],
         suite=design.config["suite"],
-        caption=f"Sensitivity to {symbol}, the weight of the consistency term in {role}: {where}"
-        f"{names}, {shots} shots, accuracy (%). {seeds_phrase(design, artefact)}",
-        stub=(*((BACKBONE,) if several else ()), METHOD),
+        caption=f"Sensitivity to {symbol}, the weight of the consistency term in {role}: "
+        f"{only_backbone(design, artefact)}{names}, {shots} shots, accuracy (%). "
+        f"{seeds_phrase(design, artefact)}",
+        stub=(*where_heading(design, artefact), METHOD),
         columns=tuple(Column(column, f"{float(column):.{digits}f}", symbol) for column in swept),
         rows=tuple(rows),
     )

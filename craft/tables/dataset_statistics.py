@@ -7,8 +7,8 @@ from pathlib import Path
 from craft.design import TABLES, Design
 from craft.records import Manifest
 from craft.storage import RecordError
-from craft.tables.comparisons import dataset_label
-from craft.tables.layout import Cell, Column, Row, Table
+from craft.tables.layout import COUNTS, Cell, Column, Row, Table
+from craft.tables.naming import dataset_label
 from craft.tables.published import Published
 
 COLUMNS = {"classes": "# Classes", "train": "# Training", "test": "# Test"}
@@ -49,9 +49,9 @@ def dataset_statistics(design: Design, published: Published) -> Table:
         suite=design.config["suite"],
         caption="Statistics of the data sets, counted in their manifests.",
         stub=("Dataset",),
-        columns=tuple(Column(name, heading) for name, heading in COLUMNS.items()),
+        columns=tuple(Column(name, heading, digits=0) for name, heading in COLUMNS.items()),
         rows=tuple(rows),
-        counts=True,
+        kind=COUNTS,
         after={"Task": tuple(tasks)},
     )
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
-from craft.tables.layout import Cell, Column, Stub, Table
-from craft.tables.markdown import missing_sentence, number
+from craft.tables.layout import WORDS, Cell, Column, Row, Stub, Table
+from craft.tables.words import difference, entry, missing_sentence, number
 
 MARKS = {True: r"$\surd$", False: r"$\times$", None: "--"}
 
-#: Above this many columns of numbers the deviation goes on a line below the mean, to fit a page.
+#: Above this many columns of numbers each has a line of its own for its deviation, the published
+#: number and the difference, to fit a page.
 WIDE = 7
+
+#: Width of a column of words.
+PARAGRAPH = r"p{28mm}"
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -40,10 +44,14 @@ def escaped(text: str) -> str:
 
 
 def latex(table: Table) -> str:
-    """A ``table*`` environment with caption, label, booktabs rules, and notes below the rules."""
+    """A ``table*`` environment with caption, label, booktabs rules, and notes below the rules.
+
+    Below a row that the paper prints stands what it prints, in italics, and the difference.
+    """
     marks = table.note_marks()
     wide = len(table.columns) > WIDE
-    alignment = "l" * len(table.stub) + "c" * len(table.columns) + "l" * len(table.after)
+    columns = PARAGRAPH if table.kind == WORDS else "c"
+    alignment = "l" * len(table.stub) + columns * len(table.columns) + "l" * len(table.after)
     lines = [
         f"% {table.artefact}: {table.place} of the paper; suite {table.suite}",
         r"\begin{table*}[t]",
@@ -64,17 +72,8 @@ def latex(table: Table) -> str:
         stub = [_stub(entry) for entry in row.stub]
         if continues:
             stub[0] = ""
-        common = table.row_notes(row)
-        stub[table.name_column] += _raised(common, marks)
-        cells = []
-        for cell in row.cells:
-            raised = _raised([note for note in cell.notes if note not in common], marks)
-            cells.append(_mean(table, cell) + raised + ("" if wide else _deviation(cell, " ")))
         after = [escaped(texts[index]) for texts in table.after.values()]
-        lines.append(" & ".join([*stub, *cells, *after]) + r" \\")
-        if wide and any(cell.std is not None for cell in row.cells):
-            below = [_deviation(cell, "") for cell in row.cells]
-            lines.append(" & ".join([""] * len(stub) + below + [""] * len(after)) + r" \\")
+        lines += _row(table, row, stub, after, marks)
     lines += [r"\bottomrule", r"\end{tabular}"]
     footnotes = [rf"\textsuperscript{{{mark}}} {escaped(note)}" for note, mark in marks.items()]
     if missing := table.missing():
@@ -83,6 +82,37 @@ def latex(table: Table) -> str:
         lines += ["", rf"{{\footnotesize {text}\par}}"]
     lines += [r"\end{table*}"]
     return "\n".join(lines) + "\n"
+
+
+def _row(
+    table: Table, row: Row, stub: list[str], after: list[str], marks: Mapping[str, str]
+) -> list[str]:
+    """The lines of a row; notes are marked where the published numbers stand, if there are any."""
+    wide, blank = len(table.columns) > WIDE, [""] * len(after)
+    common = table.row_notes(row)
+    raised = [_raised([n for n in cell.notes if n not in common], marks) for cell in row.cells]
+    pairs = list(zip(table.columns, row.cells, strict=True))
+    ours = [_ours(column, cell) for column, cell in pairs]
+    deviations = [_deviation(column, cell) for column, cell in pairs]
+    printed = [_italic(column, cell) for column, cell in pairs]
+    changes = [_change(column, cell) for column, cell in pairs]
+    if not wide:
+        ours = [f"{text} {more}".rstrip() for text, more in zip(ours, deviations, strict=True)]
+        printed = [f"{text} {more}".rstrip() for text, more in zip(printed, changes, strict=True)]
+    compared = any(printed)
+    target, name = printed if compared else ours, table.name_column
+    target[:] = [text + mark for text, mark in zip(target, raised, strict=True)]
+    labels = [[*stub], [""] * len(stub), [""] * len(stub)]
+    labels[1][name] = r"\textit{published}"
+    labels[1 if compared else 0][name] += _raised(common, marks)
+    lines = [(labels[0], ours, after)]
+    if wide and any(deviations):
+        lines.append((labels[2], deviations, blank))
+    if compared:
+        lines.append((labels[1], printed, blank))
+    if wide and any(changes):
+        lines.append((labels[2], changes, blank))
+    return [" & ".join([*first, *texts, *last]) + r" \\" for first, texts, last in lines]
 
 
 def _group_headings(table: Table) -> list[str]:
@@ -112,12 +142,25 @@ def _stub(entry: Stub) -> str:
     return escaped(entry) if isinstance(entry, str) else MARKS[entry]
 
 
-def _mean(table: Table, cell: Cell) -> str:
-    return "---" if cell.value is None else number(table, cell.value)
+def _ours(column: Column, cell: Cell) -> str:
+    if cell.value is None:
+        return "---" if cell.run else ""
+    return escaped(entry(column, cell.value))
 
 
-def _deviation(cell: Cell, space: str) -> str:
-    return "" if cell.std is None else rf"{space}{{\tiny $\pm$ {cell.std:.2f}}}"
+def _deviation(column: Column, cell: Cell) -> str:
+    return "" if cell.std is None else rf"{{\tiny $\pm$ {number(column, cell.std)}}}"
+
+
+def _italic(column: Column, cell: Cell) -> str:
+    if cell.published is None:
+        return ""
+    return rf"\textit{{{escaped(entry(column, cell.published))}}}"
+
+
+def _change(column: Column, cell: Cell) -> str:
+    change = difference(column, cell)
+    return rf"{{\tiny ({escaped(change)})}}" if change else ""
 
 
 def _raised(notes: Iterable[str], marks: Mapping[str, str]) -> str:

@@ -14,27 +14,40 @@ Stub = str | bool | None
 AVERAGE = "Average"
 BACKBONE = "Backbone"
 METHOD = "Method"
+BLACK_BOX = "Black-Box"
+
+#: A mark in the tidy file.
+YES_NO = {True: "yes", False: "no", None: ""}
+
+#: Kinds of tables.
+MEANS, COUNTS, WORDS = "means", "counts", "words"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table: ours, the published one where there is one, and what to know of it.
+    """One entry of a table: ours, the published one where there is one, and what to know of it.
 
-    ``notes`` are statements about the published number; ``missing`` names the runs (or files)
-    without which there is no number of ours. ``expected`` is None where nothing is averaged.
+    An entry is a number, or words in a table of words. ``notes`` are statements about the published
+    one; ``missing`` names the runs (or files) without which there is none of ours. ``expected`` is
+    None where nothing is averaged. ``run`` is False for a printed method that the suite lacks.
     """
 
-    value: float | None
+    value: float | str | None
     std: float | None = None
     seeds: int | None = None
     expected: int | None = None
-    published: float | None = None
+    published: float | str | None = None
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    run: bool = True
 
     @classmethod
-    def of(cls, sample: Sample, published: float | None, notes: Sequence[str]) -> Cell:
-        """The cell of a sample of runs."""
+    def of(cls, sample: Sample | None, published: float | None, notes: Sequence[str]) -> Cell:
+        """The cell of a sample of runs; None is a printed method that the suite does not run."""
+        if sample is None:
+            return cls(
+                None, seeds=0, expected=0, published=published, notes=tuple(notes), run=False
+            )
         return cls(
             value=sample.mean,
             std=sample.std,
@@ -47,19 +60,25 @@ class Cell:
 
     @property
     def difference(self) -> float | None:
-        """Ours minus the published number."""
-        if self.value is None or self.published is None:
+        """Ours minus the published number; None where one of them is none."""
+        if not isinstance(self.value, float | int) or not isinstance(self.published, float | int):
             return None
         return self.value - self.published
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers: its id in the tidy file, its printed heading, the heading above it."""
+    """A column: its id in the tidy file, its printed heading, the heading above it.
+
+    Numbers are printed in units of ``scale`` with ``digits`` decimals; the tidy file has them in
+    the unit that the id names.
+    """
 
     id: str
     heading: str
     group: str = ""
+    digits: int = 2
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +94,7 @@ class Row:
 class Table:
     """A table in the paper's shape.
 
-    ``counts`` marks a table of whole numbers rather than of means over seeds. Where the first stub
+    ``kind`` says what cells are: means over seeds, whole numbers, or words. Where the first stub
     column is the backbone, rows of one backbone form a group that prints its name once. ``after``
     are stub-like columns printed at the right, each with one text per row.
     """
@@ -87,7 +106,7 @@ class Table:
     stub: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    counts: bool = False
+    kind: str = MEANS
     after: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def cells(self) -> Iterator[tuple[Row, Column, Cell]]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 
-from craft.tables.layout import Cell, Stub, Table
+from craft.tables.layout import WORDS, Cell, Column, Stub, Table
+from craft.tables.words import difference, entry, missing_sentence, number
 
 DASH = "—"
 MARKS = {True: "✓", False: "✗", None: DASH}
-
-#: Missing runs listed in full; more are counted (the CSV names each).
-LISTED = 8
 
 
 def markdown(table: Table) -> str:
@@ -19,59 +16,44 @@ def markdown(table: Table) -> str:
     marks = table.note_marks()
     below = table.has_published()  # notes are marked where the published numbers stand
     head = f"**{table.artefact}** ({table.place} of the paper; suite: {table.suite})"
-    ours = _grid(table, partial(_ours, table), {} if below else marks)
+    ours = _grid(table, _ours, {} if below else marks)
     parts = [f"{head}. {_escaped(table.caption)}", ours]
     if missing := table.missing():
         parts.append(f"{DASH} {missing_sentence(missing)}")
     if below:
-        parts.append("Published (in brackets: ours minus published):")
-        parts.append(_grid(table, partial(_published, table), marks))
+        words = "whether ours differs" if table.kind == WORDS else "ours minus published"
+        parts.append(f"Published (in brackets: {words}):")
+        parts.append(_grid(table, _published, marks))
     if marks:
         parts.append("\n".join(f"<sup>{mark}</sup> {_escaped(n)}  " for n, mark in marks.items()))
     return "\n\n".join(parts) + "\n"
 
 
-def missing_sentence(missing: Sequence[str]) -> str:
-    """Names what is missing, up to a number that can be read."""
-    listed = "; ".join(missing[:LISTED])
-    rest = len(missing) - LISTED
-    more = f"; and {rest} more (see the CSV)" if rest > 0 else ""
-    return f"Missing: {listed}{more}."
-
-
-def number(table: Table, value: float) -> str:
-    """Accuracies with two decimals, counts with thousands separators."""
-    return f"{value:,.0f}" if table.counts else f"{value:.2f}"
-
-
-def _ours(table: Table, cell: Cell) -> str:
+def _ours(column: Column, cell: Cell) -> str:
     if cell.value is None:
-        return DASH
-    deviation = "" if cell.std is None else f" ± {cell.std:.2f}"
-    return number(table, cell.value) + deviation
+        return DASH if cell.run else ""
+    deviation = "" if cell.std is None else f" ± {number(column, cell.std)}"
+    return _escaped(entry(column, cell.value)) + deviation
 
 
-def _published(table: Table, cell: Cell) -> str:
+def _published(column: Column, cell: Cell) -> str:
     if cell.published is None:
         return ""
-    text = number(table, cell.published)
-    if cell.difference is None:
-        return text
-    size = number(table, abs(cell.difference))
-    negative = cell.difference < 0 and float(size.replace(",", "")) > 0
-    return f"{text} ({'-' if negative else '+'}{size})"
+    text, change = _escaped(entry(column, cell.published)), difference(column, cell)
+    return f"{text} ({change})" if change else text
 
 
-def _grid(table: Table, text: Callable[[Cell], str], marks: Mapping[str, str]) -> str:
+def _grid(table: Table, text: Callable[[Column, Cell], str], marks: Mapping[str, str]) -> str:
     """A pipe table; a heading above columns is joined to theirs, Markdown has one heading row."""
     headings = [
         f"{column.group}: {column.heading}" if column.group else column.heading
         for column in table.columns
     ]
     stub_rule = [":--"] * len(table.stub)
+    rule = ":--" if table.kind == WORDS else "--:"
     lines = [
         _line([*table.stub, *headings, *table.after]),
-        _line([*stub_rule, *["--:"] * len(headings), *[":--"] * len(table.after)], escape=False),
+        _line([*stub_rule, *[rule] * len(headings), *[":--"] * len(table.after)], escape=False),
     ]
     for index, row in enumerate(table.rows):
         stub = [_stub(entry) for entry in row.stub]
@@ -80,8 +62,8 @@ def _grid(table: Table, text: Callable[[Cell], str], marks: Mapping[str, str]) -
         common = table.row_notes(row)
         stub[table.name_column] += _raised(common, marks)
         cells = [
-            text(cell) + _raised([note for note in cell.notes if note not in common], marks)
-            for cell in row.cells
+            text(column, cell) + _raised([note for note in cell.notes if note not in common], marks)
+            for column, cell in zip(table.columns, row.cells, strict=True)
         ]
         after = [_escaped(texts[index]) for texts in table.after.values()]
         lines.append(_line([*stub, *cells, *after], escape=False))

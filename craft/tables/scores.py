@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -56,13 +57,24 @@ def average(samples: Sequence[Sample]) -> Sample:
 
     Raises ValueError for samples of different numbers of seeds, or none.
     """
+    return _seed_by_seed(samples, statistics.fmean)
+
+
+def total(samples: Sequence[Sample]) -> Sample:
+    """Sum of samples seed by seed, as :func:`average`."""
+    return _seed_by_seed(samples, math.fsum)
+
+
+def _seed_by_seed(
+    samples: Sequence[Sample], combined: Callable[[Sequence[float]], float]
+) -> Sample:
     if len({sample.expected for sample in samples}) != 1:
         raise ValueError(
-            f"an average of samples with {[sample.expected for sample in samples]} seeds; "
+            f"samples with {[sample.expected for sample in samples]} seeds; "
             "accepted: one or more samples with the same number"
         )
     values = tuple(
-        None if None in column else statistics.fmean(column)
+        None if None in column else combined(column)
         for column in zip(*(sample.values for sample in samples), strict=True)
     )
     missing = dict.fromkeys(text for sample in samples for text in sample.missing)
@@ -92,17 +104,24 @@ class Scores:
 
     def sample(self, runs: Sequence[Run], test_set: str) -> Sample:
         """Final accuracy of each run on a test set."""
+
+        def accuracy(score: Score) -> float:
+            if not score.accuracy.get(test_set):
+                raise RecordError(f"not scored on {test_set}")
+            return score.accuracy[test_set][-1]
+
+        return self.collect(runs, accuracy)
+
+    def collect(self, runs: Sequence[Run], read: Callable[[Score], float]) -> Sample:
+        """A number of each run, read from its score; RecordError says why there is none."""
         values: list[float | None] = []
         missing = []
         for run in runs:
             try:
-                values.append(self.score(run).accuracy[test_set][-1])
+                values.append(read(self.score(run)))
             except RecordError as error:
                 values.append(None)
                 missing.append(f"{run.folder}: {error}")
-            except (KeyError, IndexError):
-                values.append(None)
-                missing.append(f"{run.folder}: not scored on {test_set}")
         return Sample(tuple(values), tuple(missing))
 
     def cell(self, method: str, backbone: str, dataset: str, shots: int) -> Sample:

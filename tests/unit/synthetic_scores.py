@@ -14,6 +14,10 @@ METHODS = {
 }
 
 
+#: Of the backbone "rn": 4 MB in fp32.
+MODEL_PARAMETERS = 2**20
+
+
 def config(results: Path, **changes: Any) -> dict[str, Any]:
     """A suite of two data sets, one of them with two shifted test sets, and two backbones."""
     facts = {
@@ -27,7 +31,10 @@ def config(results: Path, **changes: Any) -> dict[str, Any]:
         "results": str(results),
         "seeds": [1, 2, 3],
         "backbones": ["rn", "vit"],
-        "backbone_facts": {"rn": {"label": "Res_Net"}, "vit": {"label": "ViT"}},
+        "backbone_facts": {
+            "rn": {"label": "Res_Net", "parameters": MODEL_PARAMETERS},
+            "vit": {"label": "ViT"},
+        },
         "datasets": ["red", "blue"],
         "facts": facts,
         "shift": {"source": "blue", "targets": ["blue-v2", "blue-dark"]},
@@ -37,9 +44,13 @@ def config(results: Path, **changes: Any) -> dict[str, Any]:
             "architectures": {"shots": [16]},
             "robustness": {"shots": [16]},
             "ablation_components": {"backbones": ["rn"], "shots": [1, 16]},
+            "efficiency": {"backbones": ["rn"], "datasets": ["blue"], "shots": [16]},
             "ablation_lambda1": sweep("lambda1"),
             "ablation_lambda2": sweep("lambda2"),
             "ablation_residual": {"backbones": ["rn"], "shots": [1, 16]},
+            "blackbox_assumptions": {"datasets": ["red"], "shots": [16]},
+            "blackbox_methods": {"backbones": ["vit"], "shots": [16]},
+            "training_time": {"backbones": ["vit"], "shots": [16]},
             "dataset_statistics": {},
             "few_shot_curves": {"backbones": ["rn"], "shots": [1, 4, 16]},
             "query_efficiency": {"backbones": ["rn"], "datasets": ["blue"], "shots": [16]},
@@ -75,16 +86,19 @@ def write_scores(
             values[test_set] = [accuracy(run, test_set)]
             if curve is not None:
                 queries, values[test_set] = curve(run, test_set)
+        black_box = not run.method.startswith("coop")
+        spent = {"search": queries[-1], "refine": 2, "evaluate": 1}
         record = {
-            "queries": {"search": queries[-1], "refine": 2, "evaluate": 1},
-            "black_box": not run.method.startswith("coop"),
+            "queries": spent if black_box else {},
+            "black_box": black_box,
             "train_images": 32,
             "train_accuracy": None,
-            "fit_seconds": 1.5,
+            "fit_seconds": 1.5 + run.seed,
             "predict_seconds": 0.5,
             "peak_memory_mb": 300.0,
-            "learner_parameters": 7,
-            "learner_bytes": 28,
+            "learner_parameters": 7 if run.shots else 0,
+            "learner_bytes": 2**18 if run.shots else 0,
+            "machine": {"processor": "Abacus", "device": "cpu", "threads": "1"},
             "learner": design.learner(run.method),
             "code_hash": "abc",
             "versions": {"torch": "2", "numpy": "1"},
