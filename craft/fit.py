@@ -64,6 +64,7 @@ def fit_run(bench: RunBench, identity: Mapping[str, str], folder: Path) -> RunRe
     reached = accuracy(learner.predict(box, TRAIN), labels) if split else None
     queries = dict(box.meter.counts) if black_box else {}
     state = {name: value.cpu().contiguous() for name, value in learner.state().items()}
+    learned = state.values() if split else ()  # an untrained context is the box's own
     record = RunRecord(
         **identity,
         shots=shots,
@@ -77,8 +78,8 @@ def fit_run(bench: RunBench, identity: Mapping[str, str], folder: Path) -> RunRe
         fit_seconds=fit_seconds,
         predict_seconds=recorder.seconds,
         peak_memory_mb=peak_memory_mb(),
-        learner_parameters=sum(value.numel() for value in state.values()),
-        learner_bytes=sum(value.numel() * value.element_size() for value in state.values()),
+        learner_parameters=sum(value.numel() for value in learned),
+        learner_bytes=sum(value.numel() * value.element_size() for value in learned),
         code_hash=code_hash("craft.fit", type(learner).__module__),
         inputs=dict(bench.checksums),
         versions=versions(),

@@ -25,12 +25,12 @@ METHODS = {
     "CoOp": "coop-16",
     "BlackVIP": "blackvip",
     "Yu et al. (2023)": "bpt-vlm",
-    "CraFT + vp": "craft-vp",
     "CraFT+vp": "craft-vp",
+    "CraFT + vp": "craft-vp",
     "LFA": "lfa",
     "CBBT": "cbbt",
 }
-#: Method id -> its printed name, for the methods that a suite may not run.
+#: Method id -> its printed name (the last above), for methods that a suite may not run.
 NAMES = {method: name for name, method in METHODS.items()}
 #: (PG, PR, Co) -> methods; the row without collaboration has two readings in this project.
 COMPONENTS = {

@@ -58,6 +58,15 @@ def test_runs_shared_by_two_artefacts_are_fitted_once(checkout: Checkout) -> Non
     assert jobs["fit"] == fits(*both) < sum(fits(name) for name in both)
 
 
+def test_tables_of_costs_and_of_methods_share_their_runs(checkout: Checkout) -> None:
+    new = ("efficiency", "blackbox_assumptions", "blackbox_methods", "training_time")
+    jobs = checkout.plan(*(f"results/{name}.csv" for name in new))
+    assert all(jobs[name] == 1 for name in new)
+    assert jobs["fit"] == fits(*new) == 2 * 11 * 3 + 2 * 3 + 2 * 3  # Table 9's, EuroSAT, ImageNet
+    assert jobs["zero_shot"] == 1
+    assert "architectures" not in jobs
+
+
 def test_shifted_sets_are_encoded_for_the_table_that_shows_them_only(checkout: Checkout) -> None:
     assert checkout.plan("results/robustness.csv")["manifest"] == 5
     run = "results/runs/{}/RN50/ImageNet/shots-16/seed-1/record.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def finished(checkout: Checkout) -> Checkout:
     """A checkout in which the smallest suite has run."""
     config = yaml.safe_load((ROOT / "config/mini.yaml").read_text())
     methods = ("zero-shot", "craft", "coop-4")
-    shown = ["architectures", "few_shot_curves"]
+    shown = ["architectures", "efficiency", "few_shot_curves"]
     config |= {
         "suite": "tiny",
         "results": "results/tiny",
@@ -31,6 +32,7 @@ def finished(checkout: Checkout) -> Checkout:
         "methods": {name: {**config["methods"][name], "artefacts": shown} for name in methods},
         "artefacts": {
             "architectures": {"shots": [1]},
+            "efficiency": {"shots": [1]},
             "few_shot_curves": {"shots": [1, 2]},
             "dataset_statistics": {},
         },
@@ -47,7 +49,7 @@ def results(checkout: Checkout) -> Path:
 
 def test_every_artefact_is_there(finished: Checkout) -> None:
     folder = results(finished)
-    for name in ("architectures", "dataset_statistics"):
+    for name in ("architectures", "efficiency", "dataset_statistics"):
         for suffix in ("csv", "md", "tex", "html"):
             assert (folder / f"{name}.{suffix}").stat().st_size
     for suffix in ("pdf", "png", "csv"):
@@ -62,6 +64,20 @@ def test_a_run_states_what_it_spent(finished: Checkout) -> None:
     assert score.record["train_images"] == 10
     assert (score.record["machine"]["device"], score.record["machine"]["threads"]) == ("cpu", "1")
     assert (results(finished) / "benchmarks/fit/craft/mini-rn/digits.tsv").exists()
+
+
+def test_costs_are_those_of_the_records(finished: Checkout) -> None:
+    with (results(finished) / "efficiency.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert all(row["mean"] and not row["note"] for row in rows)
+    assert len({row["measured_on"] for row in rows}) == 1
+    mean = {(row["method"], row["column"]): float(row["mean"]) for row in rows}
+    model = 1203565 * 4 / 2**20
+    assert mean["zero-shot", "deployed_mb"] == 0
+    assert model < mean["coop-4", "deployed_mb"] < model * 1.01
+    assert 0 < mean["craft", "deployed_mb"] < model / 100
+    assert mean["craft", "queries_search"] == 40
+    assert mean["craft", "training_seconds"] > 0 and mean["craft", "peak_memory_mb"] > 50
 
 
 def test_nothing_is_left_to_do(finished: Checkout) -> None:

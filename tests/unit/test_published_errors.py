@@ -1,0 +1,174 @@
+"""docs/published-errors.md, the notes on printed numbers and the numbers themselves agree."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from craft.config import load
+from craft.design import FIGURES, TABLES, Design
+from craft.tables.__main__ import build
+from craft.tables.latex import latex
+from craft.tables.layout import AVERAGE
+from craft.tables.markdown import markdown
+from craft.tables.printed import READERS, TOTAL
+from craft.tables.published import Published
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "config/published"
+PAGE = (ROOT / "docs/published-errors.md").read_text(encoding="utf-8")
+NUMBER = r"\d+\.\d\d"
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+NOTES = rows("notes")
+#: Number -> text of each entry of the page.
+ENTRIES = {
+    int(number): text
+    for number, text in re.findall(r"^## (\d+)\. (.+?)(?=^## |\Z)", PAGE, re.M | re.S)
+}
+
+
+@pytest.fixture(scope="module")
+def design(tmp_path_factory: pytest.TempPathFactory) -> Design:
+    """The paper's own configuration; no run is there."""
+    results = str(tmp_path_factory.mktemp("paper"))
+    return Design(load(ROOT / "config/config.yaml", ROOT) | {"results": results})
+
+
+@pytest.fixture(scope="module")
+def published(design: Design) -> dict[str, Published]:
+    """What the paper prints of each artefact."""
+    return {name: Published.read(FOLDER, design, name) for name in READERS}
+
+
+def printed(design: Design, published: Published, note: dict[str, str]) -> dict[str, float | str]:
+    """Column -> printed entry of each cell that a note is on."""
+    datasets = (*design.config["datasets"], *design.config["shift"]["targets"])
+    columns = (*datasets, AVERAGE, TOTAL, "1", "2", "4", "8", "16", "8000", "0.01", "0.09", "train")
+    columns += tuple(f"{d}@{s}" for d, s in product((*datasets, AVERAGE), (1, 2, 4, 8, 16)))
+    columns += ("accuracy", "parameters", "deployed_percent")
+    methods = {*design.config["methods"], *datasets}
+    backbones = ("", *design.config["backbones"])
+    methods |= {method for backbone in backbones for method in published.methods(backbone)}
+    return {
+        f"{backbone}/{method}/{column}": published.value(backbone, method, column)
+        for backbone, method, column in product(backbones, methods, columns)
+        if any(note["note"] in text for text in published.notes(backbone, method, column))
+    }
+
+
+def test_the_page_numbers_its_entries_without_a_gap() -> None:
+    assert list(ENTRIES) == list(range(1, len(ENTRIES) + 1))
+    assert len(ENTRIES) >= 14
+    for number, text in ENTRIES.items():
+        for part in ("- Printed:", "- Wrong", "- Established by:", "- Marked in:"):
+            assert part in text, (number, part)
+
+
+def test_the_page_says_where_each_error_is_marked() -> None:
+    noted = defaultdict(set)
+    for note in NOTES:
+        if note["error"]:
+            noted[int(note["error"])].add(note["table"])
+    for number, text in ENTRIES.items():
+        marked = set(re.findall(r"`(\w+)`", text.partition("- Marked in:")[2]))
+        assert marked == noted[number], number
+        assert marked <= {*TABLES, *FIGURES}
+    assert set(noted) <= set(ENTRIES)
+
+
+@pytest.mark.parametrize("note", NOTES, ids=lambda n: f"{n['table']}-{n['row']}-{n['column']}")
+def test_each_note_is_of_a_printed_number_and_quotes_it(
+    design: Design, published: dict[str, Published], note: dict[str, str]
+) -> None:
+    cells = printed(design, published[note["table"]], note)
+    assert cells, "no printed number has this note"
+    quoted = re.search(rf"\(({NUMBER}) < ({NUMBER})\)", note["note"])
+    if quoted:
+        low, high = map(float, quoted.groups())
+        assert low < high
+        assert set(cells.values()) == {low}
+        every = {entry for name in READERS for entry in published[name]._values.values()}
+        assert high in every
+
+
+def test_every_number_of_an_entry_is_printed_or_follows_from_printed_ones() -> None:
+    """A number with two decimals is printed, a difference within Table 2, or declared here."""
+    found = {
+        float(row[key])
+        for name in (
+            "table1",
+            "table2",
+            "table3",
+            "table5",
+            "table6",
+            "table7",
+            "table9",
+            "figure2",
+        )
+        for row in rows(name)
+        for key in ("accuracy", "avg_accuracy_11")
+        if key in row
+    }
+    shifted = defaultdict(list)
+    for row in rows("table2"):
+        shifted[row["backbone"], row["dataset"]].append(float(row["accuracy"]))
+    differences = {round(a - b, 2) for cells in shifted.values() for a, b in product(cells, cells)}
+    elsewhere = {
+        61.17,  # the released log
+        *(60.52, 86.11, 74.62),  # the repository of Yu et al.
+        *(56.21, 58.58),  # if SUN397 with one shot were a misprint
+        0.09,  # a weight
+        0.05,
+        0.07,
+    }
+    for number, text in ENTRIES.items():
+        named = {float(value) for value in re.findall(rf"(?<![\d.]){NUMBER}(?![\d.])", text)}
+        assert named <= found | differences | elsewhere, number
+
+
+def test_what_a_misprint_of_sun397_would_change() -> None:
+    one_shot = [
+        56.21 if row["dataset"] == "SUN397" else float(row["accuracy"])
+        for row in rows("figure2")
+        if (row["method"], row["shots"]) == ("CraFT", "1") and row["dataset"][:7] != AVERAGE
+    ]
+    assert len(one_shot) == 11
+    assert round(sum(one_shot) / 11, 2) == 58.58
+
+
+@pytest.mark.parametrize("artefact", sorted({*TABLES} & {note["table"] for note in NOTES}))
+def test_each_note_is_a_footnote_of_its_table(
+    design: Design, published: dict[str, Published], artefact: str
+) -> None:
+    made = build(artefact, Design(design.restrict(artefact)), published[artefact])
+    shown = made.note_marks()
+    for note in (note for note in NOTES if note["table"] == artefact):
+        cited = f" (error {note['error']} of docs/published-errors.md)" if note["error"] else ""
+        mark = shown[note["note"] + cited]
+        for text, sign in ((markdown(made), f"<sup>{mark}</sup> "), (latex(made), f"{{{mark}}}")):
+            assert sign in text
+
+
+def test_printed_averages_are_the_means_of_their_columns() -> None:
+    """What the page says holds: nothing but the averages' own rounding."""
+    groups = defaultdict(dict)
+    for name in ("table1", "table2", "table9"):
+        for row in rows(name):
+            groups[name, row["backbone"], row["method"]][row["dataset"]] = float(row["accuracy"])
+    assert len(groups) == 12 + 16 + 5
+    for (name, *_), cells in groups.items():
+        (average,) = [value for column, value in cells.items() if column.startswith(AVERAGE)]
+        others = [value for column, value in cells.items() if not column.startswith(AVERAGE)]
+        others = others[1:] if name == "table2" else others  # without the source
+        assert sum(others) / len(others) == pytest.approx(average, abs=0.0051)
