@@ -1,8 +1,9 @@
-"""Packing class suffixes into token trees: classes that begin alike share those positions.
+"""The tree of tokens that the prompts of all classes share, cut into bins for attention.
 
-Under a causal mask a token's hidden state depends on what precedes it only, so the suffixes of all
-classes form a trie whose every node is computed once. Nodes are laid out in bins of equal size;
-attention stays inside a bin (plus the shared prefix), everything else sees one long sequence.
+Under a causal mask a token's hidden state depends on what precedes it only, so start of text,
+context and the suffixes of all classes form one tree whose every node is computed once. Linear
+layers see its nodes as rows; attention sees bins of consecutive nodes, each with the keys that it
+needs: its own nodes and their ancestors.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-#: Bin sizes tried: below, a matrix product is too thin; above, attention within a bin dominates.
+#: Nodes to a bin that are tried; docs/performance.md has what they cost.
 BIN_SIZES = range(16, 97, 8)
+#: What a query pays for a key, and a bin for fetching one, where a node's linear layers cost
+#: 12 x width (measured with PyTorch's CPU kernels).
+KEY_COST, FETCH_COST = 3, 41
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each suffix token of K classes sits: ``bins`` bins of ``size`` slots each."""
+    """Nodes 0 (start of text), 1..L (context), then suffix tokens, in ``bins`` bins of ``size``."""
 
     bins: int
     size: int
-    token_ids: torch.Tensor  # (bins * size,) int64; padding slots hold some valid id
-    depths: torch.Tensor  # (bins * size,) int64, position within the suffix; 0 for padding
-    visible: torch.Tensor  # (bins, size, size) bool: slot i attends to slot j of its bin
-    ends: torch.Tensor  # (U,) int64 slots of the distinct suffixes' last tokens
-    ends_of_bins: torch.Tensor  # (bins, M) int64 the same by bin, padded by repetition
+    tokens: int  # nodes that stand for tokens; what is left of bins * size is padding
+    token_ids: torch.Tensor  # (S,) int64 of the suffix nodes; padding holds some valid id
+    depths: torch.Tensor  # (S,) int64, position within the suffix; 0 for padding
+    keys: torch.Tensor  # (bins, M) int64 nodes whose keys a bin needs, padded by repetition
+    visible: torch.Tensor  # (bins, size, M) bool: a bin's node attends to its m-th key
+    ends: torch.Tensor  # (U,) int64 nodes of the distinct suffixes' last tokens
+    ends_of_bins: torch.Tensor  # (bins, E) int64 the same by bin, padded by some node of the bin
     real_ends: torch.Tensor  # (U,) int64 positions of ``ends`` in ends_of_bins flattened
     class_to_end: torch.Tensor  # (K,) int64 index into ``ends``
 
@@ -36,86 +42,80 @@ class Packing:
         return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
 
-def pack(suffixes: Sequence[tuple[int, ...]], prefix_length: int, width: int) -> Packing:
-    """Pack suffixes (token ids, end of text included) in the bins that cost the least.
+def pack(suffixes: Sequence[tuple[int, ...]], context_length: int, width: int) -> Packing:
+    """Lay out L ``context_length`` tokens and K suffixes (token ids, end of text included).
 
-    ``prefix_length`` shared positions are attended to by every slot; ``width`` is the
-    transformer's. Both only weigh attention against the rest in the choice of the bin size.
+    ``width`` is the transformer's; it weighs linear layers against attention in the choice of the
+    bin size.
     """
-    distinct = sorted(set(suffixes))
-    longest = max(len(suffix) for suffix in distinct)
-    sizes = sorted({max(size, longest) for size in BIN_SIZES})
+    tree = _Tree(suffixes, context_length)
+    nodes = len(tree.ancestors)
+    counts = {-(-nodes // size) for size in BIN_SIZES}
 
-    def cost(tries: list[_Trie]) -> int:
-        size = max(len(trie.parents) for trie in tries)
-        return len(tries) * size * (12 * width + 2 * (prefix_length + size))
+    def cost(keys: list[list[int]]) -> int:
+        bins, most = len(keys), max(map(len, keys))
+        rows = bins * -(-nodes // bins)
+        return rows * (12 * width + KEY_COST * most) + FETCH_COST * bins * most
 
-    tries = min((_fill(distinct, size) for size in sizes), key=cost)
-    return _lay_out(tries, suffixes)
-
-
-class _Trie:
-    """Nodes in order of creation, each with its parent; a bin under construction."""
-
-    def __init__(self) -> None:
-        self.nodes: dict[tuple[int, ...], int] = {}  # path from the root -> node
-        self.parents: list[int] = []  # -1 at the first token of a suffix
-        self.ends: dict[tuple[int, ...], int] = {}  # suffix -> node of its last token
-
-    def missing(self, suffix: tuple[int, ...]) -> int:
-        """How many nodes adding ``suffix`` would create."""
-        return sum(suffix[: n + 1] not in self.nodes for n in range(len(suffix)))
-
-    def add(self, suffix: tuple[int, ...]) -> None:
-        parent = -1
-        for n in range(len(suffix)):
-            path = suffix[: n + 1]
-            if path not in self.nodes:
-                self.nodes[path] = len(self.parents)
-                self.parents.append(parent)
-            parent = self.nodes[path]
-        self.ends[suffix] = parent
+    keys = min((tree.keys_of_bins(count) for count in sorted(counts)), key=cost)
+    return tree.lay_out(keys)
 
 
-def _fill(distinct: Sequence[tuple[int, ...]], size: int) -> list[_Trie]:
-    """Sweep over sorted suffixes, so that those which share a beginning meet in one bin."""
-    tries = [_Trie()]
-    for suffix in distinct:
-        if len(tries[-1].parents) + tries[-1].missing(suffix) > size:
-            tries.append(_Trie())
-        tries[-1].add(suffix)
-    return tries
+class _Tree:
+    """Each node by what it attends to: its ancestors and itself, in order."""
+
+    def __init__(self, suffixes: Sequence[tuple[int, ...]], context_length: int) -> None:
+        self.suffixes = suffixes
+        self.ancestors = [tuple(range(n + 1)) for n in range(1 + context_length)]
+        self.paths: dict[tuple[int, ...], int] = {}  # suffix up to a node -> node
+        # Sorted, so that a subtree is consecutive and its bins need few ancestors from outside.
+        for suffix in sorted(set(suffixes)):
+            above = self.ancestors[context_length]
+            for n in range(len(suffix)):
+                path = suffix[: n + 1]
+                if path not in self.paths:
+                    self.paths[path] = len(self.ancestors)
+                    self.ancestors.append((*above, len(self.ancestors)))
+                above = self.ancestors[self.paths[path]]
+
+    def keys_of_bins(self, count: int) -> list[list[int]]:
+        """Nodes that each of about ``count`` equal bins attends to."""
+        size = -(-len(self.ancestors) // count)
+        starts = range(0, len(self.ancestors), size)
+        return [sorted(set().union(*self.ancestors[s : s + size])) for s in starts]
+
+    def lay_out(self, keys: list[list[int]]) -> Packing:
+        """The packing with these keys, one list per bin."""
+        bins, size = len(keys), -(-len(self.ancestors) // len(keys))
+        paths = [*self.paths] + [self.suffixes[0][:1]] * (bins * size - len(self.ancestors))
+        columns = [{node: m for m, node in enumerate(of_bin)} for of_bin in keys]
+        visible = torch.zeros(bins, size, max(map(len, keys)), dtype=torch.bool)
+        visible[..., 0] = True  # start of text: every node sees it, padding nothing else
+        for node, above in enumerate(self.ancestors):
+            here, slot = divmod(node, size)
+            visible[here, slot, [columns[here][key] for key in above]] = True
+        order = {suffix: n for n, suffix in enumerate(sorted(set(self.suffixes)))}
+        ends = [self.paths[suffix] for suffix in order]
+        by_bin = [[end for end in ends if end // size == here] for here in range(bins)]
+        most = max(map(len, by_bin))
+        return Packing(
+            bins=bins,
+            size=size,
+            tokens=len(self.ancestors),
+            token_ids=torch.tensor([path[-1] for path in paths]),
+            depths=torch.tensor([len(path) - 1 for path in paths]),
+            keys=torch.tensor([_padded(of_bin, 0, visible.shape[2]) for of_bin in keys]),
+            visible=visible,
+            ends=torch.tensor(ends),
+            ends_of_bins=torch.tensor(
+                [_padded(of_bin, here * size, most) for here, of_bin in enumerate(by_bin)]
+            ),
+            real_ends=torch.tensor(
+                [here * most + n for here, of_bin in enumerate(by_bin) for n in range(len(of_bin))]
+            ),
+            class_to_end=torch.tensor([order[suffix] for suffix in self.suffixes]),
+        )
 
 
-def _lay_out(tries: list[_Trie], suffixes: Sequence[tuple[int, ...]]) -> Packing:
-    bins, size = len(tries), max(len(trie.parents) for trie in tries)
-    most = max(len(trie.ends) for trie in tries)
-    token_ids = torch.full((bins, size), suffixes[0][-1])
-    depths = torch.zeros((bins, size), dtype=torch.int64)
-    visible = torch.eye(size, dtype=torch.bool).repeat(bins, 1, 1)
-    ends_of_bins = torch.zeros((bins, most), dtype=torch.int64)
-    ends: dict[tuple[int, ...], int] = {}
-    real_ends = []
-    for b, trie in enumerate(tries):
-        for path, node in trie.nodes.items():
-            token_ids[b, node] = path[-1]
-            depths[b, node] = len(path) - 1
-            parent = trie.parents[node]
-            if parent >= 0:
-                visible[b, node] |= visible[b, parent]
-        slots = [b * size + node for node in trie.ends.values()]
-        ends |= dict(zip(trie.ends, slots, strict=True))
-        real_ends += range(b * most, b * most + len(slots))
-        ends_of_bins[b] = torch.tensor((slots + slots[-1:] * most)[:most])
-    order = {suffix: n for n, suffix in enumerate(ends)}
-    return Packing(
-        bins=bins,
-        size=size,
-        token_ids=token_ids.flatten(),
-        depths=depths.flatten(),
-        visible=visible,
-        ends=torch.tensor(list(ends.values())),
-        ends_of_bins=ends_of_bins,
-        real_ends=torch.tensor(real_ends),
-        class_to_end=torch.tensor([order[suffix] for suffix in suffixes]),
-    )
+def _padded(nodes: list[int], filler: int, length: int) -> list[int]:
+    return nodes + [filler] * (length - len(nodes))

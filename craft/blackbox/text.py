@@ -1,7 +1,7 @@
 """CLIP's text transformer for many contexts at once (paper, Section 3.2): prefix sharing.
 
-Under the causal mask, start of text and context are the same for every class, so they run once per
-context; each class adds its own tokens (name, end of text); nothing after end of text matters, and
+Under the causal mask the prompts of all classes form a tree (craft.blackbox.packing) whose nodes
+run once per context: start of text, context, then the names; nothing after end of text matters, and
 the last block is needed at end of text only. The numbers are open_clip's own up to rounding.
 """
 
@@ -18,6 +18,13 @@ from torch.nn import functional as F
 from craft.blackbox.packing import pack
 from craft.blackbox.prompts import PromptError, PromptTokens
 from craft.blackbox.text_weights import TextWeights, UnsupportedTextTower
+
+#: Types that matrix products and attention may run in, by the name that options give them.
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 _Block = dict[str, torch.Tensor]
 
@@ -54,15 +61,19 @@ class TextTower:
         *,
         context: torch.Tensor | None = None,
         device: torch.device | str = "cpu",
-        max_batch_bytes: int = 64 << 20,
+        dtype: torch.dtype = torch.float32,
+        max_batch_bytes: int | None = None,
     ) -> TextTower:
         """Build from exported weights and token ids; open_clip is not needed.
 
         ``context`` (L, D) replaces the words of the prompt as initial context; L may differ.
-        ``max_batch_bytes`` bounds the activations of the contexts that run together.
+        ``dtype`` (float32, bfloat16, float16) is that of matrix products and attention; residuals,
+        layer norms, the projection and the features stay float32. ``max_batch_bytes`` bounds the
+        activations of the contexts that run together; None fits the cache of a CPU, the free
+        memory of a GPU. Raises ValueError for another dtype.
         """
         tower = cls.__new__(cls)
-        tower._set(weights, prompt, context, device, max_batch_bytes)
+        tower._set(weights, prompt, context, device, dtype, max_batch_bytes)
         return tower
 
     def with_context(self, context: torch.Tensor) -> TextTower:
@@ -77,19 +88,29 @@ class TextTower:
         prompt: PromptTokens,
         context: torch.Tensor | None = None,
         device: torch.device | str = "cpu",
-        max_batch_bytes: int = 64 << 20,
+        dtype: torch.dtype = torch.float32,
+        max_batch_bytes: int | None = None,
     ) -> None:
+        if dtype not in DTYPES.values():
+            raise ValueError(f"dtype {dtype} is not one of {', '.join(DTYPES)}")
         _check_ends(weights, prompt)
         weights = weights.to(device)
         tensors = weights.tensors
         self._prompt, self._heads, self._eps = prompt, weights.heads, weights.eps
-        self._activation, self._max_batch_bytes = weights.activation, max_batch_bytes
+        self._activation, self._dtype = weights.activation, dtype
         self.embedding_std, self.logit_scale = weights.embedding_std, weights.logit_scale
         self.class_names = prompt.class_names
         self._table, self._positions = tensors["token_embedding"], tensors["positional_embedding"]
-        self._blocks = [weights.block(n) for n in range(weights.layers)]
+        self._blocks = [
+            {
+                name: value if name.startswith("ln_") else value.to(dtype)
+                for name, value in weights.block(n).items()
+            }
+            for n in range(weights.layers)
+        ]
         self._final = (tensors["ln_final.weight"], tensors["ln_final.bias"])
         self._projection = (tensors.get("projection.weight"), tensors.get("projection.bias"))
+        self._max_batch_bytes = max_batch_bytes or _batch_bytes(self._table.device)
         if context is None:
             context = self._table[torch.tensor(prompt.context_ids, dtype=torch.int64)]
         self._set_context(context)
@@ -109,22 +130,24 @@ class TextTower:
                     f"class {name!r}: the prompt has {prefix + len(suffix)} tokens, "
                     f"the model takes {len(positions)}"
                 )
-        self._prefix = torch.cat([table[prompt.start_id][None], context]) + positions[:prefix]
-        self._packing = packing = pack(prompt.suffix_ids, prefix, self.context_width).to(device)
+        packing = pack(prompt.suffix_ids, self.context_length, self.context_width)
+        self._packing = packing = packing.to(device)
+        # The three parts of a tree: only the middle one changes with the context's offset.
+        self._start = table[prompt.start_id][None] + positions[:1]  # (1, D)
+        self._context = context + positions[1:prefix]  # (L, D)
         self._suffixes = table[packing.token_ids] + positions[prefix + packing.depths]  # (S, D)
-        self._first = self._project(self._suffixes, self._blocks[0])  # (S, 3D)
-        # Every slot sees the prefix, and of its bin what precedes it in some prompt.
-        sees_prefix = packing.visible.new_ones(packing.bins, packing.size, prefix)
-        visible = torch.cat([sees_prefix, packing.visible], dim=2)
-        mask = torch.zeros(visible.shape, device=device).masked_fill(~visible, float("-inf"))
-        ends = packing.ends_of_bins % packing.size  # (bins, M)
-        self._mask = mask[:, None]  # (bins, 1, size, 1+L+size)
-        self._end_mask = torch.stack([m[e] for m, e in zip(mask, ends, strict=True)])[:, None]
+        # Before any attention, nothing but the context itself knows of its offset.
+        self._first_start = self._project(self._start, self._blocks[0])  # (1, 3D)
+        self._first_suffixes = self._project(self._suffixes, self._blocks[0])  # (S, 3D)
+        self._mask = torch.zeros(packing.visible.shape, dtype=self._dtype, device=device)
+        self._mask.masked_fill_(~packing.visible, float("-inf"))  # (bins, size, M)
+        at_ends = (packing.ends_of_bins % packing.size)[..., None]  # (bins, E, 1)
+        self._end_mask = self._mask.take_along_dim(at_ends, dim=1)  # (bins, E, M)
 
     @property
     def positions(self) -> int:
         """Positions that the transformer runs per context (plain: K times the context length)."""
-        return 1 + self.context_length + len(self._suffixes)
+        return self._packing.bins * self._packing.size
 
     def encode(self, offsets: torch.Tensor) -> torch.Tensor:
         """Unit text features (P, K, E), float32, of the contexts p0 + ``offsets`` (P, L, D).
@@ -136,28 +159,30 @@ class TextTower:
                 f"offsets of shape {tuple(offsets.shape)}, not "
                 f"(P, {self.context_length}, {self.context_width})"
             )
-        offsets = offsets.to(self._table.device, torch.float32)
+        offsets = offsets.to(self._table.device, torch.float32, non_blocking=True)
         # Live at once for a position: input, normed, qkv, keys and values again, MLP twice.
         per_context = 4 * self.positions * self.context_width * 16
-        batch = max(1, self._max_batch_bytes // per_context)
-        features = [self._encode(part) for part in offsets.split(batch)]
+        batches = -(-len(offsets) // max(1, self._max_batch_bytes // per_context))
+        features = [self._encode(part) for part in offsets.tensor_split(batches)]
         return features[0] if len(features) == 1 else torch.cat(features)
 
     def _encode(self, offsets: torch.Tensor) -> torch.Tensor:
         """(P, L, D) -> (P, K, E), all P at once."""
         contexts = len(offsets)
-        prefix = (F.pad(offsets, (0, 0, 1, 0)) + self._prefix).flatten(0, 1)  # (P(1+L), D)
-        # Rows of all prefixes, then rows of all suffixes: both parts stay contiguous views.
-        x = torch.cat([prefix, self._suffixes.repeat(contexts, 1)])  # (P(1+L) + P S, D)
-        mask = self._for_each(self._mask, contexts)
+        context = self._context + offsets
+        x = _tree(self._start, context, self._suffixes)  # (P T, D), T = bins * size
+        qkv = _tree(
+            self._first_start, self._project(context, self._blocks[0]), self._first_suffixes
+        )
+        mask = self._mask[:, None].repeat(contexts, 1, 1, 1)  # (P bins, 1, size, M)
         for n, block in enumerate(self._blocks[:-1]):
-            if n == 0:  # before any attention, suffixes know nothing of the context
-                qkv = torch.cat([self._project(prefix, block), self._first.repeat(contexts, 1)])
-            else:
-                qkv = self._project(x, block)
-            x = self._inner_block(x, qkv, block, contexts, mask)
-        ends = self._last_block(x, self._blocks[-1], contexts)  # (P, U, D)
-        features = self._norm(ends, *self._final)
+            if n > 0:
+                qkv = self._project(x, block)  # (P T, 3D)
+            queries, keys_values = qkv.split([self.context_width, 2 * self.context_width], dim=1)
+            attended = self._attend(queries, keys_values, mask, contexts)
+            x = x + F.linear(attended, block["out.weight"], block["out.bias"])
+            x = self._mlp(x, block)
+        features = self._norm(self._last_block(x, self._blocks[-1], contexts), *self._final)
         weight, bias = self._projection
         if weight is not None:
             features = F.linear(features, weight, bias)
@@ -165,94 +190,50 @@ class TextTower:
 
     def _project(self, x: torch.Tensor, block: _Block) -> torch.Tensor:
         """Queries, keys and values (rows, 3D) of rows (rows, D)."""
-        normed = self._norm(x, block["ln_1.weight"], block["ln_1.bias"])
+        normed = self._norm(x, block["ln_1.weight"], block["ln_1.bias"]).to(self._dtype)
         return F.linear(normed, block["qkv.weight"], block["qkv.bias"])
-
-    def _for_each(self, mask: torch.Tensor, contexts: int) -> torch.Tensor:
-        """A mask (bins, 1, n, m) for the bins of every context; one bin broadcasts by itself."""
-        return mask if self._packing.bins == 1 else mask.repeat(contexts, 1, 1, 1)
-
-    def _inner_block(
-        self,
-        x: torch.Tensor,
-        qkv: torch.Tensor,
-        block: _Block,
-        contexts: int,
-        mask: torch.Tensor,
-    ) -> torch.Tensor:
-        """One residual block on every position."""
-        width = self.context_width
-        prefix_rows = contexts * (1 + self.context_length)
-        queries, keys_values = qkv[:, :width], qkv[:, width:]
-        prefix = self._attend(
-            self._split_heads(queries[:prefix_rows], contexts),
-            keys_values[:prefix_rows].unflatten(0, (contexts, -1)),
-            causal=True,
-        )
-        suffixes = self._attend(
-            self._split_heads(queries[prefix_rows:], contexts * self._packing.bins),
-            self._keys_values_of_bins(keys_values, contexts),
-            mask=mask,
-        )
-        attended = torch.cat([prefix, suffixes])
-        x = x + F.linear(attended, block["out.weight"], block["out.bias"])
-        return self._mlp(x, block)
 
     def _last_block(self, x: torch.Tensor, block: _Block, contexts: int) -> torch.Tensor:
         """The last residual block at the ends of the distinct suffixes, (P, U, D)."""
-        width = self.context_width
-        prefix_rows = contexts * (1 + self.context_length)
-        normed = self._norm(x, block["ln_1.weight"], block["ln_1.bias"])
+        width, packing = self.context_width, self._packing
+        normed = self._norm(x, block["ln_1.weight"], block["ln_1.bias"]).to(self._dtype)
         keys_values = F.linear(normed, block["qkv.weight"][width:], block["qkv.bias"][width:])
-        at_ends = normed[prefix_rows:].unflatten(0, (contexts, -1))[
-            :, self._packing.ends_of_bins.flatten()
-        ]
+        at_ends = normed.unflatten(0, (contexts, -1))[:, packing.ends_of_bins.flatten()]
         queries = F.linear(at_ends, block["qkv.weight"][:width], block["qkv.bias"][:width])
-        attended = self._attend(
-            self._split_heads(queries.flatten(0, 1), contexts * self._packing.bins),
-            self._keys_values_of_bins(keys_values, contexts),
-            mask=self._for_each(self._end_mask, contexts),
-        )
-        attended = attended.unflatten(0, (contexts, -1))[:, self._packing.real_ends]
-        x = x[prefix_rows:].unflatten(0, (contexts, -1))[:, self._packing.ends]
+        mask = self._end_mask[:, None].repeat(contexts, 1, 1, 1)
+        attended = self._attend(queries.flatten(0, 1), keys_values, mask, contexts)
+        attended = attended.unflatten(0, (contexts, -1))[:, packing.real_ends]
+        x = x.unflatten(0, (contexts, -1))[:, packing.ends]
         x = x + F.linear(attended, block["out.weight"], block["out.bias"])
         return self._mlp(x, block)
 
-    def _keys_values_of_bins(self, keys_values: torch.Tensor, contexts: int) -> torch.Tensor:
-        """Each bin's keys and values behind those of its prefix: (P bins, 1+L+size, 2D)."""
-        rows, bins = contexts * (1 + self.context_length), self._packing.bins
-        prefix = keys_values[:rows].view(contexts, 1, 1 + self.context_length, -1)
-        suffixes = keys_values[rows:].view(contexts, bins, self._packing.size, -1)
-        return torch.cat([prefix.expand(-1, bins, -1, -1), suffixes], dim=2).flatten(0, 1)
+    def _attend(
+        self, queries: torch.Tensor, keys_values: torch.Tensor, mask: torch.Tensor, contexts: int
+    ) -> torch.Tensor:
+        """Attention within bins: queries (P bins n, D), keys and values (P T, 2D) -> (P bins n, D).
 
-    def _split_heads(self, queries: torch.Tensor, sequences: int) -> torch.Tensor:
-        """Rows (sequences n, D) -> (sequences, heads, n, D / heads)."""
-        return queries.view(sequences, -1, self._heads, self._head_width).transpose(1, 2)
+        ``mask`` is (P bins, 1, n, M).
+        """
+        packing, heads = self._packing, self._heads
+        if packing.bins > 1:
+            rows = keys_values.unflatten(0, (contexts, -1))
+            keys_values = rows.index_select(1, packing.keys.flatten())
+        split = keys_values.reshape(contexts * packing.bins, -1, 2, heads, self._head_width)
+        keys, values = split.permute(2, 0, 3, 1, 4)  # (P bins, heads, M, D / heads) each
+        by_bin = queries.unflatten(0, (contexts * packing.bins, -1))
+        by_head = by_bin.unflatten(2, (heads, -1)).transpose(1, 2)
+        attended = F.scaled_dot_product_attention(by_head, keys, values, attn_mask=mask)
+        return attended.transpose(1, 2).reshape(-1, self.context_width)
 
     @property
     def _head_width(self) -> int:
         return self.context_width // self._heads
 
-    def _attend(
-        self,
-        queries: torch.Tensor,
-        keys_values: torch.Tensor,
-        mask: torch.Tensor | None = None,
-        causal: bool = False,
-    ) -> torch.Tensor:
-        """(B, heads, n, d) queries on (B, m, 2D) keys and values -> rows (B n, D)."""
-        split = keys_values.unflatten(2, (2, self._heads, self._head_width))
-        keys, values = split.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=causal
-        )
-        return attended.transpose(1, 2).reshape(-1, self.context_width)
-
     def _norm(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         return F.layer_norm(x, (self.context_width,), weight, bias, self._eps)
 
     def _mlp(self, x: torch.Tensor, block: _Block) -> torch.Tensor:
-        normed = self._norm(x, block["ln_2.weight"], block["ln_2.bias"])
+        normed = self._norm(x, block["ln_2.weight"], block["ln_2.bias"]).to(self._dtype)
         hidden = F.linear(normed, block["fc.weight"], block["fc.bias"])
         match self._activation:
             case "quick_gelu":
@@ -262,6 +243,21 @@ class TextTower:
             case _:
                 hidden = F.gelu(hidden)
         return x + F.linear(hidden, block["proj.weight"], block["proj.bias"])
+
+
+def _tree(start: torch.Tensor, context: torch.Tensor, suffixes: torch.Tensor) -> torch.Tensor:
+    """Rows of P trees: start (1, W) and suffixes (S, W) in each, contexts (P, L, W) -> (P T, W)."""
+    contexts = len(context)
+    parts = (start.expand(contexts, -1, -1), context, suffixes.expand(contexts, -1, -1))
+    return torch.cat(parts, dim=1).flatten(0, 1)
+
+
+def _batch_bytes(device: torch.device) -> int:
+    """Bytes of activations that run together by default (docs/performance.md)."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free // 2
+    return 64 << 20
 
 
 def _check_ends(weights: TextWeights, prompt: PromptTokens) -> None:

@@ -305,19 +305,30 @@ suffixes_of_tokens = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(suffixes=suffixes_of_tokens)
-def test_every_suffix_can_be_read_back_from_its_end(suffixes):
-    packing = pack(suffixes, prefix_length=5, width=64)
+@given(suffixes=suffixes_of_tokens, context_length=st.integers(0, 5))
+def test_every_suffix_can_be_read_back_from_its_end(suffixes, context_length):
+    packing = pack(suffixes, context_length, width=64)
+    prefix = 1 + context_length
     assert len(packing.ends) == len(set(suffixes))
     for suffix, end in zip(suffixes, packing.ends[packing.class_to_end].tolist(), strict=True):
         here, slot = divmod(end, packing.size)
-        seen = here * packing.size + packing.visible[here, slot].nonzero()[:, 0]
-        order = packing.depths[seen].argsort()
-        assert tuple(packing.token_ids[seen[order]].tolist()) == suffix
-        assert packing.depths[seen[order]].tolist() == list(range(len(suffix)))
+        seen = packing.keys[here, packing.visible[here, slot]]
+        assert seen[:prefix].tolist() == list(range(prefix))
+        assert tuple(packing.token_ids[seen[prefix:] - prefix].tolist()) == suffix
+        assert packing.depths[seen[prefix:] - prefix].tolist() == list(range(len(suffix)))
+    assert torch.equal(packing.ends_of_bins.flatten()[packing.real_ends], packing.ends)
+    assert (packing.ends_of_bins // packing.size == torch.arange(packing.bins)[:, None]).all()
 
 
 def test_shared_beginnings_are_stored_once():
     suffixes = [(1, 2, 3, 9), (1, 2, 4, 9), (1, 2, 9), (1, 2, 9)]
-    packing = pack(suffixes, prefix_length=5, width=64)
-    assert packing.bins * packing.size == 7  # 1 2, then 3 9, 4 9 and 9
+    packing = pack(suffixes, context_length=4, width=64)
+    assert packing.tokens == 5 + 7  # 1 2, then 3 9, 4 9 and 9
+    assert packing.bins * packing.size == packing.tokens
+
+
+def test_padding_is_at_most_a_slot_to_a_bin():
+    suffixes = [(n, *range(n % 13), 999) for n in range(100, 400)]
+    packing = pack(suffixes, context_length=4, width=512)
+    assert packing.bins > 1
+    assert packing.bins * packing.size - packing.tokens < packing.bins
