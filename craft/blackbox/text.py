@@ -257,7 +257,7 @@ def _batch_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free // 2
-    return 64 << 20
+    return 32 << 20
 
 
 def _check_ends(weights: TextWeights, prompt: PromptTokens) -> None:
