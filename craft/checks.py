@@ -118,7 +118,7 @@ def _check_data(suite: Mapping[str, Any]) -> Iterator[str]:
         if origin != shift.get("source") or (name in facts and "source" not in facts[name]):
             yield (
                 f"shift.targets: {name} is no shifted test set of {shift.get('source')} "
-                f"(config/datasets/{name}.yaml says source: {facts[name].get('source')})"
+                f"(config/datasets/{name}.yaml says source: {facts[name].get('source')!r})"
             )
 
 

@@ -6,19 +6,20 @@ Runs at parse time of the workflow: no table library, no torch.
 from __future__ import annotations
 
 import copy
+import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
 
+from craft import plain
 from craft.checks import check_facts, check_suite, unknown
+from craft.plain import PlainError, shown
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "workflow" / "schemas"
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ConfigError(ValueError):
@@ -42,12 +43,15 @@ def load(
     with all problems at once.
     """
     root = Path(root)
+    problems: list[str] = []
     if isinstance(config, Mapping):
-        given, source = copy.deepcopy(dict(config)), source or "config"
+        source = source or "config"
+        if problems := [f"{source}: {problem}" for problem in plain.check(config)]:
+            raise ConfigError(problems)
+        given = copy.deepcopy(dict(config))
     else:
         source = source or os.fspath(config)
-        given = _read(Path(config))
-    problems = []
+        given = _read(config)
     suite = _validated(given, "config", source, problems)
     names = {
         "datasets": [*suite.get("datasets", ()), *(suite["shift"] or {}).get("targets", ())],
@@ -62,7 +66,11 @@ def load(
             if name not in known:
                 problems.append(f"{source}: {folder}: {unknown(name, known)}")
                 continue
-            fact = _validated(_read(root / path), schema, str(path), problems)
+            try:
+                fact = _validated(_read(root / path), schema, str(path), problems)
+            except ConfigError as error:
+                problems += error.problems
+                continue
             problems += check_facts(fact, path)
             facts[folder][name] = fact
     merged = {**suite, "facts": facts["datasets"], "backbone_facts": facts["backbones"]}
@@ -84,39 +92,69 @@ def typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        read = yaml.load(value, Loader=_Loader)
+        read = yaml.safe_load(value)
     except yaml.YAMLError:
         return value
     return read if read is None or isinstance(read, (bool, int, float)) else value
 
 
-def _read(path: Path) -> dict[str, Any]:
+def check_files(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse files of which another reader may have made something else, all at once.
+
+    For those that Snakemake has read already: it takes the last of two equal keys, and tags.
+    Raises ConfigError.
+    """
+    problems: list[str] = []
+    for path in paths:
+        try:
+            _read(path)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError([f"{path}: not a readable YAML file ({error})"]) from error
-    if not isinstance(value, dict):
-        raise ConfigError([f"{path}: {value!r} is no mapping of keys to values"])
-    return value
+        return plain.read(path)
+    except PlainError as error:
+        raise ConfigError(error.problems) from error
+
+
+def _is_whole(checker: Any, value: Any) -> bool:
+    """JSON Schema's integer, less 1.0: as a part of a path that is another number than 1."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@functools.cache
+def _validator(schema_name: str) -> Any:
+    schema = plain.read(SCHEMAS / f"{schema_name}.schema.yaml")
+    base = jsonschema.Draft202012Validator
+    checker = base.TYPE_CHECKER.redefine("integer", _is_whole)
+    return jsonschema.validators.extend(base, type_checker=checker)(schema)
 
 
 def _validated(
     given: dict[str, Any], schema_name: str, source: str, problems: list[str]
 ) -> dict[str, Any]:
     """What of ``given`` the schema accepts, with defaults; the rest goes to ``problems``."""
-    schema = yaml.load((SCHEMAS / f"{schema_name}.schema.yaml").read_text("utf-8"), Loader=_Loader)
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = _validator(schema_name)
     errors = sorted(validator.iter_errors(given), key=lambda error: list(map(str, error.path)))
     accepted = copy.deepcopy(given)
     for error in errors:
         problems += [f"{source}: {text}" for text in _describe(error)]
-    # Deepest first, so that what is left can be checked further.
-    for error in sorted(errors, key=lambda error: -len(error.path)):
+    # Deepest first, and from a list's end, so that what is left can be checked further.
+    for error in sorted(errors, key=_depth, reverse=True):
         _remove(accepted, list(error.path), _unknown_keys(error))
-    for key, declared in schema["properties"].items():
+    for key, declared in validator.schema["properties"].items():
         if "default" in declared:
             accepted.setdefault(key, copy.deepcopy(declared["default"]))
     return accepted
+
+
+def _depth(error: jsonschema.ValidationError) -> tuple[int, list[tuple[int, str]]]:
+    steps = [(step, "") if isinstance(step, int) else (0, step) for step in error.path]
+    return len(steps), steps
 
 
 def _unknown_keys(error: jsonschema.ValidationError) -> list[str]:
@@ -146,7 +184,7 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
     if keys := _unknown_keys(error):
         known = error.schema.get("properties", {})
         for name in keys:
-            yield f"{where}{name} = {error.instance[name]!r}: {unknown(str(name), known)}"
+            yield f"{where}{name} = {shown(error.instance[name])}: {unknown(str(name), known)}"
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         name = next(name for name in missing if repr(name) in error.message)
@@ -157,7 +195,8 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
         yield f"{where}has keys that do not belong to kind {kind!r}"
     else:
         about = error.schema.get("description", "")
-        yield f"{key or 'the file'} = {error.instance!r}: accepted: {_accepted(error)}. {about}"
+        given = f"{key or 'the file'} = {shown(error.instance)}"
+        yield f"{given}: accepted: {_accepted(error)}. {about}"
 
 
 def _accepted(error: jsonschema.ValidationError) -> str:

@@ -1,0 +1,161 @@
+"""YAML files as plain values: what two readers would read differently is an error, not a guess."""
+
+from __future__ import annotations
+
+import math
+import os
+import reprlib
+import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+#: Whole numbers beyond this are no longer exact where a program computes with doubles.
+LARGEST = 2**53
+
+#: More values than any configuration has: an alias of an alias of an alias makes millions of one.
+_MOST = 100_000
+_DEEPEST = 40
+#: No label, path or name needs more characters; such text also makes a message unreadable.
+_LONGEST = 1000
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxdict, _REPR.maxlist, _REPR.maxtuple = 3, 8, 20, 20
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 120
+
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class PlainError(ValueError):
+    """What in a YAML file is no plain value, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class _Loader(_SafeLoader):
+    """YAML's JSON subset by meaning: maps, lists, text, numbers, true, false and null."""
+
+
+def _refuse(loader: _Loader, node: yaml.Node) -> Any:
+    tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+    hint = "; a date is text: put it in quotes" if tag == "!!timestamp" else ""
+    raise yaml.constructor.ConstructorError(
+        None, None, f"a value of type {tag} is not accepted{hint}", node.start_mark
+    )
+
+
+for _tag in ("timestamp", "binary", "omap", "pairs", "set"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _refuse)
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The mapping in a YAML file; raises PlainError, each line naming the file.
+
+    Refused: repeated keys, keys that are not text, tags and dates, numbers that are not finite or
+    too large to be exact, text of several lines, and nesting beyond any use.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        value = _load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PlainError([f"{path}: not a readable YAML file ({reason})"]) from error
+    if not isinstance(value, dict):
+        raise PlainError([f"{path}: {shown(value)} is no mapping of keys to values"])
+    if problems := [f"{path}: {problem}" for problem in check(value)]:
+        raise PlainError(problems)
+    return value
+
+
+def _load(text: str) -> Any:
+    """The value of a YAML text; raises ValueError or YAMLError."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:  # building the value would break the interpreter
+            raise ValueError(f"line {event.start_mark.line + 1} is nested over {_DEEPEST} deep")
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_keys(node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _check_keys(node: yaml.Node) -> None:
+    """Raise ValueError for a key that a map has twice, of which the last would win unsaid."""
+    todo, seen = [node], set()
+    while todo:
+        node = todo.pop()
+        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            todo += node.value
+            continue
+        keys = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            merges = key.tag == "tag:yaml.org,2002:merge"
+            if merges and not isinstance(value, yaml.MappingNode):
+                # Line by line, merges of several maps grow without bounds.
+                raise ValueError(f"line {line}: << merges one mapping")
+            if (key.tag, str(key.value)) in keys:
+                raise ValueError(f"line {line}: key {shown(key.value)} is there twice")
+            keys.add((key.tag, str(key.value)))
+            todo += [key, value]
+
+
+def check(value: Any) -> Iterator[str]:
+    """What in a value of a YAML file is not plain; a line each, naming the key."""
+    left, todo = _MOST, [("", value, 0)]
+    while todo:
+        key, entry, depth = todo.pop()
+        left -= 1
+        if left < 0 or depth > _DEEPEST:
+            yield f"{key or 'the file'}: accepted: {_MOST} values, nested {_DEEPEST} deep at most"
+            return
+        if isinstance(entry, Mapping):
+            for name, inner in entry.items():
+                if not isinstance(name, str):
+                    yield f"{key or 'the file'}: key {shown(name)}: accepted: text, in quotes"
+                elif wrong := _scalar(name):
+                    yield f"{key or 'the file'}: key {shown(name)}: accepted: {wrong}"
+                else:
+                    todo.append((f"{key}.{name}" if key else name, inner, depth + 1))
+        elif isinstance(entry, list):
+            todo += [(f"{key}[{n}]", inner, depth + 1) for n, inner in enumerate(entry)]
+        elif wrong := _scalar(entry):
+            yield f"{key} = {shown(entry)}: accepted: {wrong}"
+
+
+def _scalar(value: Any) -> str | None:
+    """What is accepted in place of a value that is not plain; None for one that is."""
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "a finite number"
+    if isinstance(value, int):
+        return None if abs(value) <= LARGEST else f"whole numbers up to {LARGEST}"
+    if isinstance(value, str):
+        # Cc: control characters, Cs: halves of characters, Zl and Zp: ends of lines.
+        odd = any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value)
+        wrong = odd or len(value) > _LONGEST
+        return f"one line of text, {_LONGEST} characters at most" if wrong else None
+    return "text, numbers, true, false, null, lists and mappings"
+
+
+def shown(value: Any) -> str:
+    """A value in one line of a message, cut where it is long."""
+    try:
+        return _REPR.repr(value)
+    except ValueError:
+        return f"a {type(value).__name__} of thousands of digits"

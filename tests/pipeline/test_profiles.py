@@ -1,0 +1,89 @@
+"""The profiles plan what the default one plans: with their executors, on no cluster."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Iterator
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from tests.pipeline.conftest import ROOT, Checkout
+
+MINI = ("all_tables", "--configfile", "config/mini.yaml")
+NEEDED = {
+    "slurm": ("snakemake_executor_plugin_slurm",),
+    "kubernetes": ("snakemake_executor_plugin_kubernetes", "snakemake_storage_plugin_s3"),
+}
+
+
+class Bucket(BaseHTTPRequestHandler):
+    """A bucket that holds this project's config/ below craft/, and nothing else."""
+
+    LISTING = b"""<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated>
+    </ListBucketResult>"""
+
+    def do_HEAD(self) -> None:
+        """Say whether an object is there."""
+        key = urlsplit(self.path).path.partition("/craft/")[2]
+        there = key.startswith("config/") and (ROOT / key).is_file()
+        self.send_response(200 if there else 404)
+        self.send_header("Content-Length", str((ROOT / key).stat().st_size if there else 0))
+        self.send_header("Last-Modified", formatdate(usegmt=True))
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        """List no object: what is there is asked for one by one."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.LISTING)))
+        self.end_headers()
+        self.wfile.write(self.LISTING)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def bucket() -> Iterator[tuple[str, ...]]:
+    """Snakemake's arguments for a bucket on the loopback."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    keys = ("--storage-s3-access-key", "none", "--storage-s3-secret-key", "none")
+    yield ("--storage-s3-endpoint-url", address, *keys)
+    server.shutdown()
+    server.server_close()
+
+
+def needs(profile: str) -> None:
+    missing = [name for name in NEEDED[profile] if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (docs/operations.md says how)")
+
+
+def test_slurm_is_planned_the_same_jobs(checkout: Checkout) -> None:
+    needs("slurm")
+    planned = checkout.plan(*MINI, "--profile", "profiles/slurm")
+    assert planned == checkout.plan(*MINI)
+    assert planned["fit"] > 20
+
+
+def test_kubernetes_is_planned_the_same_jobs(checkout: Checkout, bucket: tuple[str, ...]) -> None:
+    needs("kubernetes")
+    planned = checkout.plan(*MINI, "--profile", "profiles/kubernetes", *bucket)
+    assert planned == checkout.plan(*MINI)
+
+
+@pytest.mark.parametrize("profile", ["slurm", "kubernetes"])
+def test_a_cluster_tries_a_job_again_and_names_its_executor(profile: str) -> None:
+    settings = yaml.safe_load((ROOT / f"profiles/{profile}/config.yaml").read_text())
+    assert settings["executor"] == profile
+    # What grows with the attempt is of use only where there is a second one.
+    assert settings["retries"] >= 1
+    # The default profile is read too, and wins where both have a key.
+    default = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    assert not set(settings) & set(default)
