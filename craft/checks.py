@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 
 from craft.design import COMPARISONS, FIGURES, SWEEPS, TABLES
 from craft.learner.options import Options
+from craft.plain import shown
 from craft.provenance import modules, source, tree
+
+#: Class that every learner derives from.
+_BASE = "Learner"
 
 #: Annotation of an option -> Python types that a YAML value of it may have.
 _TYPES = {
@@ -29,7 +33,7 @@ def unknown(name: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown name {name!r}; {hint}Known: {', '.join(known)}"
+    return f"unknown name {shown(name)}; {hint}Known: {', '.join(known)}"
 
 
 class Option(NamedTuple):
@@ -64,6 +68,24 @@ def learner_options(learner: str) -> dict[str, Option]:
     return options
 
 
+def _is_learner(learner: str) -> bool:
+    """Whether a class ``module:Class`` derives from Learner, by the bases that sources name."""
+    module, _, name = learner.partition(":")
+    bases = {
+        node.name: {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+        for entry in modules(module)
+        for node in tree(entry).body
+        if isinstance(node, ast.ClassDef)
+    }
+    found, todo = set(), [name]
+    while todo:
+        entry = todo.pop()
+        if entry not in found:
+            found.add(entry)
+            todo += bases.get(entry, ())
+    return _BASE in found
+
+
 def _is_option(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Call) and getattr(node.func, "id", None) == "option"
 
@@ -78,10 +100,10 @@ def _accepted(call: ast.Call) -> tuple[Any, ...] | None:
 def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
     """Problems of one data set's or backbone's file."""
     if fact.get("name") != path.stem:
-        yield f"{path}: name = {fact.get('name')!r}: accepted: {path.stem}, the file's name"
+        yield f"{path}: name = {shown(fact.get('name'))}: accepted: {path.stem}, the file's name"
     scale = fact.get("crop_scale", [0, 1])
     if scale[0] > scale[-1]:
-        yield f"{path}: crop_scale = {scale!r}: accepted: the smaller share first"
+        yield f"{path}: crop_scale = {shown(scale)}: accepted: the smaller share first"
 
 
 def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
@@ -97,7 +119,7 @@ def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
     if suite["encode_together"] and drawn:
         yield f"encode_together = True: accepted: false, as {drawn[0]} says encode: drawn"
     if suite["published"] and not (root / suite["published"]).is_dir():
-        yield f"published = {suite['published']!r}: accepted: a folder that exists, or null"
+        yield f"published = {shown(suite['published'])}: accepted: a folder that exists, or null"
 
 
 def _check_data(suite: Mapping[str, Any]) -> Iterator[str]:
@@ -118,7 +140,7 @@ def _check_data(suite: Mapping[str, Any]) -> Iterator[str]:
         if origin != shift.get("source") or (name in facts and "source" not in facts[name]):
             yield (
                 f"shift.targets: {name} is no shifted test set of {shift.get('source')} "
-                f"(config/datasets/{name}.yaml says source: {facts[name].get('source')!r})"
+                f"(config/datasets/{name}.yaml says source: {shown(facts[name].get('source'))})"
             )
 
 
@@ -142,8 +164,11 @@ def _check_methods(suite: Mapping[str, Any]) -> Iterator[str]:
         try:
             known = learner_options(method["learner"])
         except LookupError as error:
-            yield f"{where}.learner = {method['learner']!r}: {error}"
+            yield f"{where}.learner = {shown(method['learner'])}: {error}"
             continue
+        if not _is_learner(method["learner"]):
+            given = shown(method["learner"])
+            yield f"{where}.learner = {given}: accepted: a craft.learner.base.{_BASE}"
         own = method.get("options", {})
         problems = _check_options(own, known, f"{where}.options")
         yield from problems
@@ -157,15 +182,15 @@ def _check_options(given: Mapping[str, Any], known: Mapping[str, Option], where:
     problems = []
     for name, value in given.items():
         if name not in known:
-            problems.append(f"{where}.{name} = {value!r}: {unknown(name, sorted(known))}")
+            problems.append(f"{where}.{name} = {shown(value)}: {unknown(name, sorted(known))}")
             continue
         types, accepted = known[name]
         # To Python a bool is an int; to a reader of the config it is not.
         fits = type(value) in {kind for t in types for kind in _TYPES.get(t, ())}
         if accepted and value not in accepted:
-            problems.append(f"{where}.{name} = {value!r}: accepted: {', '.join(accepted)}")
+            problems.append(f"{where}.{name} = {shown(value)}: accepted: {', '.join(accepted)}")
         elif not fits:
-            problems.append(f"{where}.{name} = {value!r}: accepted: {' or '.join(types)}")
+            problems.append(f"{where}.{name} = {shown(value)}: accepted: {' or '.join(types)}")
     return problems
 
 
@@ -192,7 +217,8 @@ def _check_artefact(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]
     for key in sorted(required - set(spec)):
         yield f"{where}.{key} is missing"
     for key in sorted(set(spec) - allowed):
-        yield f"{where}.{key} = {spec[key]!r}: accepted in {name}: {', '.join(sorted(allowed))}"
+        accepted = f"accepted in {name}: {', '.join(sorted(allowed))}"
+        yield f"{where}.{key} = {shown(spec[key])}: {accepted}"
     if name == "robustness" and not suite["shift"]:
         yield f"{where} needs shift: source and targets"
     yield from _check_shots(suite, name, spec)
@@ -226,10 +252,14 @@ def _check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) 
     except LookupError:
         return  # reported where the method is declared
     given = [{spec["option"]: value} for value in spec["values"]]
+    # A run's folder is named by the value.
+    if len({f"{value:g}" for value in spec["values"]}) < len(given):
+        yield f"{where}.values = {spec['values']}: accepted: values that differ in six digits"
     if spec["option"] in known:
         base = suite["options"] | methods[spec["method"]].get("options", {})
         for options in given:
             yield from _check_options(options, known, f"{where}.values")
-            yield from _check_ranges(base | options, f"{where}.values")
+            if not _check_ranges(base, where):  # else it is reported where it is declared
+                yield from _check_ranges(base | options, f"{where}.values")
     else:
         yield f"{where}.option: {unknown(spec['option'], sorted(known))}"

@@ -18,8 +18,8 @@ LARGEST = 2**53
 #: More values than any configuration has: an alias of an alias of an alias makes millions of one.
 _MOST = 100_000
 _DEEPEST = 40
-#: No label, path or name needs more characters; such text also makes a message unreadable.
-_LONGEST = 1000
+#: Characters of a text; the longest that there are tell how to get a data set.
+_LONGEST = 2000
 
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxdict, _REPR.maxlist, _REPR.maxtuple = 3, 8, 20, 20
@@ -56,7 +56,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The mapping in a YAML file; raises PlainError, each line naming the file.
 
     Refused: repeated keys, keys that are not text, tags and dates, numbers that are not finite or
-    too large to be exact, text of several lines, and nesting beyond any use.
+    too large to be exact, control characters, and nesting beyond any use.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -127,8 +127,8 @@ def check(value: Any) -> Iterator[str]:
             for name, inner in entry.items():
                 if not isinstance(name, str):
                     yield f"{key or 'the file'}: key {shown(name)}: accepted: text, in quotes"
-                elif wrong := _scalar(name):
-                    yield f"{key or 'the file'}: key {shown(name)}: accepted: {wrong}"
+                elif "\n" in name or len(name) > 100 or _scalar(name):
+                    yield f"{key or 'the file'}: key {shown(name)}: accepted: a short line of text"
                 else:
                     todo.append((f"{key}.{name}" if key else name, inner, depth + 1))
         elif isinstance(entry, list):
@@ -146,10 +146,10 @@ def _scalar(value: Any) -> str | None:
     if isinstance(value, int):
         return None if abs(value) <= LARGEST else f"whole numbers up to {LARGEST}"
     if isinstance(value, str):
-        # Cc: control characters, Cs: halves of characters, Zl and Zp: ends of lines.
-        odd = any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value)
+        # Cc: control characters, Cs: halves of characters, Zl and Zp: other ends of lines.
+        odd = any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") and c != "\n" for c in value)
         wrong = odd or len(value) > _LONGEST
-        return f"one line of text, {_LONGEST} characters at most" if wrong else None
+        return f"text without control characters, {_LONGEST} at most" if wrong else None
     return "text, numbers, true, false, null, lists and mappings"
 
 

@@ -1,4 +1,4 @@
-"""A small suite through a real Slurm gives the bytes of a local run, and asks for what rules say."""
+"""A small suite through a real Slurm: the bytes of a local run, and the resources of the rules."""
 
 from __future__ import annotations
 

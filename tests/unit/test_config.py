@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from craft.checks import learner_options
-from craft.config import SCHEMAS, ConfigError, load, typed
+from craft.config import SCHEMAS, ConfigError, check_files, load, typed
 
 MINI = yaml.safe_load(Path("config/mini.yaml").read_text())
 Config = dict[str, Any]
@@ -166,6 +166,34 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
         lambda c: c["artefacts"]["ablation_lambda1"].update(values=[-1.0]),
         ("artefacts.ablation_lambda1.values: option lambda1: -1.0 is below 0",),
     ),
+    "swept values of one name": (
+        lambda c: c["artefacts"]["ablation_lambda1"].update(values=[0.1, 0.1000000001]),
+        ("artefacts.ablation_lambda1.values = [0.1, 0.1000000001]: accepted: values that differ",),
+    ),
+    "a class that is no learner": (
+        lambda c: c["methods"]["craft"].update(learner="craft.learner.options:Options"),
+        ("methods.craft.learner = 'craft.learner.options:Options': accepted: a craft.learner",),
+    ),
+    "a number that is none": (
+        lambda c: c["options"].update(learning_rate=float("nan")),
+        ("options.learning_rate = nan: accepted: a finite number",),
+    ),
+    "a whole number written as 1.0": (
+        lambda c: c["artefacts"]["architectures"].update(shots=[1.0]),
+        ("artefacts.architectures.shots[0] = 1.0: accepted: integer",),
+    ),
+    "two wrong entries of a list": (
+        lambda c: c.update(datasets=[1, 2]),
+        ("datasets[0] = 1: accepted: string", "datasets[1] = 2: accepted: string"),
+    ),
+    "braces in a path": (
+        lambda c: c.update(results="results/{dataset}"),
+        ("results = 'results/{dataset}': accepted: text that matches",),
+    ),
+    "text of two lines": (
+        lambda c: c["methods"]["craft"].update(label="Cra\nFT"),
+        ("methods.craft.label = 'Cra\\nFT': accepted: text that matches",),
+    ),
     "published": (
         lambda c: c.update(published="config/publshed"),
         ("published = 'config/publshed': accepted: a folder that exists",),
@@ -213,6 +241,16 @@ def test_a_fact_file_is_validated_too(tmp_path: Path) -> None:
     assert "config/datasets/objects.yaml: templat = " in text
     assert "did you mean 'template'?" in text
     assert "textures.yaml: crop_scale = [0.9, 0.5]: accepted: the smaller share first" in text
+
+
+def test_a_key_that_is_there_twice_is_no_choice(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_text("seeds: [1]\noptions:\n  budget: 80\n  sigma: 1\n  budget: 8000\n")
+    for read in (load, lambda path: check_files([path])):
+        with pytest.raises(
+            ConfigError, match=r"suite\.yaml: .*line 5: key 'budget' is there twice"
+        ):
+            read(path)
 
 
 def test_yaml_cannot_make_objects(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ sys.path.insert(0, workflow.basedir)
 
 from snakemake.utils import update_config
 
-from craft.config import ConfigError, load, typed
+from craft.config import ConfigError, check_files, load, typed
 from craft.design import FIGURES, TABLES, Design
 from craft.folds import folds
 from craft.provenance import code_hash
@@ -21,6 +21,7 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.ge
 
 update_config(config, typed(workflow.config_settings.config))
 try:
+    check_files(workflow.configfiles)
     SUITE = load(config, workflow.basedir, " + ".join(map(os.path.relpath, workflow.configfiles)))
 except ConfigError as error:
     raise WorkflowError(str(error))
