@@ -69,7 +69,7 @@ def test_slurm_is_planned_the_same_jobs(checkout: Checkout) -> None:
     needs("slurm")
     planned = checkout.plan(*MINI, "--profile", "profiles/slurm")
     assert planned == checkout.plan(*MINI)
-    assert planned["fit"] > 20
+    assert sum(jobs for rule, jobs in planned.items() if rule.startswith("fit")) > 10
 
 
 def test_kubernetes_is_planned_the_same_jobs(checkout: Checkout, bucket: tuple[str, ...]) -> None:
