@@ -10,8 +10,7 @@ import torch
 
 from craft.blackbox.local import LocalBox
 from craft.blackbox.prompts import Prompts
-from craft.blackbox.text import TextTower
-from craft.blackbox.text_weights import TextWeights
+from craft.blackbox.tower import Tower, read_tower
 from craft.learner.base import Learner
 from craft.protocol import QueryMeter
 from craft.records import Features, Split
@@ -47,8 +46,7 @@ class Bench:
         prompts = Prompts.read(inputs.prompts)
         tokens = prompts.zero_shot if kind == "template" else prompts.learner
         self._device = torch.device(device)
-        weights = TextWeights.read(inputs.tower)
-        self._tower = TextTower.from_tokens(weights, tokens, device=self._device)
+        self._tower = read_tower(inputs.tower, tokens, device=self._device)
         views = [Features.read(path) for path in inputs.train]
         self._train = {features.view: features for features in views}
         self._tests = {name: Features.read(path) for name, path in inputs.tests.items()}
@@ -104,7 +102,7 @@ class RunBench:
 
     learner: Learner
     device: torch.device
-    tower: TextTower
+    tower: Tower
     split: Split | None
     train: Mapping[int, Features]  # by view; 0 is the images themselves
     tests: Mapping[str, Features]

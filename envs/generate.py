@@ -43,6 +43,10 @@ ROLES = {
         "fits, which know the model by its answers: no open_clip, timm or huggingface_hub",
         ("cma", "numpy", "pyyaml", "safetensors", "torch"),
     ),
+    "plain": (
+        "fits of backbones whose text tower open_clip has to run (docs/backbones.md)",
+        ("cma", "numpy", "open-clip-torch", "pyyaml", "safetensors", "torch", "torchvision"),
+    ),
     "report": (
         "tables and figures",
         ("markdown-it-py", "matplotlib", "numpy", "pandas", "safetensors"),

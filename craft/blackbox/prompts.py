@@ -31,9 +31,10 @@ class PromptTokens:
 
     template: str
     class_names: tuple[str, ...]  # K, as the data set spells them
-    start_id: int
+    start_id: int | None  # None: the tokenizer has no start of text
     context_ids: tuple[int, ...]  # L, shared by all classes
     suffix_ids: tuple[tuple[int, ...], ...]  # K ragged: name, rest of the template, end of text
+    pad_id: int = 0  # what a prompt is filled up with
 
     @classmethod
     def tokenise(
@@ -47,31 +48,39 @@ class PromptTokens:
 
         ``context_length``: positions that the text transformer has (default: the tokenizer's).
         Raises PromptError for a template without exactly one ``{}``, tokens that merge across the
-        border between context and name, and a prompt that is too long (naming the class).
+        border between context and name, and a prompt that is too long (naming the class). A
+        tokenizer of the package transformers is asked for whole prompts, as open_clip asks it.
         """
         if template.count("{}") != 1:
             raise PromptError(f"template {template!r} must contain {{}} exactly once")
         if not class_names:
             raise PromptError("no class names")
-        for name in ("encode", "sot_token_id", "eot_token_id"):
-            if not hasattr(tokenizer, name):
-                raise PromptError(f"tokenizer {type(tokenizer).__name__} has no {name!r}")
         limit = context_length or tokenizer.context_length
-        context = tuple(tokenizer.encode(template.partition("{}")[0]))
+        words = _Clip(tokenizer) if hasattr(tokenizer, "encode") else _Rows(tokenizer, limit)
+        before = words.prompt(template.partition("{}")[0])
+        # Of what precedes the name, the end of text belongs to the suffixes.
+        shared = before[: len(before) - words.ends]
+        context = shared[words.starts :]
         suffixes = []
         for name in class_names:
-            ids = tuple(tokenizer.encode(template.replace("{}", name.replace("_", " "))))
-            if ids[: len(context)] != context:
+            ids = words.prompt(template.replace("{}", name.replace("_", " ")))
+            if ids[: len(shared)] != shared:
                 raise PromptError(
                     f"class {name!r}: the tokens of {template!r} before {{}} change with the name, "
                     "so that classes cannot share their context; put a space before {}"
                 )
-            if len(ids) + 2 > limit:
+            if len(ids) > limit:
                 raise PromptError(
-                    f"class {name!r}: the prompt has {len(ids) + 2} tokens, the model takes {limit}"
+                    f"class {name!r}: the prompt has {len(ids)} tokens, the model takes {limit}"
                 )
-            suffixes.append((*ids[len(context) :], tokenizer.eot_token_id))
-        return cls(template, tuple(class_names), tokenizer.sot_token_id, context, tuple(suffixes))
+            suffixes.append(ids[len(shared) :])
+        start = shared[0] if words.starts else None
+        return cls(template, tuple(class_names), start, context, tuple(suffixes), words.pad_id)
+
+    @property
+    def start_ids(self) -> tuple[int, ...]:
+        """The start of text, where there is one."""
+        return () if self.start_id is None else (self.start_id,)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> PromptTokens:
@@ -79,10 +88,57 @@ class PromptTokens:
         return cls(
             template=value["template"],
             class_names=tuple(value["class_names"]),
-            start_id=int(value["start_id"]),
+            start_id=value["start_id"],
             context_ids=tuple(value["context_ids"]),
             suffix_ids=tuple(tuple(ids) for ids in value["suffix_ids"]),
+            pad_id=value["pad_id"],
         )
+
+
+class _Clip:
+    """CLIP's own tokenizer: start of text, words, end of text, zeros."""
+
+    starts, ends, pad_id = 1, 1, 0
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def prompt(self, text: str) -> tuple[int, ...]:
+        ids = self._tokenizer.encode(text)
+        return self._tokenizer.sot_token_id, *ids, self._tokenizer.eot_token_id
+
+
+class _Rows:
+    """A tokenizer that gives whole rows alone, as open_clip's of the package transformers do.
+
+    Its start, end and padding are read off the rows of no word and of one.
+    """
+
+    def __init__(self, tokenizer: Any, limit: int) -> None:
+        # Room beyond what the model takes, so that a prompt that is too long is not cut but told.
+        self._tokenizer, self._length = tokenizer, limit + 64
+        empty = self._row("")
+        self.pad_id = empty[-1]
+        none, one = self._trimmed(empty), self._trimmed(self._row("a"))
+        self.starts = next((n for n, i in enumerate(none) if one[n] != i), len(none))
+        if self.starts > 1 or one[len(one) - len(none) + self.starts :] != none[self.starts :]:
+            raise PromptError(
+                f"tokenizer {type(tokenizer).__name__} writes no word as {none}, 'a' as {one}; "
+                "accepted: at most one token of start, the same end behind any text, padding"
+            )
+        self.ends = len(none) - self.starts
+
+    def prompt(self, text: str) -> tuple[int, ...]:
+        return self._trimmed(self._row(text.strip()))
+
+    def _row(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer([text], context_length=self._length)[0].tolist())
+
+    def _trimmed(self, row: tuple[int, ...]) -> tuple[int, ...]:
+        length = len(row)
+        while length and row[length - 1] == self.pad_id:
+            length -= 1
+        return row[:length]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -54,7 +55,7 @@ class TextWeights:
     activation: str  # one of ACTIVATIONS
     pooling: str  # "argmax": at the largest token id; "eos": at the first ``eos_id``
     eos_id: int
-    logit_scale: float  # already exponentiated
+    logit_scale: float  # already exponentiated; a logit bias, the same for all classes, is left out
     embedding_std: float  # of one entry of the token-embedding table
 
     _META = (
@@ -80,7 +81,6 @@ class TextWeights:
         blocks = getattr(transformer, "resblocks", None)
         _require(blocks is not None and len(blocks) > 0, f"a {type(text).__name__} text model")
         _require(getattr(text, "cls_emb", None) is None, "a class-token embedding (embed_cls)")
-        _require(getattr(model, "logit_bias", None) is None, "a logit bias")
         _require_causal(getattr(text, "attn_mask", None))
         pooling = getattr(text, "pool_type", getattr(model, "text_pool_type", "argmax"))
         _require(pooling in POOLING, f"pooling {pooling!r} (supported: {', '.join(POOLING)})")
@@ -135,7 +135,11 @@ class TextWeights:
         return block
 
     def read_out(self, ids: Sequence[int]) -> int:
-        """Position in a prompt's token ids at which the model reads its features out."""
+        """Position in a prompt's token ids at which the model reads its features out.
+
+        Raises UnsupportedTextTower for a prompt without start of text, which prefixes begin with.
+        """
+        _require(None not in ids, "prompts without a start of text")
         if self.pooling == "argmax":
             return ids.index(max(ids))
         return ids.index(self.eos_id) if self.eos_id in ids else 0
@@ -144,12 +148,21 @@ class TextWeights:
         """Write as safetensors, with ``provenance`` (JSON-able) beside the numbers."""
         tensors = {name: value.numpy() for name, value in self.tensors.items()}
         metadata = {key: getattr(self, key) for key in self._META}
-        write_tensors(path, tensors, metadata | {"provenance": dict(provenance)})
+        write_tensors(path, tensors, metadata | {"text": "fast", "provenance": dict(provenance)})
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> TextWeights:
         """Read what :meth:`write` wrote; raises RecordError."""
-        arrays, metadata = read_tensors(path)
+        return cls.from_arrays(*read_tensors(path), path)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        metadata: Mapping[str, Any],
+        path: str | os.PathLike[str],
+    ) -> TextWeights:
+        """From what a file holds; raises RecordError naming it."""
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         try:
             weights = cls(tensors=tensors, **{key: metadata[key] for key in cls._META})

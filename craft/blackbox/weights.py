@@ -23,13 +23,17 @@ from torch import nn
 from craft.blackbox import mini
 from craft.blackbox.backbone import (
     BackboneError,
+    architecture,
     complete,
     hub_file,
     read_backbone,
     require_quick_gelu,
     tokenizer_of,
 )
-from craft.blackbox.text_weights import TextWeights
+from craft.blackbox.plain_text import PlainText
+from craft.blackbox.prompts import PromptTokens
+from craft.blackbox.text import TextTower
+from craft.blackbox.text_weights import TextWeights, UnsupportedTextTower
 from craft.storage import sha256
 
 log = logging.getLogger(__name__)
@@ -58,9 +62,26 @@ class Backbone:
     weights_sha256: str
     vocabulary: torch.Tensor | None  # token ids that pretraining used; None: all of them
 
-    def text_weights(self) -> TextWeights:
-        """The text side as plain tensors; raises UnsupportedTextTower."""
-        return TextWeights.from_model(self.model, self.vocabulary)
+    def text_side(self) -> TextWeights | PlainText:
+        """What is exported, by the YAML's ``text``; "auto" is fast where the model allows it.
+
+        Raises UnsupportedTextTower where "fast" does not.
+        """
+        choice = self.config["text"]
+        if choice != "plain":
+            try:
+                weights = TextWeights.from_model(self.model, self.vocabulary)
+                # Where the tokenizer's prompts do not suit it, this says so.
+                TextTower.from_tokens(weights, PromptTokens.tokenise(self.tokenizer, ["cat"]))
+                log.info("text tower: fast (text: %s)", choice)
+                return weights
+            except UnsupportedTextTower as error:
+                if choice == "fast":
+                    raise
+                log.info("text tower: plain (text: %s; %s)", choice, error)
+        else:
+            log.info("text tower: plain (text: plain)")
+        return PlainText.from_model(self.model, architecture(self.config), self.vocabulary)
 
 
 def load(
@@ -179,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "weights_sha256": backbone.weights_sha256,
         "open_clip": open_clip.__version__,
     }
-    backbone.text_weights().write(options.out, provenance)
+    backbone.text_side().write(options.out, provenance)
     log.info("text side of %s written to %s", backbone.config["name"], options.out)
 
 

@@ -48,9 +48,10 @@ def listed(role: str) -> set[str]:
 
 
 def commands(role: str) -> list[str]:
-    """Modules that an environment's rules run, and the learners that fits load by name."""
-    found = {m["learner"].partition(":")[0] for m in MINI["methods"].values()}
-    found = found if role == "learner" else set()
+    """Modules that an environment's rules run, and what fits load by name or by their tower."""
+    learners = {m["learner"].partition(":")[0] for m in MINI["methods"].values()}
+    loaded = {"learner": learners, "plain": {*learners, "craft.blackbox.plain_text"}}
+    found = loaded.get(role, set())
     for path in sorted(Path("workflow/rules").glob("*.smk")):
         for rule in re.split(r"\n *rule\b", path.read_text())[1:]:
             module = re.search(r"python -m (?:craft\.device \S+ )?([\w.]+)", rule)[1]

@@ -251,11 +251,10 @@ def test_other_text_towers_are_refused_by_name(text, named):
         TextWeights.from_model(small_model(CustomTextCLIP, **text))
 
 
-def test_a_logit_bias_is_refused():
+def test_a_logit_bias_which_is_the_same_for_every_class_is_left_out():
     model = small_model(seed=4)
-    model.logit_bias = torch.nn.Parameter(torch.zeros([]))
-    with pytest.raises(UnsupportedTextTower, match="logit bias"):
-        TextWeights.from_model(model)
+    model.logit_bias = torch.nn.Parameter(torch.tensor(-10.0))
+    check(model, ["cat", "tabby cat"])
 
 
 def test_a_model_read_out_elsewhere_is_refused():

@@ -104,7 +104,7 @@ def test_an_open_clip_model_from_a_local_file(weights):
     same = open_clip.create_model("toy-quickgelu", pretrained=None).eval()
     ids = backbone.tokenizer(["a photo of a cat."], context_length=16)
     assert torch.equal(backbone.model.encode_text(ids), same.encode_text(ids))
-    assert backbone.text_weights().activation == "quick_gelu"
+    assert backbone.text_side().activation == "quick_gelu"
 
 
 def test_the_weights_file_that_the_yaml_names(weights):
@@ -177,7 +177,7 @@ def test_a_file_that_says_itself_that_it_is_openais(evidence, weights, monkeypat
     if evidence == "entries":
         state = load_file(weights) | {name: torch.tensor(77) for name in OPENAI_ENTRIES}
         save_file(state, weights)
-        assert load(TOY, weights).text_weights().activation == "quick_gelu"
+        assert load(TOY, weights).text_side().activation == "quick_gelu"
     else:
         monkeypatch.setattr("craft.blackbox.weights.OPENAI_FILES", {sha256(weights)})
     with pytest.raises(BackboneError, match=r"toy.safetensors: OpenAI's weights were trained with"):
@@ -307,9 +307,9 @@ def both_features(config, weights):
         config["precision"], torch.float32
     )
     tower = TextTower.from_tokens(
-        backbone.text_weights(), PromptTokens.tokenise(backbone.tokenizer, ["cat", "tabby dog"])
+        backbone.text_side(), PromptTokens.tokenise(backbone.tokenizer, ["cat", "tabby dog"])
     )
-    assert {t.dtype for t in backbone.text_weights().tensors.values()} == {torch.float32}
+    assert {t.dtype for t in backbone.text_side().tensors.values()} == {torch.float32}
     assert tower.logit_scale == pytest.approx(1 / 0.07, rel=1e-6)  # never rounded
     return F.normalize(raw.float(), dim=-1), tower.encode(torch.zeros(1, 4, 8))[0]
 
@@ -359,7 +359,7 @@ def test_a_backbone_of_the_embedded_suite(mini_weights):
     table = backbone.model.token_embedding.weight
     # Of the rows in use alone: the others are filled in and would hide the scale.
     used = float(table[backbone.vocabulary].std())
-    assert backbone.text_weights().embedding_std == pytest.approx(used)
+    assert backbone.text_side().embedding_std == pytest.approx(used)
     assert used != pytest.approx(float(table.std()))
     assert backbone.tokenizer.context_length == 16
 
@@ -383,7 +383,7 @@ def test_the_command_exports_the_text_side(weights, tmp_path):
     (tmp_path / "b.yaml").write_text(yaml.safe_dump(TOY))
     out = tmp_path / "out" / "text.safetensors"
     main(f"--backbone {tmp_path}/b.yaml --weights {weights} --out {out}".split())
-    exported, direct = TextWeights.read(out), load(TOY, weights).text_weights()
+    exported, direct = TextWeights.read(out), load(TOY, weights).text_side()
     assert exported.tensors.keys() == direct.tensors.keys()
     assert all(torch.equal(exported.tensors[name], direct.tensors[name]) for name in direct.tensors)
     for field in TextWeights._META:

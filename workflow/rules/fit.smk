@@ -24,7 +24,10 @@ for fold in FITS:
         wildcard_constraints:
             method=fold.method,
         conda:
-            "../../envs/learner.yaml"
+            # A plain text tower is run by open_clip, which the learner's environment lacks.
+            lambda wildcards: (
+                "../../envs/learner.yaml" if fast(wildcards) else "../../envs/plain.yaml"
+            )
         threads: 1
         resources:
             **ON_DEVICE,

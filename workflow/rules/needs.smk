@@ -70,6 +70,11 @@ def weights(wildcards):
     return BACKBONES[wildcards.backbone]["weights"] or []
 
 
+def fast(wildcards):
+    """Whether a backbone's file promises the text tower that needs no open_clip."""
+    return BACKBONES[wildcards.backbone]["text"] == "fast"
+
+
 def drawn(wildcards):
     """Splits that say which training images to encode, where the pool is too large for all."""
     if TOGETHER or wildcards.part == "test" or FACTS[wildcards.dataset]["encode"] == "pool":

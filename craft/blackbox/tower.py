@@ -1,0 +1,57 @@
+"""From an exported text tower's file to the tower: which of the two it is, the export decided."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+from craft.blackbox.prompts import PromptTokens
+from craft.blackbox.text import TextTower
+from craft.blackbox.text_weights import TextWeights
+from craft.storage import RecordError, read_tensors
+
+
+class Tower(Protocol):
+    """What both text towers are: features of K classes for contexts p0 + offset."""
+
+    context_length: int  # L
+    context_width: int  # D
+    embedding_std: float  # of one entry of the token embeddings
+    class_names: Sequence[str]  # K
+    logit_scale: float
+
+    @property
+    def positions(self) -> int:
+        """Positions that the transformer runs per context."""
+        ...
+
+    def with_context(self, context: torch.Tensor) -> Tower:
+        """The same classes after another initial context (L, D)."""
+        ...
+
+    def encode(self, offsets: torch.Tensor) -> torch.Tensor:
+        """Unit text features (P, K, E), float32, for offsets (P, L, D)."""
+        ...
+
+
+def read_tower(path: str | os.PathLike[str], prompt: PromptTokens, **placement: Any) -> Tower:
+    """The tower of a file that craft.blackbox.weights wrote, over the classes of ``prompt``.
+
+    ``placement`` goes to the tower: device, max_batch_bytes. Raises RecordError for a foreign file
+    and for a plain tower where open_clip, which runs it, is not installed.
+    """
+    arrays, metadata = read_tensors(path)
+    if metadata.get("text") != "plain":
+        weights = TextWeights.from_arrays(arrays, metadata, path)
+        return TextTower.from_tokens(weights, prompt, **placement)
+    try:
+        from craft.blackbox.plain_text import PlainText, PlainTower
+    except ImportError as error:
+        raise RecordError(
+            f"{path}: a plain text tower, which needs open_clip ({error}); its backbone's file "
+            "does not say text: fast, so that envs/plain.yaml is the environment of its fits"
+        ) from error
+    return PlainTower(PlainText.from_arrays(arrays, metadata, path), prompt, **placement)
