@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
 
+from craft.learner.checkpoint import Checkpoint, Part
 from craft.learner.options import Options
 from craft.learner.work import Work
 from craft.protocol import BlackBox
@@ -34,6 +35,8 @@ class Learner(abc.ABC):
         self.offset_: torch.Tensor | None = None
         self.history_: list[dict[str, float]] = []
         self.queries_ = 0
+        self._resumed: Checkpoint | None = None
+        self._position: tuple[str, int, dict[str, Part]] | None = None
 
     @abc.abstractmethod
     def fit(
@@ -54,6 +57,43 @@ class Learner(abc.ABC):
         taken in turn. ``progress`` is called with self after each generation. Raises
         BudgetExceeded, FloatingPointError (scores that are not finite) and what the box raises.
         """
+
+    def _generations(self, phase: str, count: int, **parts: Part) -> Iterator[int]:
+        """Numbers of the generations of a phase of :meth:`fit`, all but those before a checkpoint.
+
+        ``parts`` are all that they change but ``offset_``, ``history_`` and ``queries_``. A learner
+        that loops over these can go on where it was ended; another one starts anew.
+        """
+        start, resumed = 0, self._resumed
+        if resumed:
+            if resumed.phase != phase:
+                return  # it had ended before the checkpoint
+            for name, part in parts.items():
+                part.resume(resumed.part(name))
+            start, self._resumed = resumed.done, None
+        for generation in range(start, count):
+            self._position = (phase, generation + 1, parts)
+            yield generation
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Where the fit is, when asked by ``progress``; None for a learner that cannot say.
+
+        Its tensors are valid until the next generation.
+        """
+        if self._position is None:
+            return None
+        phase, done, parts = self._position
+        tensors = {} if self.offset_ is None else {"offset": self.offset_}
+        for name, part in parts.items():
+            tensors |= {f"{name}/{key}": value for key, value in part.state().items()}
+        return Checkpoint(phase, done, self.queries_, self.history_, tensors)
+
+    def resume(self, checkpoint: Checkpoint) -> Self:
+        """Let the next :meth:`fit`, given what the first was given, go on from a checkpoint."""
+        self.queries_, self.history_ = checkpoint.queries, list(checkpoint.history)
+        self.offset_ = checkpoint.tensors.get("offset")
+        self._resumed = checkpoint
+        return self
 
     def work(self, images: int, classes: int) -> Work:
         """What :meth:`fit` takes on N ``images`` of K ``classes``: a search to the budget's end."""

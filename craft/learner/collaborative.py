@@ -53,7 +53,8 @@ class Collaborative(RefiningLearner):
                 objective=options.search_loss,
             )
 
-        for generation in range(options.generations):
+        parts = {"prompts": prompts, "trainer": trainer}
+        for generation in self._generations("collaboration", options.generations, **parts):
             searched = search_generation(prompts, box, train_set, fitness)
             self.queries_ += options.population
             self.offset_ = prompts.context()

@@ -6,7 +6,7 @@ import contextlib
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -76,6 +76,8 @@ class PromptGenerator:
         )
         self._asked: list[np.ndarray] = []
         self._fresh: np.ndarray | None = None
+        self._told: list[list[float]] = []  # losses of every population so far
+        self._drew: list[bool] = []  # whether a fresh population was drawn after each
 
     def _offsets(self, z: np.ndarray) -> torch.Tensor:
         """(P, d) -> (P, L, D) float32."""
@@ -89,7 +91,12 @@ class PromptGenerator:
 
     def tell(self, losses: torch.Tensor) -> None:
         """Losses (P,) of the population last asked for."""
-        self._es.tell(self._asked, losses.double().tolist())
+        self._tell(losses.double().tolist())
+
+    def _tell(self, losses: list[float]) -> None:
+        self._es.tell(self._asked, losses)
+        self._told.append(losses)
+        self._drew.append(False)
         self._fresh = None
 
     def context(self) -> torch.Tensor:
@@ -98,12 +105,30 @@ class PromptGenerator:
         if rule == "best":
             z = self._es.best.x
         elif rule == "fresh-mean":
-            if self._fresh is None:
-                self._fresh = np.mean(self._es.ask(), axis=0)
-            z = self._fresh
+            z = self._draw() if self._fresh is None else self._fresh
         else:
             z = self._es.result.xfavorite
         return self._offsets(np.asarray(z)[None])
+
+    def _draw(self) -> np.ndarray:
+        self._fresh = np.mean(self._es.ask(), axis=0)
+        if self._drew:
+            self._drew[-1] = True
+        return self._fresh
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What CMA-ES was told, (G, P): the rest of it follows from that and from its generator."""
+        shape = (len(self._told), self._options.population)
+        told = torch.tensor(self._told, dtype=torch.float64).reshape(shape)
+        return {"told": told, "drew": torch.tensor(self._drew, dtype=torch.bool)}
+
+    def resume(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Tell a new generator what another one was told: it is then that one, to the bit."""
+        for losses, drew in zip(state["told"].tolist(), state["drew"].tolist(), strict=True):
+            self._asked = self._es.ask()
+            self._tell(losses)
+            if drew:
+                self._draw()
 
     @property
     def sigma(self) -> float:

@@ -42,7 +42,7 @@ class PromptOnly(Learner):
         prompts = PromptGenerator(
             box.context_length, box.context_width, box.embedding_std, self.options, rng
         )
-        for _ in range(self.options.generations):
+        for _ in self._generations("search", self.options.generations, prompts=prompts):
             searched = search_generation(
                 prompts, box, train_set, lambda logits: cross_entropy(logits, labels)
             )

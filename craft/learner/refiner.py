@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
 
-from craft.learner.adam import Adam
+from craft.learner.checkpoint import Draws
 from craft.learner.losses import refine_loss
+from craft.learner.optimizer import Adam
 from craft.learner.options import Options
+
+
+class _Linear(nn.Linear):
+    def reset_parameters(self) -> None:
+        """Nothing: PyTorch would draw from its global generator, the refiner draws from its own."""
 
 
 class Refiner(nn.Module):
@@ -27,7 +33,7 @@ class Refiner(nn.Module):
         widths = [classes, *([options.hidden] * (depth - 1)), classes]
         modules: list[nn.Module] = []
         for fan_in, fan_out in itertools.pairwise(widths):
-            linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+            linear = _Linear(fan_in, fan_out)
             for parameter in linear.parameters():
                 bound = 1 / math.sqrt(fan_in)
                 nn.init.uniform_(parameter, -bound, bound, generator=generator)
@@ -71,6 +77,15 @@ class RefinerTrainer:
             total += loss.item() * len(batch)
             images += len(batch)
         return total / images
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The refiner, its optimiser and the generator that shuffles."""
+        return self._optimizer.state() | Draws(self._generator).state()
+
+    def resume(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from a :meth:`state`; the refiner itself is set."""
+        self._optimizer.resume(state)
+        Draws(self._generator).resume(state)
 
     def _batches(self, images: int) -> Iterator[torch.Tensor]:
         for _ in range(self._options.passes):

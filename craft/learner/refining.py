@@ -14,6 +14,30 @@ from craft.learner.work import Work
 from craft.protocol import BlackBox
 
 
+class Scores:
+    """The black box's logits (N, K) on uploads at one context, each asked for once and kept."""
+
+    def __init__(self, box: BlackBox, offset: torch.Tensor, image_sets: tuple[str, ...]) -> None:
+        self._box, self._offset, self._image_sets = box, offset, image_sets
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def of(self, number: int) -> torch.Tensor:
+        """Logits of the upload of that number."""
+        name = self._image_sets[number]
+        if name not in self._kept:
+            self._kept[name] = query(self._box, name, self._offset, "refine")
+        return self._kept[name]
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What was asked for, by upload."""
+        return dict(self._kept)
+
+    def resume(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Have what was asked for."""
+        device = self._offset.device
+        self._kept = {name: logits.to(device) for name, logits in state.items()}
+
+
 class RefiningLearner(Learner):
     """A learner whose answer is ``refiner_`` applied to the black box's logits."""
 
@@ -50,9 +74,10 @@ class RefiningLearner(Learner):
         The context does not move, so each upload is scored once and its scores are kept.
         """
         trainer = self._start(box, labels, seed)
-        scores = [query(box, name, self.offset_, "refine") for name in refine_sets]
-        for generation in range(self.options.generations):
-            logits = scores[generation % len(scores)]
+        scores = Scores(box, self.offset_, refine_sets)
+        parts = {"scores": scores, "trainer": trainer}
+        for generation in self._generations("refinement", self.options.generations, **parts):
+            logits = scores.of(generation % len(refine_sets))
             refined = self._refine_once(trainer, logits, labels, generation)
             self.history_.append({"queries": self.queries_, **refined})
             if progress:
@@ -63,7 +88,7 @@ class RefiningLearner(Learner):
         options = self.options
         return replace(
             super().work(images, classes),
-            refine=max(1, options.views),
+            refine=min(max(1, options.views), options.generations),
             passes=options.generations * options.passes,
         )
 

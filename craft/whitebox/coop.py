@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from craft.learner.base import Learner, Progress, accuracy
+from craft.learner.checkpoint import Draws
+from craft.learner.optimizer import SGD, Adam, Optimizer
 from craft.learner.options import Options, option
 from craft.learner.work import Work
 from craft.whitebox.box import WhiteBox
@@ -63,18 +65,15 @@ class CoOp(Learner):
         tower = box.tower.with_context(torch.zeros(shape))
         optimizer = self._optimizer(context)
         epochs = options.epochs or default_epochs(len(labels) // len(box.tower.class_names))
-        self.queries_ = 0
-        for epoch in range(epochs):
-            for group in optimizer.param_groups:
-                group["lr"] = self._rate(epoch, epochs)
+        parts = {"optimizer": optimizer, "shuffling": Draws(generator)}
+        for epoch in self._generations("epochs", epochs, **parts):
+            optimizer.rate = self._rate(epoch, epochs)
             features = box.image_sets[refine_sets[epoch % len(refine_sets)]]
             total, steps = 0.0, 0
             for batch in self._batches(len(labels), generator):
                 text = tower.encode(context[None])[0]  # (K, E)
                 loss = F.cross_entropy(tower.logit_scale * features[batch] @ text.T, labels[batch])
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
+                optimizer.step(loss)
                 total, steps = total + loss.item(), steps + 1
             self.offset_ = context.detach().clone()[None]
             self.history_.append({"epoch": epoch + 1, "loss": total / steps})
@@ -97,12 +96,12 @@ class CoOp(Learner):
         epochs = options.epochs or default_epochs(images // classes)
         return Work(gradients=epochs * max(1, images // options.batch_size))
 
-    def _optimizer(self, context: torch.Tensor) -> torch.optim.Optimizer:
+    def _optimizer(self, context: torch.Tensor) -> Optimizer:
         options = self.options
-        settings = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
+        settings = {"learning_rate": options.learning_rate, "weight_decay": options.weight_decay}
         if options.optimizer == "sgd":
-            return torch.optim.SGD([context], momentum=options.momentum, **settings)
-        return torch.optim.AdamW([context], **settings)
+            return SGD([context], momentum=options.momentum, **settings)
+        return Adam([context], decoupled=True, **settings)
 
     def _rate(self, epoch: int, epochs: int) -> float:
         """Learning rate of a zero-based epoch: one constant epoch, then the cosine one late."""

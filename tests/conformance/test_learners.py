@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import pkgutil
+from copy import deepcopy
 
 import pytest
 import torch
@@ -141,6 +143,34 @@ class TestEveryLearner:
 
         with pytest.raises(FloatingPointError, match="not finite"):
             fitted(cls, options, box=Broken())[0].predict(Broken(), "test")
+
+    def test_goes_on_from_a_checkpoint_to_the_same_bits(self, cls, options) -> None:
+        class Stop(Exception):
+            pass
+
+        whole, box = fitted(cls, options)
+        for generations in (1, 7, len(whole.history_)):
+            kept = []
+
+            def stop(learner: Learner, after: int = generations, kept: list = kept) -> None:
+                if len(learner.history_) == after:
+                    kept.append(deepcopy(learner.checkpoint()))
+                    raise Stop
+
+            first, second = ToyBox(), ToyBox()
+            with contextlib.suppress(Stop):
+                cls(**SMALL, **options).fit(first, first.labels["train"], seed=1, progress=stop)
+            if not kept:
+                assert cls.__name__ == "ZeroShot"
+                pytest.skip("zero-shot has no generations")
+            second.meter.counts |= first.meter.counts
+            resumed = cls(**SMALL, **options).resume(kept[0])
+            resumed.fit(second, second.labels["train"], seed=1)
+            assert resumed.history_ == whole.history_
+            assert resumed.state().keys() == whole.state().keys()
+            for name, value in whole.state().items():
+                assert torch.equal(value, resumed.state()[name]), (name, generations)
+            assert second.meter.counts == box.meter.counts  # no query was made twice
 
     def test_progress_is_called(self, cls, options) -> None:
         box, seen = ToyBox(), []

@@ -64,6 +64,31 @@ def test_mean_rule_gives_less_noise_than_a_fresh_population() -> None:
     assert spread == pytest.approx(0.05 / math.sqrt(40), rel=0.3)
 
 
+@pytest.mark.parametrize("after", [1, 4, 11])
+@pytest.mark.parametrize(
+    "options", [{}, {"context_rule": "fresh-mean"}, {"bound": 0.5, "context_rule": "best"}]
+)
+def test_a_resumed_generator_is_the_one_that_was_interrupted(after: int, options: dict) -> None:
+    def advance(prompts: PromptGenerator, generations: int) -> list[torch.Tensor]:
+        seen = []
+        for _ in range(generations):
+            offsets = prompts.ask()
+            prompts.tell(quadratic(offsets))
+            seen += [offsets, prompts.context(), torch.tensor(prompts.sigma)]
+        return seen
+
+    # At this size CMA-ES decomposes its matrix in every third generation only.
+    whole, interrupted, resumed = (
+        generator(intrinsic_dim=256, population=20, **options) for _ in range(3)
+    )
+    assert len(set(map(float, advance(whole, after)[2::3]))) == after
+    advance(interrupted, after)
+    resumed.resume(interrupted.state())
+    assert torch.equal(resumed.context(), interrupted.context())
+    for mine, other in zip(advance(whole, 6), advance(resumed, 6), strict=True):
+        assert torch.equal(mine, other)
+
+
 def test_bound_holds_for_candidates_and_mean() -> None:
     free, bound = generator(sigma=3.0), generator(sigma=3.0, bound=0.1)
     assert bound.ask().abs().max() < free.ask().abs().max() / 5
