@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from craft.cli import run_command
+
 log = logging.getLogger(__name__)
 
 DEVICES = ("cpu", "cuda")
@@ -170,15 +172,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit("usage: python -m craft.device {cpu,cuda} MODULE [ARGUMENTS OF MODULE]")
     device, module, *rest = given
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    try:
-        with leased(device):
-            if device == "cuda":
-                _check_torch()
-            sys.argv = [module, *rest, "--device", device]
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except DeviceError as error:
-        raise SystemExit(f"error: {error}") from error
+    with leased(device):
+        if device == "cuda":
+            _check_torch()
+        sys.argv = [module, *rest, "--device", device]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

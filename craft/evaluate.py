@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from craft.cli import run_command
 from craft.records import Manifest, Predictions, RunRecord, Score
 from craft.storage import RecordError
 
@@ -126,15 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := {name for names in tests_of for name in names.split(",")} - set(every.split(",")):
         parser.error(f"--tests {min(unknown)!r} has no manifest; accepted: {every}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        tests = {name: TestLabels(name, Manifest.read(path)) for name, path in given.manifests}
-        for folder, names in zip(given.runs, tests_of, strict=True):
-            score = score_run(folder, {name: tests[name] for name in names.split(",")})
-            final = {name: round(values[-1], 2) for name, values in score.accuracy.items()}
-            log.info("%s: %s", folder, final)
-    except RecordError as error:
-        raise SystemExit(f"error: {error}") from error
+    tests = {name: TestLabels(name, Manifest.read(path)) for name, path in given.manifests}
+    for folder, names in zip(given.runs, tests_of, strict=True):
+        score = score_run(folder, {name: tests[name] for name in names.split(",")})
+        final = {name: round(values[-1], 2) for name, values in score.accuracy.items()}
+        log.info("%s: %s", folder, final)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

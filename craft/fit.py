@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import save_file
 
 from craft.bench import TRAIN, Bench, Inputs, RunBench, device_name
+from craft.cli import run_command
 from craft.curve import CurveRecorder
 from craft.learner.base import Learner, accuracy
 from craft.peak import peak_memory_mb, reset_peak_memory
@@ -167,4 +168,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

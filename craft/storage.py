@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -23,26 +24,50 @@ log = logging.getLogger(__name__)
 METADATA = "craft"
 
 
+#: What a disk says that is full, read-only, another user's, failing or under a quota.
+_DISK = (
+    errno.ENOSPC,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EDQUOT,
+    errno.EFBIG,
+)
+
+
 class RecordError(ValueError):
     """A file is missing, truncated, foreign or does not belong to the files it is used with."""
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is fsynced and takes its place."""
+    """Yield a temporary path beside ``path``; on success it is fsynced and takes its place.
+
+    A full disk or a folder that may not be written is an OSError that names ``path``.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+    except SafetensorError as error:
+        raise OSError(errno.EIO, f"cannot be written: {error}", str(path)) from error
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        # A full disk is told without a name, and a temporary name tells nothing.
+        raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ import yaml
 from craft.blackbox.encoding import Encoder, Pictures, ProgressLog, encode
 from craft.blackbox.preprocess import Preprocess
 from craft.blackbox.shards import Shards
+from craft.cli import run_command
 from craft.data.manifest import image_root
 from craft.provenance import code_hash, versions
 from craft.records import Features, Image, Manifest, Split
@@ -154,4 +155,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -18,6 +18,7 @@ from open_clip.model import CLIP
 from sklearn.linear_model import LogisticRegression
 
 from craft.blackbox import mini
+from craft.cli import run_command
 from craft.data.mini import tasks
 
 log = logging.getLogger(__name__)
@@ -95,4 +96,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

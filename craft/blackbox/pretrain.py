@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 from craft.blackbox import checkpoint, locality, mini
 from craft.blackbox.pretrain_check import probe
+from craft.cli import run_command
 from craft.data.mini import world
 
 log = logging.getLogger(__name__)
@@ -236,4 +237,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

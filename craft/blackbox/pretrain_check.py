@@ -12,6 +12,7 @@ import yaml
 from open_clip.model import CLIP
 
 from craft.blackbox import mini
+from craft.cli import run_command
 from craft.data.mini import world
 
 log = logging.getLogger(__name__)
@@ -77,4 +78,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from craft.cli import run_command
 from craft.records import Manifest
 from craft.storage import RecordError, read_json, write_json
 
@@ -207,4 +208,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -34,6 +34,7 @@ from craft.blackbox.plain_text import PlainText
 from craft.blackbox.prompts import PromptTokens
 from craft.blackbox.text import TextTower
 from craft.blackbox.text_weights import TextWeights, UnsupportedTextTower
+from craft.cli import run_command
 from craft.storage import sha256
 
 log = logging.getLogger(__name__)
@@ -205,4 +206,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -11,7 +11,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from craft.data.acquisition import FetchError, acquire
+from craft.cli import run_command
+from craft.data.acquisition import acquire
 from craft.data.transport import Policy
 from craft.storage import write_json
 
@@ -32,14 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # The log has a bar of its own; a library's would write a line of control characters.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     policy = Policy(attempts=options.attempts, wait=options.wait)
-    try:
-        origin = acquire(options.dataset, options.root, keep=options.keep, policy=policy)
-    except FetchError as error:
-        raise SystemExit(str(error)) from error
+    origin = acquire(options.dataset, options.root, keep=options.keep, policy=policy)
     log.info("%(dataset)s: %(images)d images, %(source)s", origin)
     if options.out:
         write_json(options.out, origin)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

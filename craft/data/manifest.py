@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from craft.cli import run_command
 from craft.data.layouts import LAYOUTS, PARTS, ManifestError
 from craft.records import Image, Manifest
 
@@ -118,4 +119,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -13,6 +13,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from craft.cli import run_command
+
 
 class SplitError(ValueError):
     """A few-shot set cannot be drawn."""
@@ -123,4 +125,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -7,10 +7,11 @@ import json
 import logging
 from collections.abc import Sequence
 
+from craft.cli import run_command
 from craft.design import FIGURES, Design
 from craft.figures import few_shot_curves, query_efficiency, style
 from craft.figures.panels import plotted
-from craft.storage import RecordError, write_text
+from craft.storage import write_text
 from craft.tables.published import Published
 from craft.tables.scores import Scores
 
@@ -35,11 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph table
     design = Design(given.design)
     module, x = _OF_RUNS[given.artefact]
-    try:
-        published = Published.read(given.published, design, given.artefact)
-        panels = module.panels(design, Scores(design), published)
-    except (RecordError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from error
+    published = Published.read(given.published, design, given.artefact)
+    panels = module.panels(design, Scores(design), published)
     for panel in panels:
         for label in panel.incomplete():
             log.warning("%s: runs of %s are missing", panel.title, label)
@@ -50,4 +48,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -7,8 +7,9 @@ import json
 import logging
 from collections.abc import Sequence
 
+from craft.cli import run_command
 from craft.design import TABLES, Design
-from craft.storage import RecordError, write_text
+from craft.storage import write_text
 from craft.tables import ablations, comparisons, costs
 from craft.tables.assumptions import blackbox_assumptions
 from craft.tables.dataset_statistics import dataset_statistics
@@ -53,11 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     design = Design(given.design)
-    try:
-        published = Published.read(given.published, design, given.artefact)
-        table = build(given.artefact, design, published)
-    except (RecordError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from error
+    published = Published.read(given.published, design, given.artefact)
+    table = build(given.artefact, design, published)
     for missing in table.missing():
         log.warning("missing: %s", missing)
     text = markdown(table)
@@ -69,4 +67,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

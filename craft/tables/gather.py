@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from craft.cli import run_command
 from craft.design import Design, Run
 from craft.storage import RecordError, write_text
 from craft.tables.scores import Scores
@@ -95,4 +96,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

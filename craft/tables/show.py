@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from craft.cli import run_command
 from craft.design import FIGURES, TABLES
 from craft.storage import RecordError
 
@@ -84,15 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m craft.tables.show", description=__doc__)
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER")
     given = parser.parse_args(arguments)
-    try:
-        table = headline(
-            given.results / f"{HEADLINE}.csv", shutil.get_terminal_size((110, 24)).columns
-        )
-    except RecordError as error:
-        raise SystemExit(f"error: {error}") from error
+    width = shutil.get_terminal_size((110, 24)).columns
+    table = headline(given.results / f"{HEADLINE}.csv", width)
     title = f"Accuracy (%), mean ± standard deviation over seeds ({TABLES[HEADLINE]} of the paper)"
     sys.stdout.write(f"\n{title}\n\n{table}\n\n{artefacts(given.results)}\n")
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -118,7 +118,7 @@ def test_every_run_and_test_set_is_scored(tmp_path, manifest):
 )
 def test_predictions_that_do_not_belong_to_the_labels(tmp_path, manifest, labels, message):
     folder = write_run(tmp_path / "seed-1", labels, (40,))
-    with pytest.raises(SystemExit) as failure:
+    with pytest.raises(RecordError) as failure:
         run(folder, f"D={manifest}")
     assert message in str(failure.value)
     assert "seed-1" in str(failure.value)
@@ -127,7 +127,7 @@ def test_predictions_that_do_not_belong_to_the_labels(tmp_path, manifest, labels
 
 def test_a_run_needs_a_point(tmp_path, manifest):
     folder = write_run(tmp_path / "seed-1", {"D": np.zeros((0, 4))}, ())
-    with pytest.raises(SystemExit, match="0 points"):
+    with pytest.raises(RecordError, match="0 points"):
         run(folder, f"D={manifest}")
 
 

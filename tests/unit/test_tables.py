@@ -487,7 +487,7 @@ def test_show_prints_the_headline_and_the_places(design, tmp_path, capsys):
 
 
 def test_show_names_a_table_that_is_not_there(tmp_path):
-    with pytest.raises(SystemExit, match=r"architectures\.csv"):
+    with pytest.raises(RecordError, match=r"architectures\.csv"):
         show.main(["--results", str(tmp_path)])
 
 

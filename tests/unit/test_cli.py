@@ -1,0 +1,112 @@
+"""Commands end an expected failure in one line: bad files, missing ones, a full disk."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from craft import cli, evaluate
+from craft.data import manifest, splits
+from craft.learner.options import Options
+from craft.storage import RecordError
+
+COMMANDS = sorted(
+    path for path in Path("craft").rglob("*.py") if '__name__ == "__main__"' in path.read_text()
+)
+
+
+def failure(error: BaseException) -> str:
+    """What a command ends with whose main raises an error."""
+
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        cli.run_command(main)
+    return str(ended.value.code)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=str)
+def test_every_command_ends_in_the_same_way(path: Path) -> None:
+    assert path.read_text().endswith('if __name__ == "__main__":\n    run_command(main)\n')
+
+
+def test_what_can_be_expected_is_one_line() -> None:
+    assert failure(RecordError("a.json: not a run record")) == "error: a.json: not a run record"
+    full = OSError(28, "No space left on device", "b.csv")
+    assert failure(full) == "error: [Errno 28] No space left on device: 'b.csv'"
+    assert failure(MemoryError()) == "error: MemoryError"
+    with pytest.raises(SystemExit, match="error: option budget: 1 queries are less than"):
+        cli.run_command(lambda: Options.resolve({"budget": 1}))  # raised in a module of ours
+    assert failure(KeyboardInterrupt()) == "130"
+
+
+def test_a_fault_of_the_program_keeps_its_traceback() -> None:
+    with pytest.raises(TypeError):
+        cli.run_command(lambda: len(3))  # type: ignore[arg-type]
+    # A library's ValueError is no refusal of ours.
+    with pytest.raises(ValueError, match="broadcast"):
+        import numpy as np
+
+        cli.run_command(lambda: np.broadcast_to(np.zeros(3), (2,)))
+
+
+CASES = {
+    "a manifest that is not there": (
+        lambda folder: splits.main(
+            f"--manifest {folder}/no.csv --dataset D --shots 1 --seed 1"
+            f" --out-pattern {folder}/{{seed}}.json".split()
+        ),
+        r"no\.csv: not a readable manifest",
+    ),
+    "a description that is not there": (
+        lambda folder: manifest.main(
+            ["--dataset", f"{folder}/no.yaml", "--root", str(folder), "--out", f"{folder}/o.csv"]
+        ),
+        r"no\.yaml",
+    ),
+    "a record that is not there": (
+        lambda folder: evaluate.main(["--runs", str(folder), "--manifests", f"D={folder}/no.csv"]),
+        r"no\.csv: not a readable manifest",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_missing_file_is_named(tmp_path: Path, case: str) -> None:
+    command, said = CASES[case]
+    with pytest.raises(SystemExit) as ended:
+        cli.run_command(lambda: command(tmp_path))
+    assert re.search(said, str(ended.value.code))
+    assert "\n" not in str(ended.value.code)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "write", ["write_text(out, 'x' * 5000)", "write_tensors(out, {'a': a}, {})"]
+)
+def test_a_full_disk_is_told_with_the_files_name_and_nothing_is_left(
+    tmp_path: Path, write: str
+) -> None:
+    # A limit to the size of files stands in for a disk without room: both fail while writing.
+    code = (
+        "import resource, sys\n"
+        "import numpy as np\n"
+        "from craft.cli import run_command\n"
+        "from craft.storage import write_tensors, write_text\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "out, a = sys.argv[1], np.zeros(5000)\n"
+        f"run_command(lambda: {write})\n"
+    )
+    out = tmp_path / "folder" / "out"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code, str(out)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert str(out) in done.stderr and "cannot be written" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not list(out.parent.iterdir())
