@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 
@@ -15,7 +15,8 @@ class LocalBox:
 
     ``image_sets`` maps names to features (N, E), as a rule of unit norm; features that keep their
     raw norm give the scores of the mode that keeps it. ``scale`` None is the model's own.
-    ``max_block_bytes`` bounds one yielded block and the text features that it is made of.
+    ``max_block_bytes`` bounds one yielded block and the text features that it is made of; None is
+    256 MB on a CPU, a quarter of the free memory on a GPU.
     """
 
     def __init__(
@@ -25,16 +26,17 @@ class LocalBox:
         *,
         meter: QueryMeter | None = None,
         scale: float | None = None,
-        max_block_bytes: int = 256 << 20,
+        max_block_bytes: int | None = None,
     ) -> None:
         self.context_length = tower.context_length
         self.context_width = tower.context_width
         self.embedding_std = tower.embedding_std
         self.class_names = tower.class_names
         self.meter = QueryMeter() if meter is None else meter
-        self._tower, self._max_block_bytes = tower, max_block_bytes
+        self._tower = tower
         self._scale = tower.logit_scale if scale is None else scale
         self._images = {name: _checked(name, images) for name, images in image_sets.items()}
+        self._max_block_bytes = max_block_bytes or _block_bytes(self._images.values())
         widths = {name: images.shape[1] for name, images in self._images.items()}
         if len(set(widths.values())) > 1:
             raise ValueError(f"image sets of different feature widths: {widths}")
@@ -68,6 +70,12 @@ class LocalBox:
             text = self._scale * self._tower.encode(part)  # (B, K, E)
             logits = images.to(text.device) @ text.flatten(0, 1).T  # (N, B K)
             yield logits.unflatten(1, (-1, classes)).transpose(0, 1)
+
+
+def _block_bytes(images: Iterable[torch.Tensor]) -> int:
+    """Bytes of one block by default, where the images are."""
+    device = next((each.device for each in images), torch.device("cpu"))
+    return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else 256 << 20
 
 
 def _checked(name: str, images: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
@@ -33,10 +34,42 @@ class Learner(abc.ABC):
     def __init__(self, **options: Any) -> None:
         self.options = self.Options.resolve(options)
         self.offset_: torch.Tensor | None = None
-        self.history_: list[dict[str, float]] = []
+        self._rows: list[dict[str, float | torch.Tensor]] = []
         self.queries_ = 0
         self._resumed: Checkpoint | None = None
         self._position: tuple[str, int, dict[str, Part]] | None = None
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """What each generation noted, in order.
+
+        Reading it waits for a GPU where that has numbers yet to compute, all of them at once; a
+        generation does not wait. Raises FloatingPointError if one of them is not finite.
+        """
+        late = [
+            (row, name)
+            for row in self._rows
+            for name, value in row.items()
+            if isinstance(value, torch.Tensor)
+        ]
+        if late:
+            values = torch.stack([row[name].double() for row, name in late]).tolist()
+            for (row, name), value in zip(late, values, strict=True):
+                if not math.isfinite(value):
+                    raise FloatingPointError(
+                        f"{name} is not finite after {row['queries']} queries: nor are the black "
+                        "box's predictions, or the refiner has diverged"
+                    )
+                row[name] = value
+        return self._rows
+
+    @history_.setter
+    def history_(self, rows: list[dict[str, float]]) -> None:
+        self._rows = rows
+
+    def _note(self, **values: float | torch.Tensor) -> None:
+        """Add a generation's row; tensors () stay where they are until somebody reads them."""
+        self._rows.append(values)
 
     @abc.abstractmethod
     def fit(
@@ -137,4 +170,9 @@ def query(box: BlackBox, image_set: str, offset: torch.Tensor, purpose: str) -> 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
     """Share of images (per cent) whose largest logit is the label's: (N, K), (N,)."""
-    return 100.0 * (logits.argmax(dim=-1) == labels).double().mean().item()
+    return percent_right(logits, labels).item()
+
+
+def percent_right(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """:func:`accuracy` as a tensor () that nobody waits for."""
+    return 100.0 * (logits.argmax(dim=-1) == labels).double().mean()

@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 import torch
 
-from craft.learner.base import Progress, query
-from craft.learner.losses import search_loss
+from craft.learner.base import Progress
+from craft.learner.losses import mean_over_images, search_loss
 from craft.learner.prompt import PromptGenerator, search_generation
 from craft.learner.refining import RefiningLearner
 from craft.learner.work import Work
@@ -43,7 +43,7 @@ class Collaborative(RefiningLearner):
         weight = options.weight("lambda1", len(box.class_names))
         needs_refined = self._scores_refined(weight)
 
-        def fitness(logits: torch.Tensor) -> torch.Tensor:  # (B, N, K) -> (B,)
+        def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             return search_loss(
                 logits,
                 self.refine(logits) if needs_refined else None,
@@ -53,17 +53,21 @@ class Collaborative(RefiningLearner):
                 objective=options.search_loss,
             )
 
+        def fitness(logits: torch.Tensor) -> torch.Tensor:  # (B, N, K) -> (B,)
+            return mean_over_images(loss, logits, labels)
+
         parts = {"prompts": prompts, "trainer": trainer}
         for generation in self._generations("collaboration", options.generations, **parts):
             searched = search_generation(prompts, box, train_set, fitness)
             self.queries_ += options.population
             self.offset_ = prompts.context()
             image_set = refine_sets[generation % len(refine_sets)]
-            logits = query(box, image_set, self.offset_, "refine")
+            (logits,) = torch.cat(list(box.predict(image_set, self.offset_, "refine")))
             refined = self._refine_once(trainer, logits, labels, generation)
-            self.history_.append({"queries": self.queries_, **searched, **refined})
+            self._note(queries=self.queries_, **searched, **refined)
             if progress:
                 progress(self)
+        _ = self.history_  # raises if the last refinement was on numbers that are not finite
         return self
 
     def _scores_refined(self, weight: float) -> bool:

@@ -2,8 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
+
+#: Bytes of scores that :func:`mean_over_images` hands to a loss at a time, by kind of device: on a
+#: CPU what a loss makes of them stays in the cache, elsewhere in memory.
+CHUNK_BYTES = {"cpu": 4 << 20}
+OTHER_CHUNK_BYTES = 1 << 30
+
+
+def mean_over_images(
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+) -> torch.Tensor:
+    """``loss`` (logits (B, n, K), labels (n,) -> (B,)) of logits (B, N, K), few images at a time.
+
+    A loss that is a mean over images makes several tensors of the size of its scores; these are
+    then bounded whatever B x N x K is.
+    """
+    row = logits[:, :1].numel() * logits.element_size()
+    images = max(1, CHUNK_BYTES.get(logits.device.type, OTHER_CHUNK_BYTES) // row)
+    if images >= len(labels):
+        return loss(logits, labels)
+    parts = zip(logits.split(images, dim=1), labels.split(images), strict=True)
+    return sum(loss(scores, target) * len(target) for scores, target in parts) / len(labels)
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -163,13 +163,14 @@ def score_candidates(
 ) -> torch.Tensor:
     """Losses (P,) of P contexts, block by block: ``fitness`` maps logits (B, N, K) to (B,).
 
+    They are on the CPU, where a search reads them: the one wait for a GPU in a generation.
     Raises FloatingPointError where the black box answers with numbers that are not finite.
     """
     losses = []
     with torch.no_grad():
         for logits in box.predict(image_set, offsets, "search"):
             losses.append(fitness(logits))
-    result = torch.cat(losses)
+    result = torch.cat(losses).cpu()
     if not torch.isfinite(result).all():
         raise FloatingPointError(
             f"the black box's predictions on {image_set!r} give a loss that is not finite"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from craft.learner.base import Learner, Progress
-from craft.learner.losses import cross_entropy
+from craft.learner.losses import cross_entropy, mean_over_images
 from craft.learner.prompt import PromptGenerator, search_generation
 from craft.protocol import BlackBox
 
@@ -44,10 +44,13 @@ class PromptOnly(Learner):
         )
         for _ in self._generations("search", self.options.generations, prompts=prompts):
             searched = search_generation(
-                prompts, box, train_set, lambda logits: cross_entropy(logits, labels)
+                prompts,
+                box,
+                train_set,
+                lambda logits: mean_over_images(cross_entropy, logits, labels),
             )
             self.queries_ += self.options.population
             self.offset_ = prompts.context()
-            self.history_.append({"queries": self.queries_, **searched})
+            self._note(queries=self.queries_, **searched)
             if progress:
                 progress(self)

@@ -61,10 +61,10 @@ class RefinerTrainer:
             decoupled=options.optimizer == "adamw",
         )
 
-    def train(self, logits: torch.Tensor, labels: torch.Tensor, *, weight: float) -> float:
+    def train(self, logits: torch.Tensor, labels: torch.Tensor, *, weight: float) -> torch.Tensor:
         """Run ``passes`` shuffled passes over logits (N, K), labels (N,); returns the mean loss."""
-        total, images = 0.0, 0
-        for batch in self._batches(len(labels)):
+        total, images = torch.zeros((), dtype=torch.float64, device=logits.device), 0
+        for batch in self._batches(labels):
             scores, target = logits[batch], labels[batch]
             loss = refine_loss(
                 scores,
@@ -74,7 +74,7 @@ class RefinerTrainer:
                 direction=self._options.kl_refine,
             )
             self._optimizer.step(loss)
-            total += loss.item() * len(batch)
+            total += loss.detach().double() * len(batch)
             images += len(batch)
         return total / images
 
@@ -87,7 +87,8 @@ class RefinerTrainer:
         self._optimizer.resume(state)
         Draws(self._generator).resume(state)
 
-    def _batches(self, images: int) -> Iterator[torch.Tensor]:
+    def _batches(self, labels: torch.Tensor) -> Iterator[torch.Tensor]:
         for _ in range(self._options.passes):
-            order = torch.randperm(images, generator=self._generator)
+            order = torch.randperm(len(labels), generator=self._generator)
+            order = order.to(labels.device, non_blocking=True)
             yield from order.split(self._options.batch_size)

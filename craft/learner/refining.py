@@ -8,7 +8,7 @@ from typing import Self
 
 import torch
 
-from craft.learner.base import Learner, Progress, accuracy, query
+from craft.learner.base import Learner, Progress, percent_right, query
 from craft.learner.refiner import Refiner, RefinerTrainer
 from craft.learner.work import Work
 from craft.protocol import BlackBox
@@ -51,14 +51,14 @@ class RefiningLearner(Learner):
 
     def _refine_once(
         self, trainer: RefinerTrainer, logits: torch.Tensor, labels: torch.Tensor, generation: int
-    ) -> dict[str, float]:
+    ) -> dict[str, torch.Tensor]:
         """One generation of refinement on scores (N, K), labels (N,): the passes of Eq. 6."""
         options = self.options
         active = generation < options.lambda2_share * options.generations
         weight = options.weight("lambda2", logits.shape[-1]) if active else 0.0
         loss = trainer.train(logits, labels, weight=weight)
         with torch.no_grad():
-            reached = accuracy(self.refine(logits), labels)
+            reached = percent_right(self.refine(logits), labels)
         return {"refine_loss": loss, "train_accuracy": reached}
 
     def _refine_to_end(
@@ -79,7 +79,7 @@ class RefiningLearner(Learner):
         for generation in self._generations("refinement", self.options.generations, **parts):
             logits = scores.of(generation % len(refine_sets))
             refined = self._refine_once(trainer, logits, labels, generation)
-            self.history_.append({"queries": self.queries_, **refined})
+            self._note(queries=self.queries_, **refined)
             if progress:
                 progress(self)
 

@@ -76,7 +76,7 @@ class CoOp(Learner):
                 optimizer.step(loss)
                 total, steps = total + loss.item(), steps + 1
             self.offset_ = context.detach().clone()[None]
-            self.history_.append({"epoch": epoch + 1, "loss": total / steps})
+            self._note(epoch=epoch + 1, loss=total / steps)
             if progress:
                 progress(self)
         self.history_[-1]["train_accuracy"] = accuracy(self.predict(box, refine_sets[0]), labels)

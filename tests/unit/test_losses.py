@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from craft.learner.losses import cross_entropy, refine_loss, search_loss
+from craft.learner import losses
+from craft.learner.losses import cross_entropy, mean_over_images, refine_loss, search_loss
 
 LOGITS = torch.tensor([[[0.0, math.log(3.0)], [math.log(4.0), 0.0]]])  # p = (1/4, 3/4), (4/5, 1/5)
 REFINED = torch.tensor([[[0.0, 0.0], [0.0, math.log(9.0)]]])  # p = (1/2, 1/2), (1/10, 9/10)
@@ -75,3 +76,20 @@ def test_no_gradient_reaches_the_black_box() -> None:
     refine_loss(scores, refined, LABELS, weight=1.0, direction="black-box||refined").backward()
     assert scores.grad is None
     assert change.grad.abs().sum() > 0
+
+
+def test_few_images_at_a_time_give_the_mean_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 11, 5, generator=generator)
+    labels = torch.randint(5, (11,), generator=generator)
+    seen = []
+
+    def loss(part: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        seen.append(part.shape[1])
+        return cross_entropy(part, target)
+
+    whole = mean_over_images(loss, logits, labels)
+    assert torch.equal(whole, cross_entropy(logits, labels))
+    monkeypatch.setitem(losses.CHUNK_BYTES, "cpu", 4 * 3 * 5 * 4)
+    torch.testing.assert_close(mean_over_images(loss, logits, labels), whole)
+    assert seen == [11, 4, 4, 3]

@@ -119,6 +119,37 @@ def test_a_population_of_40_in_memory_sized_batches():
     agree(whole, plain(small_model(), [f"a photo of a {name}." for name in names], offsets))
 
 
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
+def test_half_precision_answers_as_single_precision_does(dtype, bound):
+    """Unit features in float32; the class that is nearest to an image stays the same."""
+    names = [f"{a} {b}" for a in WORDS for b in WORDS[:3]]
+    weights = TextWeights.from_model(small_model(layers=4))
+    prompt = PromptTokens.tokenise(TOKENIZER, names)
+    offsets = torch.randn(3, 4, 16, generator=torch.Generator().manual_seed(0))
+    exact = TextTower.from_tokens(weights, prompt).encode(offsets)
+    half = TextTower.from_tokens(weights, prompt, dtype=dtype).encode(offsets)
+    assert half.dtype == torch.float32
+    assert 1e-5 < (half - exact).abs().max() < bound
+    images = F.normalize(torch.randn(200, 12, generator=torch.Generator().manual_seed(1)), dim=-1)
+    best = (exact @ images.T).argmax(dim=1), (half @ images.T).argmax(dim=1)
+    assert (best[0] == best[1]).double().mean() > 0.9
+
+
+def test_other_types_are_refused():
+    prompt = PromptTokens.tokenise(TOKENIZER, ["cat"])
+    with pytest.raises(ValueError, match=r"float64 is not one of float32, bfloat16, float16"):
+        TextTower.from_tokens(TextWeights.from_model(small_model()), prompt, dtype=torch.float64)
+
+
+def test_a_forward_on_a_device_reads_no_number():
+    """On the device "meta" nothing is computed, so whatever asks for a number raises."""
+    weights = TextWeights.from_model(small_model())
+    prompt = PromptTokens.tokenise(TOKENIZER, ["cat", "tabby cat"] * 20 + [f"a {n}" for n in WORDS])
+    tower = TextTower.from_tokens(weights, prompt, device="meta")
+    features = tower.encode(torch.zeros(3, 4, 16))
+    assert features.is_meta and features.shape == (3, 49, 12)
+
+
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("quick_gelu", [True, False])
 @pytest.mark.parametrize("kind", [CLIP, CustomTextCLIP])
