@@ -43,7 +43,8 @@ GIVEN = {
 def blackbox_assumptions(design: Design, scores: Scores, published: Published) -> Table:
     """Table 8: for methods of the suite from their runs, for others what the paper says of them."""
     rows = []
-    for method in compared_methods(design, ARTEFACT, published, ""):
+    methods = compared_methods(design, ARTEFACT, published, "")
+    for method in methods:
         found, missing = _found(design, scores, method) if method.run else ({}, ())
         cells = tuple(
             Cell(
@@ -60,9 +61,9 @@ def blackbox_assumptions(design: Design, scores: Scores, published: Published) -
         artefact=ARTEFACT,
         place=TABLES[ARTEFACT],
         suite=design.config["suite"],
-        caption="What a method assumes of the model. For methods that are run it follows from what "
-        "their runs were given and record; for the others it is the paper's statement. Queries are "
-        "contexts scored on a set of images; the paper counts those of the search.",
+        caption="What a method assumes of the model, by what its runs were given and record"
+        + ("" if all(method.run for method in methods) else "; of others, what the paper states")
+        + ". Queries are contexts scored on a set of images; the paper counts those of the search.",
         stub=(METHOD,),
         columns=COLUMNS,
         rows=tuple(rows),

@@ -38,13 +38,13 @@ EFFICIENCY = (
     Column("accuracy", "Accuracy (%)"),
     Column("training_seconds", "Time (s)", "Training"),
     Column("peak_memory_mb", "Peak memory (MB)", "Training", digits=0),
-    Column("parameters", "Own parameters", "Deployment", digits=0),
-    Column("deployed_mb", "Memory (MB)", "Deployment", digits=3),
-    Column(SHARE, "% of white-box", "Deployment"),
-    Column("prediction_us", "Prediction (µs/image)", "Deployment"),
-    Column("queries_search", "search", "Queries", digits=0),
-    Column("queries_refine", "refine", "Queries", digits=0),
-    Column("queries_evaluate", "evaluate", "Queries", digits=0),
+    Column("parameters", "Own parameters", "Deployment", digits=0, exact=True),
+    Column("deployed_mb", "Memory (MB)", "Deployment", digits=3, exact=True),
+    Column(SHARE, "% of white-box", "Deployment", exact=True),
+    Column("prediction_us", "Prediction (µs/image)", "Deployment", digits=1),
+    Column("queries_search", "search", "Queries", digits=0, exact=True),
+    Column("queries_refine", "refine", "Queries", digits=0, exact=True),
+    Column("queries_evaluate", "evaluate", "Queries", digits=0, exact=True),
 )
 
 
@@ -181,16 +181,18 @@ def training_time(design: Design, scores: Scores, published: Published) -> Table
             ids["measured_on"] = machines(scores, runs)
             rows.append(Row(ids, (*where(design, artefact, backbone), label), cells))
     # Days are what the paper prints, and what its suite takes; seconds what a small one takes.
-    unit, scale = ("hours", 3600.0) if any(map(published.methods, backbones)) else ("seconds", 1.0)
+    unit, scale = "seconds", 1.0
+    if any(map(published.methods, backbones)):
+        unit, scale = "hours; the CSV has seconds", 3600.0
     return Table(
         artefact=artefact,
         place=TABLES[artefact],
         suite=design.config["suite"],
-        caption=f"Training time ({unit}; the CSV has seconds), {only_backbone(design, artefact)}"
+        caption=f"Training time ({unit}), {only_backbone(design, artefact)}"
         f"{shots} shots: wall time of the fit alone. Images are encoded before, once for all "
         f"methods. {seeds_phrase(design, artefact)} {measured_phrase(design, scores, artefact)}",
-        stub=(*where_heading(design, artefact), "Data set"),
-        columns=tuple(Column(m.id, m.heading, "Training time", scale=scale) for m in methods),
+        stub=(*where_heading(design, artefact), "Dataset"),
+        columns=tuple(Column(m.id, m.heading, scale=scale) for m in methods),
         rows=tuple(rows),
     )
 

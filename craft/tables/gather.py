@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from craft.cli import run_command
@@ -50,6 +50,7 @@ def gather(design: Design) -> str:
         "queries_counted",
         "queries_total",
         *RECORDED,
+        "machine",
         "versions",
     ]
     buffer = io.StringIO()
@@ -74,15 +75,18 @@ def _measured(scores: Scores, run: Run, targets: Sequence[str]) -> dict[str, Any
         for target in targets
         if target in score.accuracy
     }
-    versions = ";".join(f"{name}={version}" for name, version in sorted(record["versions"].items()))
     return {
         "accuracy": f"{score.accuracy[run.dataset][-1]:.4f}",
         **shifted,
         "queries_counted": queries.get("search", 0),
         "queries_total": sum(queries.values()),
         **{name: record[name] for name in RECORDED},
-        "versions": versions,
+        **{name: _pairs(record[name]) for name in ("machine", "versions")},
     }
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    return ";".join(f"{name}={value}" for name, value in sorted(values.items()))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from craft.tables.layout import WORDS, Cell, Column, Row, Stub, Table
-from craft.tables.words import difference, entry, missing_sentence, number
+from craft.tables.words import deviation, difference, entry, missing_sentence
 
 MARKS = {True: r"$\surd$", False: r"$\times$", None: "--"}
 
@@ -32,6 +32,7 @@ _SPECIAL = {
     ">": r"$>$",
     "±": r"$\pm$",
     "—": "---",
+    "µ": r"$\mu$",
     "λ": r"$\lambda$",
     "₁": "$_1$",
     "₂": "$_2$",
@@ -144,12 +145,13 @@ def _stub(entry: Stub) -> str:
 
 def _ours(column: Column, cell: Cell) -> str:
     if cell.value is None:
-        return "---" if cell.run else ""
+        return "---" if cell.missing else ""
     return escaped(entry(column, cell.value))
 
 
 def _deviation(column: Column, cell: Cell) -> str:
-    return "" if cell.std is None else rf"{{\tiny $\pm$ {number(column, cell.std)}}}"
+    spread = deviation(column, cell)
+    return rf"{{\tiny $\pm$ {spread}}}" if spread else ""
 
 
 def _italic(column: Column, cell: Cell) -> str:

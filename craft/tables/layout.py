@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from craft.tables.scores import Sample
 
@@ -71,7 +71,7 @@ class Column:
     """A column: its id in the tidy file, its printed heading, the heading above it.
 
     Numbers are printed in units of ``scale`` with ``digits`` decimals; the tidy file has them in
-    the unit that the id names.
+    the unit that the id names. ``exact`` ones follow from the design: no deviation of 0 is shown.
     """
 
     id: str
@@ -79,6 +79,7 @@ class Column:
     group: str = ""
     digits: int = 2
     scale: float = 1.0
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,22 @@ class Table:
 
     def has_published(self) -> bool:
         """Whether any cell has a published number."""
-        return any(cell.published is not None for *_, cell in self.cells())
+        return _any_published(cell for *_, cell in self.cells())
+
+    def printed_part(self) -> Table:
+        """The rows and columns of which the paper has at least one entry."""
+        rows = [n for n, row in enumerate(self.rows) if _any_published(row.cells)]
+        by_column = zip(*(row.cells for row in self.rows), strict=True)
+        columns = [n for n, cells in enumerate(by_column) if _any_published(cells)]
+        return replace(
+            self,
+            columns=tuple(self.columns[n] for n in columns),
+            rows=tuple(
+                replace(self.rows[n], cells=tuple(self.rows[n].cells[m] for m in columns))
+                for n in rows
+            ),
+            after={name: tuple(texts[n] for n in rows) for name, texts in self.after.items()},
+        )
 
     def continues_group(self, index: int) -> bool:
         """Whether the row at ``index`` belongs to the same backbone as the one above."""
@@ -149,6 +165,10 @@ class Table:
     def grouped(self) -> bool:
         """Whether rows are grouped by backbone."""
         return self.stub[0] == BACKBONE
+
+
+def _any_published(cells: Iterable[Cell]) -> bool:
+    return any(cell.published is not None for cell in cells)
 
 
 def _letters(number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from craft.tables.layout import WORDS, Cell, Column, Stub, Table
-from craft.tables.words import difference, entry, missing_sentence, number
+from craft.tables.words import deviation, difference, entry, missing_sentence
 
 DASH = "—"
 MARKS = {True: "✓", False: "✗", None: DASH}
@@ -23,7 +23,7 @@ def markdown(table: Table) -> str:
     if below:
         words = "whether ours differs" if table.kind == WORDS else "ours minus published"
         parts.append(f"Published (in brackets: {words}):")
-        parts.append(_grid(table, _published, marks))
+        parts.append(_grid(table.printed_part(), _published, marks))
     if marks:
         parts.append("\n".join(f"<sup>{mark}</sup> {_escaped(n)}  " for n, mark in marks.items()))
     return "\n\n".join(parts) + "\n"
@@ -31,9 +31,9 @@ def markdown(table: Table) -> str:
 
 def _ours(column: Column, cell: Cell) -> str:
     if cell.value is None:
-        return DASH if cell.run else ""
-    deviation = "" if cell.std is None else f" ± {number(column, cell.std)}"
-    return _escaped(entry(column, cell.value)) + deviation
+        return DASH if cell.missing else ""
+    text, spread = _escaped(entry(column, cell.value)), deviation(column, cell)
+    return f"{text} ± {spread}" if spread else text
 
 
 def _published(column: Column, cell: Cell) -> str:

@@ -7,10 +7,12 @@ import html
 from markdown_it import MarkdownIt
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; }
+body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; white-space: nowrap; }
+th, td { padding: .25rem .5rem; white-space: nowrap; }
 thead th { border-top: 2px solid; border-bottom: 1px solid; }
+thead th { white-space: normal; vertical-align: bottom; }
+p { max-width: 70rem; }
 tbody tr:last-child td { border-bottom: 2px solid; }
 tbody tr:hover { background: #f2f2f2; }
 sup { color: #666; }

@@ -20,6 +20,13 @@ def entry(column: Column, value: float | str) -> str:
     return value if isinstance(value, str) else number(column, value)
 
 
+def deviation(column: Column, cell: Cell) -> str:
+    """The standard deviation; empty where there is none to show."""
+    if cell.std is None or (column.exact and cell.std == 0):
+        return ""
+    return number(column, cell.std)
+
+
 def difference(column: Column, cell: Cell) -> str:
     """Ours minus the published number with its sign, or that the words differ; empty otherwise."""
     if isinstance(cell.value, str) and isinstance(cell.published, str):

@@ -93,6 +93,8 @@ def test_efficiency_is_what_the_records_say(design: Design) -> None:
     }
     found = {column.id: float(shown["craft", column.id]["mean"]) for column in made.columns}
     assert found == pytest.approx(expected, abs=1e-4)
+    text = markdown(made)
+    assert "79.00 ± 1.00 | 3.50 ± 1.00 | 300 ± 0 | 7 | 0.250 | 5.88 | 16,666.7 ± 0.0 | 80 |" in text
     time = shown["craft", "training_seconds"]
     assert (time["std"], time["seeds"], time["expected"]) == ("1.0000", "3", "3")
     assert (

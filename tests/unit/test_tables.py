@@ -332,6 +332,15 @@ def test_published_numbers_that_cannot_be_read_are_named(paper, tmp_path):
         Published.read(tmp_path, paper, "architectures")
 
 
+def test_only_what_the_paper_prints_is_shown_as_published(paper):
+    methods = paper.config["methods"] | {"mine": {"learner": "m:M", "label": "Mine"}}
+    made = table(Design(paper.config | {"methods": methods}), "architectures", PUBLISHED)
+    ours, printed = markdown(made).split("Published")
+    assert ("Mine" in ours, "Mine" in printed) == (True, False)
+    statistics = markdown(table(paper, "dataset_statistics", PUBLISHED)).split("Published")[1]
+    assert "| ImageNet-A | 200 |  | 7,500 | t |" in statistics
+
+
 # --- data sets -----------------------------------------------------------------------------------
 
 
@@ -356,6 +365,8 @@ def test_statistics_are_counted_in_manifests(tmp_path):
     assert shown[None, "blue-dark", "test"]["note"].startswith("missing manifests/blue-dark.csv")
     assert shown[None, "blue", "train"]["note"] == "blue declares 4 (train)"
     assert "| red | 2 | 4 | 3 | redness |" in markdown(made)
+    assert "| blue-v2 | 2 |  | 2 | shift |" in markdown(made)
+    assert "| blue-dark | — |  | — | shift |" in markdown(made)
     assert r"red & 2 & 4 & 3 & redness \\" in latex(made)
     assert r"50\% \& more" in latex(made)
 
@@ -457,6 +468,7 @@ def test_gather_has_a_row_for_each_run(design):
     )
     assert (row["queries_counted"], row["queries_total"]) == ("80", "83")
     assert (row["versions"], row["train_accuracy"]) == ("numpy=1;torch=2", "")
+    assert row["machine"] == "device=cpu;processor=Abacus;threads=1"
     assert by_run["craft", "rn", "red", "16", "1"]["accuracy:blue-v2"] == ""
     missing = by_run["craft", "rn", "blue", "16", "2"]
     assert (missing["status"], missing["accuracy"]) == ("missing: no score", "")
