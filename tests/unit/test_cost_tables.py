@@ -105,6 +105,14 @@ def test_efficiency_is_what_the_records_say(design: Design) -> None:
     assert float(shown["zero-shot", "deployed_percent"]["mean"]) == 0
 
 
+def test_prediction_time_is_shared_by_the_points_of_a_curve(tmp_path: Path) -> None:
+    design = with_coop(tmp_path)
+    write_scores(design, seeds_apart, curve=lambda run, test_set: ([40, 80], [60.0, 70.0]))
+    shown = cells(table(design, "efficiency"))
+    assert float(shown["craft", "prediction_us"]["mean"]) == pytest.approx(1e6 * 0.5 / 60, abs=1e-4)
+    assert shown["craft", "accuracy"]["mean"] == "70.0000"  # the last point
+
+
 def test_measured_tables_name_the_machine_and_say_that_they_differ(design: Design) -> None:
     change(design, "coop-16", lambda record: record["machine"].update(threads="4"))
     made = table(design, "efficiency")
