@@ -63,7 +63,7 @@ def test_tables_of_costs_and_of_methods_share_their_runs(checkout: Checkout) -> 
     jobs = checkout.plan(*(f"results/{name}.csv" for name in new))
     assert all(jobs[name] == 1 for name in new)
     assert jobs["fit"] == fits(*new) == 2 * 11 * 3 + 2 * 3 + 2 * 3  # Table 9's, EuroSAT, ImageNet
-    assert jobs["zero_shot"] == 1
+    assert jobs["fit_zero_shot"] == 1
     assert "architectures" not in jobs
 
 
