@@ -104,6 +104,10 @@ def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
     scale = fact.get("crop_scale", [0, 1])
     if scale[0] > scale[-1]:
         yield f"{path}: crop_scale = {shown(scale)}: accepted: the smaller share first"
+    shares = fact.get("shares", {})
+    total = sum(share for part, share in shares.items() if part != "seed")
+    if shares and abs(total - 1) > 1e-6:
+        yield f"{path}: shares = {shown(shares)}: accepted: parts that add up to 1, not {total:g}"
 
 
 def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
@@ -120,6 +124,27 @@ def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
         yield f"encode_together = True: accepted: false, as {drawn[0]} says encode: drawn"
     if suite["published"] and not (root / suite["published"]).is_dir():
         yield f"published = {shown(suite['published'])}: accepted: a folder that exists, or null"
+
+
+def check_own_images(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
+    """Problems of the user's own images that no manifest lists yet, few-shot sets included."""
+    needed = {"image_folder": {"root"}, "image_list": {"root", "list"}}
+    for name, fact in suite["facts"].items():
+        if not needed.get(fact.get("kind"), {None}) <= set(fact):
+            continue
+        if (root / suite["results"] / "manifests" / f"{name}.csv").exists():
+            continue  # what it lists stays, whatever becomes of the folders
+        # Brings numpy along, which no other suite needs here.
+        from craft.data.own import problems
+
+        shots = [
+            shots
+            for spec in suite.get("artefacts", {}).values()
+            if name in spec.get("datasets", suite.get("datasets", ()))
+            for shots in spec.get("shots", ())
+        ]
+        found = problems(root / fact["root"], fact, max(shots, default=0))
+        yield from (f"config/datasets/{name}.yaml: {problem}" for problem in found)
 
 
 def _check_data(suite: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ import jsonschema
 import yaml
 
 from craft import plain
-from craft.checks import check_facts, check_suite, unknown
+from craft.checks import check_facts, check_own_images, check_suite, unknown
 from craft.plain import PlainError, shown
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "workflow" / "schemas"
@@ -75,6 +75,7 @@ def load(
             facts[folder][name] = fact
     merged = {**suite, "facts": facts["datasets"], "backbone_facts": facts["backbones"]}
     problems += [f"{source}: {problem}" for problem in check_suite(merged, root)]
+    problems += check_own_images(merged, root)
     if problems:
         raise ConfigError(problems)
     return merged

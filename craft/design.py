@@ -126,8 +126,10 @@ class Design:
         given = self.options(method, "", *spec["shots"][:1]).get(option)
         if given is not None:
             return float(given)
-        classes = {self.config["facts"][name]["counts"]["classes"] for name in spec["datasets"]}
-        return 0.1 / classes.pop() if len(classes) == 1 else None
+        facts = [self.config["facts"][name] for name in spec["datasets"]]
+        # A user's own images need not say how many classes they have.
+        classes = {fact.get("counts", {}).get("classes") for fact in facts}
+        return 0.1 / classes.pop() if len(classes) == 1 and None not in classes else None
 
     # --- runs ---
 

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from craft.blackbox.preprocess import ImageError, Preprocess
+from craft.blackbox.preprocess import Preprocess
 from craft.blackbox.shards import Batch, Shards
+from craft.data.pictures import ImageError
 from craft.records import Image
 from craft.storage import RecordError
 
@@ -43,12 +44,13 @@ class Pictures:
     folder: Path
     preprocess: Preprocess
     view: int = 0
+    reading: str = "stored"  # one of craft.data.pictures
 
     def read(self, number: int) -> np.ndarray:
         """Image ``number`` as (size, size, 3) uint8; raises ImageError."""
         position, image = self.images[number]
         rng = np.random.default_rng([self.view, position]) if self.view else None
-        return self.preprocess.read(self.folder / image.path, rng)
+        return self.preprocess.read(self.folder / image.path, rng, self.reading)
 
     def stamp(self, first: int, last: int) -> str:
         """Which files images ``first`` to ``last`` - 1 are: their sizes and times of change."""

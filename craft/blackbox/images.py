@@ -20,7 +20,7 @@ from craft.blackbox.encoding import Encoder, Pictures, ProgressLog, encode
 from craft.blackbox.preprocess import Preprocess
 from craft.blackbox.shards import Shards
 from craft.cli import run_command
-from craft.data.manifest import image_root
+from craft.data.manifest import image_root, reading
 from craft.provenance import code_hash, versions
 from craft.records import Features, Image, Manifest, Split
 from craft.storage import RecordError, locked, sha256
@@ -60,6 +60,7 @@ def identity(
         "manifest": manifest_sha256,
         "images": [(position, image.path) for position, image in pictures.images],
         "view": pictures.view,
+        "reading": pictures.reading,
         "preprocess": asdict(pictures.preprocess),
         "batch_size": batch_size,
         "processor": torch.cuda.get_device_name(device)
@@ -126,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # After the first inputs have been read: a wrong one is told before a model is loaded.
         backbone = backbone or load(read_backbone(given.backbone), given.weights, given.device)
         preprocess = Preprocess.of(backbone.config["image"], facts.get("crop_scale"))
-        pictures = Pictures(images, image_root(root, facts), preprocess, view)
+        pictures = Pictures(images, image_root(root, facts), preprocess, view, reading(facts))
         inputs = identity(backbone, pictures, manifest_sha256, given.batch_size, given.device)
         shards = Shards(out, inputs)
         with locked(out.with_name(f".{out.name}.lock")):

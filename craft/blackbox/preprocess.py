@@ -1,7 +1,6 @@
 """From image files to a model's input: CLIP's deterministic view, and augmented copies.
 
-Images become RGB before anything else, as CraFT's and CoOp's loaders do, and EXIF orientation is
-left alone, as theirs is: turning photographs would change the published inputs.
+Images become RGB before anything else, as CraFT's and CoOp's loaders do it.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from craft.data.pictures import read_rgb
+
 #: Shares of the image's area that an augmented copy may show (CraFT's ten data sets; 0.08 for
 #: ImageNet), and its aspect ratios.
 CROP_SCALE = (0.5, 1.0)
@@ -24,10 +25,6 @@ RESIZES = ("shortest", "squash")
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 #: Crops tried before falling back to the centre.
 _ATTEMPTS = 10
-
-
-class ImageError(ValueError):
-    """An image file cannot be decoded."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +52,14 @@ class Preprocess:
         mean, std = tuple(image["mean"]), tuple(image["std"])
         return cls(size, mean, std, scale, resize, interpolation)
 
-    def read(self, path: Path, rng: np.random.Generator | None = None) -> np.ndarray:
+    def read(
+        self, path: Path, rng: np.random.Generator | None = None, reading: str = "stored"
+    ) -> np.ndarray:
         """Decode a file to (size, size, 3) uint8; with ``rng`` an augmented copy.
 
-        Raises ImageError naming a file that is missing, empty, truncated or no image.
+        ``reading`` is one of craft.data.pictures. Raises ImageError naming a file that cannot be.
         """
-        try:
-            with Image.open(path) as image:
-                rgb = image.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ImageError(f"{path}: cannot be decoded ({error})") from error
+        rgb = read_rgb(path, reading)
         return np.array(self.centre(rgb) if rng is None else self.augmented(rgb, rng))
 
     def centre(self, image: Image.Image) -> Image.Image:

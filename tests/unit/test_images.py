@@ -14,8 +14,9 @@ from PIL import Image as Pillow
 from craft.blackbox import mini
 from craft.blackbox.encoding import Encoder, Pictures, ProgressLog, encode
 from craft.blackbox.images import main, select
-from craft.blackbox.preprocess import ImageError, Preprocess
+from craft.blackbox.preprocess import Preprocess
 from craft.blackbox.shards import Shards
+from craft.data.pictures import ImageError
 from craft.records import Features, Image, Manifest, RecordError, Split
 from craft.storage import sha256
 
@@ -53,41 +54,6 @@ def test_the_deterministic_view_is_open_clips(size, tmp_path):
     theirs = open_clip.image_transform(32, is_train=False, mean=MEAN, std=STD)(Pillow.open(path))
     ours = PREPROCESS.normalise(PREPROCESS.read(path)[None])[0]
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
-
-
-def rgb_by_hand(image):
-    return np.asarray(PREPROCESS.centre(image.convert("RGB")))
-
-
-@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "RGB", "YCbCr"])
-def test_every_colour_mode_becomes_rgb_before_it_is_resized(mode, tmp_path):
-    image = Pillow.fromarray(noise(50, 70)).convert(mode)
-    suffix = "jpg" if mode in ("CMYK", "YCbCr") else "png"
-    image.save(tmp_path / f"x.{suffix}", quality=95)
-    read = PREPROCESS.read(tmp_path / f"x.{suffix}")
-    assert read.shape == (32, 32, 3) and read.dtype == np.uint8
-    assert np.array_equal(read, rgb_by_hand(Pillow.open(tmp_path / f"x.{suffix}")))
-
-
-def test_exif_orientation_is_left_alone(tmp_path):
-    image, exif = Pillow.fromarray(noise(40, 40)), Pillow.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
-    image.save(tmp_path / "turned.png", exif=exif)
-    image.save(tmp_path / "plain.png")
-    read = PREPROCESS.read(tmp_path / "turned.png")
-    assert np.array_equal(read, PREPROCESS.read(tmp_path / "plain.png"))
-
-
-@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "missing"])
-def test_a_broken_file_is_named(damage, tmp_path):
-    path = tmp_path / "broken.jpg"
-    Pillow.fromarray(noise(80, 80)).save(path)
-    whole = path.read_bytes()
-    path.write_bytes({"empty": b"", "text": b"not an image"}.get(damage, whole[: len(whole) // 2]))
-    if damage == "missing":
-        path.unlink()
-    with pytest.raises(ImageError, match=r"broken\.jpg: cannot be decoded"):
-        PREPROCESS.read(path)
 
 
 # --- augmented copies -----------------------------------------------------------------------------

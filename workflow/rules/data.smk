@@ -70,7 +70,7 @@ rule manifest:
         f"{BENCHMARK}/manifest/{{dataset}}.tsv"
     conda:
         "../../envs/data.yaml"
-    threads: 1
+    threads: lambda wildcards: ENCODE_CORES if "root" in FACTS[wildcards.dataset] else 1
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),
@@ -81,7 +81,8 @@ rule manifest:
     message:
         "List and count the images of {wildcards.dataset}"
     shell:
-        "python -m craft.data.manifest --dataset {input.facts:q} --root {params.root:q} --out {output.manifest:q} > {log:q} 2>&1"
+        "python -m craft.data.manifest --dataset {input.facts:q} --root {params.root:q}"
+        " --threads {threads} --out {output.manifest:q} > {log:q} 2>&1"
 
 
 rule splits:

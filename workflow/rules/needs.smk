@@ -3,7 +3,8 @@
 
 def tree_of(name):
     """Folder of a data set's tree."""
-    return f"{SUITE['data']}/{FACTS[name].get('folder', name)}"
+    facts = FACTS[name]
+    return facts["root"] if "root" in facts else f"{SUITE['data']}/{facts.get('folder', name)}"
 
 
 def tree(wildcards):
@@ -22,8 +23,13 @@ def class_table(wildcards):
 
 
 def whole(wildcards):
-    """What says that a data set's tree is there; nothing where no rule can make it."""
-    if FACTS[wildcards.dataset]["kind"] == "mini":
+    """What says that a data set's tree is there, or what the user's own images are."""
+    facts = FACTS[wildcards.dataset]
+    if "root" in facts:
+        return [
+            os.path.join(facts["root"], facts[key]) for key in ("list", "classes") if key in facts
+        ]
+    if facts["kind"] == "mini":
         return f"{tree(wildcards)}/split.json"
     # Ancient: a tree that was fetched or looked at again still lists the same images.
     return ancient(expand(FETCHED, dataset=wildcards.dataset)) if SOURCES[wildcards.dataset] else []

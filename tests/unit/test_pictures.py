@@ -1,0 +1,211 @@
+"""Odd image files: each becomes the right pixels, or is named."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from craft.data.pictures import FORMATS, ImageError, read_rgb, unreadable
+
+RED, BLUE = (200, 10, 20), (20, 30, 210)
+
+
+def halves(width=40, height=20, left=RED, right=BLUE):
+    """A picture of two colours, side by side."""
+    image = Image.new("RGB", (width, height), left)
+    image.paste(Image.new("RGB", (width - width // 2, height), right), (width // 2, 0))
+    return image
+
+
+def colours(path, reading, near=0):
+    """Size and the colours at the left and right of what is read."""
+    image = read_rgb(path, reading)
+    assert image.mode == "RGB"
+    pixels = np.asarray(image).astype(int)
+    return image.size, tuple(pixels[10, 5]), tuple(pixels[10, -5])
+
+
+@pytest.mark.parametrize("reading", ["stored", "shown"])
+@pytest.mark.parametrize(
+    ("mode", "suffix", "near"),
+    [
+        ("RGB", "png", 0),
+        ("P", "png", 0),
+        ("P", "gif", 0),
+        ("RGBA", "png", 0),
+        ("RGB", "bmp", 0),
+        ("CMYK", "jpg", 6),
+        ("YCbCr", "jpg", 6),
+        ("RGB", "webp", 8),
+        ("CMYK", "tiff", 0),
+    ],
+)
+def test_colours_survive_every_mode_and_format(mode, suffix, near, reading, tmp_path):
+    image = halves()
+    image = image.quantize(8) if mode == "P" else image.convert(mode)
+    image.save(tmp_path / f"x.{suffix}", **({"quality": 100} if suffix in ("jpg", "webp") else {}))
+    size, left, right = colours(tmp_path / f"x.{suffix}", reading)
+    assert size == (40, 20)
+    assert np.abs(np.subtract(left, RED)).max() <= near
+    assert np.abs(np.subtract(right, BLUE)).max() <= near
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "LA"])
+@pytest.mark.parametrize("reading", ["stored", "shown"])
+def test_grey_is_repeated_in_each_channel(mode, reading, tmp_path):
+    grey = halves(left=(0,) * 3, right=(255,) * 3).convert(mode)
+    grey.save(tmp_path / "x.png")
+    assert colours(tmp_path / "x.png", reading) == ((40, 20), (0,) * 3, (255,) * 3)
+
+
+@pytest.mark.parametrize(
+    "mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "RGB", "YCbCr", "I;16"], ids=str
+)
+def test_stored_is_what_clips_own_pipeline_converts(mode, tmp_path):
+    rng = np.random.default_rng(0)
+    if mode == "I;16":
+        image = Image.fromarray(rng.integers(0, 65536, (9, 9), dtype=np.uint16))
+    else:
+        image = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).convert(mode)
+    path = tmp_path / ("x.jpg" if mode in ("CMYK", "YCbCr") else "x.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(path, exif=exif)
+    theirs = Image.open(path).convert("RGB")
+    assert np.array_equal(np.asarray(read_rgb(path)), np.asarray(theirs))
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "palette", "gif"])
+def test_transparency_is_shown_over_white(kind, tmp_path):
+    path = tmp_path / ("x.gif" if kind == "gif" else "x.png")
+    if kind in ("palette", "gif"):
+        image = halves().quantize(2)
+        image.save(path, transparency=image.getpixel((5, 10)))
+    else:
+        image = halves(left=(0,) * 3, right=(90,) * 3).convert(kind)
+        image.putalpha(halves(left=(0,) * 3, right=(255,) * 3).convert("L"))
+        image.save(path)
+    _, left, right = colours(path, "shown")
+    assert left == (255, 255, 255)
+    assert right == (BLUE if kind in ("palette", "gif") else (90, 90, 90))
+    assert colours(path, "stored")[1] != (255, 255, 255)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_sixteen_bits_are_scaled_to_eight_where_shown(suffix, tmp_path):
+    grey = np.linspace(0, 65535, 400).round().astype(np.uint16).reshape(20, 20)
+    Image.fromarray(grey).save(tmp_path / f"x.{suffix}")
+    shown = np.asarray(read_rgb(tmp_path / f"x.{suffix}", "shown"))
+    assert np.abs(shown - (grey / 65535 * 255)[:, :, None]).max() <= 0.5
+    # What becomes of it in the loaders that published numbers come from: all but the darkest white.
+    assert (np.asarray(read_rgb(tmp_path / f"x.{suffix}")) == 255).mean() > 0.9
+
+
+def test_pixels_without_a_range_are_refused_where_shown(tmp_path):
+    Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(tmp_path / "x.tiff")
+    with pytest.raises(ImageError, match=r"x\.tiff: .*32 bits have no agreed range"):
+        read_rgb(tmp_path / "x.tiff", "shown")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_turned_as_its_camera_says_where_shown(orientation, tmp_path):
+    image, exif = halves(), Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "x.png", exif=exif)
+    assert np.array_equal(np.asarray(read_rgb(tmp_path / "x.png", "stored")), np.asarray(image))
+    upright = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    expected = image if orientation == 1 else image.transpose(upright[orientation])
+    assert np.array_equal(np.asarray(read_rgb(tmp_path / "x.png", "shown")), np.asarray(expected))
+
+
+@pytest.mark.parametrize("reading", ["stored", "shown"])
+def test_the_first_frame_of_an_animation(reading, tmp_path):
+    halves().save(tmp_path / "x.gif", save_all=True, append_images=[ImageOps.invert(halves())] * 3)
+    assert colours(tmp_path / "x.gif", reading) == ((40, 20), RED, BLUE)
+
+
+def test_the_first_picture_of_a_phones_jpeg(tmp_path):
+    path = tmp_path / "x.jpg"
+    halves().save(
+        path, "MPO", quality=100, save_all=True, append_images=[ImageOps.invert(halves())]
+    )
+    size, left, _ = colours(path, "shown")
+    assert size == (40, 20) and np.abs(np.subtract(left, RED)).max() <= 6
+
+
+def test_the_name_does_not_say_what_is_in_a_file(tmp_path):
+    halves().save(tmp_path / "x.png")
+    (tmp_path / "x.png").rename(tmp_path / "x.jpg")
+    assert colours(tmp_path / "x.jpg", "shown") == ((40, 20), RED, BLUE)
+
+
+def bomb():
+    """A small PNG that says to be 60,000 pixels wide and high."""
+
+    def chunk(kind, content):
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def whole(suffix):
+    stream = io.BytesIO()
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(stream, suffix)
+    return stream.getvalue()
+
+
+BROKEN = {
+    "empty.jpg": (b"", "an empty file"),
+    "text.jpg": (b"not an image", f"no image of {', '.join(FORMATS)}"),
+    "cut.jpg": (whole("JPEG")[:2000], "truncated"),
+    "cut.png": (whole("PNG")[:2000], "truncated|incomplete"),
+    "cut.gif": (whole("GIF")[:2000], "truncated|incomplete|buffer"),
+    "bomb.png": (bomb(), "exceeds limit"),
+    "page.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image of"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("reading", ["stored", "shown"])
+def test_a_broken_file_is_named(name, reading, tmp_path):
+    (tmp_path / name).write_bytes(BROKEN[name][0])
+    with pytest.raises(ImageError, match=rf"{name}: cannot be decoded \(.*({BROKEN[name][1]})"):
+        read_rgb(tmp_path / name, reading)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ImageError, match=r"gone\.jpg: cannot be decoded \(.*No such file"):
+        read_rgb(tmp_path / "gone.jpg")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_all_that_is_unreadable_is_named_in_order(workers, tmp_path):
+    halves().save(tmp_path / "fine.png")
+    for name, (content, _) in BROKEN.items():
+        (tmp_path / name).write_bytes(content)
+    paths = [tmp_path / name for name in ("fine.png", *BROKEN, "fine.png")]
+    found = unreadable(paths, "shown", workers)
+    assert [text.partition(":")[0] for text in found] == [str(tmp_path / name) for name in BROKEN]
