@@ -1,7 +1,7 @@
 # CraFT (ICML 2024), reproduced: from data sets to tables, figures and report.
 #
 #   snakemake --cores 8 all_tables                      the paper, config/config.yaml
-#   snakemake --configfile config/mini.yaml all         the embedded suite
+#   snakemake all --configfile config/mini.yaml         the embedded suite
 #   snakemake -n results/ablation_residual.csv          what one table would take
 
 from snakemake.utils import min_version

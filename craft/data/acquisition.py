@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 OFFLINE = (
     "Without a network the embedded suite runs as it is: "
-    "snakemake --configfile config/mini.yaml all"
+    "snakemake all --configfile config/mini.yaml"
 )
 
 

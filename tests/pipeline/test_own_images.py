@@ -1,0 +1,98 @@
+"""The worked example of docs/your-own-data.md, on images made here."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from craft.records import Features, Manifest
+from tests.pipeline.conftest import ROOT, Checkout
+
+PAGE = (ROOT / "docs/your-own-data.md").read_text(encoding="utf-8")
+SHAPES = {
+    "circle": lambda draw, box: draw.ellipse(box, fill="red"),
+    "square": lambda draw, box: draw.rectangle(box, fill="blue"),
+    "star": lambda draw, box: draw.regular_polygon((24, 20, 14), 3, fill="green"),
+}
+
+
+def command() -> list[str]:
+    """Arguments of the page's one command."""
+    (line,) = re.findall(r"^    snakemake (.*)$", PAGE, re.M)
+    return shlex.split(line)
+
+
+def photograph(shape: str, number: int) -> Image.Image:
+    """A shape on a page of its own shade, 48 x 40; the third lies on its side and says so."""
+    image = Image.new("RGB", (48, 40), (200 + 10 * number,) * 3)
+    SHAPES[shape](ImageDraw.Draw(image), (10 + number, 6, 36 + number, 32))
+    return image
+
+
+@pytest.fixture(scope="module")
+def described(checkout: Checkout) -> Path:
+    """A checkout with the images and the two files of the page."""
+    for content, path in re.findall(r"^```yaml\n(# (\S+\.yaml)\n.*?)^```", PAGE, re.M | re.S):
+        (checkout.folder / path).write_text(content)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for shape in SHAPES:
+        for part, count in (("train", 4), ("test", 3)):
+            folder = checkout.folder / "photos" / part / shape
+            folder.mkdir(parents=True)
+            for number in range(count):
+                image = photograph(shape, number)
+                if number == 2:
+                    image.transpose(Image.Transpose.ROTATE_90).save(
+                        folder / f"{number}.jpg", exif=exif, quality=95
+                    )
+                else:
+                    image.save(folder / f"{number}.jpg", quality=95)
+    return checkout.folder
+
+
+def test_what_is_wrong_is_told_before_any_work(checkout: Checkout, described: Path) -> None:
+    image = described / "photos/train/star/3.jpg"
+    content = image.read_bytes()
+    try:
+        image.unlink()
+        output = checkout.snakemake(*command(), "-n", succeeds=False)
+        assert "classes with fewer training images than 4 shots: star (3)" in output
+        image.write_bytes(content[:300])
+        output = checkout.snakemake(*command(), succeeds=False)
+        assert "1 images cannot be read" in output and "star/3.jpg: cannot be decoded" in output
+        assert "rule features" not in output
+    finally:
+        image.write_bytes(content)
+
+
+def test_the_example_ends_in_a_table(checkout: Checkout, described: Path) -> None:
+    checkout.snakemake(*command())
+    results = described / "results/own"
+    table = (results / "architectures.md").read_text()
+    assert "mine" in table and "ZS-CLIP" in table and "CraFT" in table
+    with (results / "architectures.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row["column"] == "mine"]
+    assert all(row["seeds"] == row["expected"] and row["mean"] for row in rows) and len(rows) == 2
+    manifest = Manifest.read(results / "manifests/mine.csv")
+    assert {p: len(manifest.part(p)) for p in ("train", "val", "test")} == {
+        "train": 12,
+        "val": 0,
+        "test": 9,
+    }
+    assert checkout.plan(*command()) == {}
+
+
+def test_a_photograph_that_lies_on_its_side_is_as_good_as_one_that_stands(described: Path) -> None:
+    path = described / "results/own/features/mini-rn/mine/train.safetensors"
+    features = Features.read(path)
+    alike = features.features @ features.features.T
+    stands, lies = features.rows(["train/circle/1.jpg", "train/circle/2.jpg"])
+    assert alike[stands, lies] > 0.95
+    assert np.median(alike) < alike[stands, lies]
