@@ -23,7 +23,7 @@ from craft.bench import TRAIN, Bench, Inputs, RunBench, device_name
 from craft.cli import run_command
 from craft.curve import CurveRecorder
 from craft.learner.base import Learner, accuracy
-from craft.peak import peak_memory_mb, reset_peak_memory
+from craft.peak import peak_device_memory_mb, peak_memory_mb, reset_peak_memory
 from craft.protocol import BlackBox
 from craft.provenance import code_hash, machine, versions
 from craft.records import RunRecord, Split
@@ -55,7 +55,7 @@ def fit_run(bench: RunBench, identity: Mapping[str, str], folder: Path) -> RunRe
     labels = torch.tensor(split.labels if split else [], dtype=torch.int64, device=bench.device)
     box = bench.box()
     recorder = CurveRecorder(bench, box)
-    reset_peak_memory()  # runs may share a process: each has its own peak
+    reset_peak_memory(bench.device)  # runs may share a process: each has its own peak
     start = time.perf_counter()
     learner.fit(box, labels, seed=seed, refine_sets=bench.refine_sets(), progress=recorder)
     fit_seconds = time.perf_counter() - start - recorder.seconds
@@ -79,6 +79,7 @@ def fit_run(bench: RunBench, identity: Mapping[str, str], folder: Path) -> RunRe
         fit_seconds=fit_seconds,
         predict_seconds=recorder.seconds,
         peak_memory_mb=peak_memory_mb(),
+        peak_device_memory_mb=peak_device_memory_mb(bench.device),
         learner_parameters=sum(value.numel() for value in learned),
         learner_bytes=sum(value.numel() * value.element_size() for value in learned),
         code_hash=code_hash("craft.fit", type(learner).__module__),

@@ -1,17 +1,28 @@
-"""Peak memory of this process, for one run among several that share it."""
+"""Peak memory of this process and of its device, for one run among several that share them."""
 
 from __future__ import annotations
 
 import contextlib
 import resource
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
 
 
-def reset_peak_memory() -> None:
-    """Start a new peak at what the process holds now; elsewhere than on Linux nothing happens."""
+def reset_peak_memory(device: torch.device | None = None) -> None:
+    """Start new peaks at what the process, and a CUDA device, hold now.
+
+    The process's starts anew on Linux only.
+    """
+    if _on_cuda(device):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):
         _RESET.write_text("5")  # proc(5): resets the peak resident set size
 
@@ -27,3 +38,16 @@ def peak_memory_mb() -> float:
                 return int(line.split()[1]) / 1024
     # What the process was before it ran this program counts here too, as a child of Snakemake's.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def peak_device_memory_mb(device: torch.device) -> float:
+    """Largest memory of tensors on a CUDA device since the last reset, MB; 0 on the CPU."""
+    if not _on_cuda(device):
+        return 0.0
+    import torch
+
+    return torch.cuda.max_memory_allocated(device) / 2**20
+
+
+def _on_cuda(device: torch.device | None) -> bool:
+    return device is not None and device.type == "cuda"

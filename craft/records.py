@@ -226,6 +226,7 @@ class RunRecord:
     code_hash: str
     inputs: dict[str, str]  # role -> sha256 of the file that was read
     versions: dict[str, str]
+    peak_device_memory_mb: float = 0.0  # of tensors on a CUDA device; 0 on the CPU
     machine: dict[str, str] = field(default_factory=dict)  # what its times belong to
     notes: dict[str, Any] = field(default_factory=dict)
 

@@ -38,6 +38,7 @@ EFFICIENCY = (
     Column("accuracy", "Accuracy (%)"),
     Column("training_seconds", "Time (s)", "Training"),
     Column("peak_memory_mb", "Peak memory (MB)", "Training", digits=0),
+    Column("peak_device_memory_mb", "Peak GPU memory (MB)", "Training", digits=0),
     Column("parameters", "Own parameters", "Deployment", digits=0, exact=True),
     Column("deployed_mb", "Memory (MB)", "Deployment", digits=3, exact=True),
     Column(SHARE, "% of white-box", "Deployment", exact=True),
@@ -91,7 +92,7 @@ def efficiency(design: Design, scores: Scores, published: Published) -> Table:
         caption=f"Efficiency, {only_backbone(design, artefact)}{names}, {shots} shots. Deployment: "
         "what a user of the method holds, its own parameters and, with white-box access, the model "
         "too (fp32). Peak memory: of the whole process in training, with the black box and the "
-        "libraries in it. Prediction: from cached image features. "
+        "libraries in it; of its tensors on the GPU. Prediction: from cached image features. "
         f"{seeds_phrase(design, artefact)} {measured_phrase(design, scores, artefact)}",
         stub=(*where_heading(design, artefact), METHOD, BLACK_BOX),
         columns=EFFICIENCY,
@@ -122,6 +123,7 @@ def _readers(design: Design) -> dict[str, Callable[[Score], float]]:
         "accuracy": lambda score: score.accuracy[score.dataset][-1],
         "training_seconds": lambda score: recorded(score, "fit_seconds"),
         "peak_memory_mb": lambda score: recorded(score, "peak_memory_mb"),
+        "peak_device_memory_mb": lambda score: recorded(score, "peak_device_memory_mb"),
         "parameters": lambda score: recorded(score, "learner_parameters"),
         "deployed_mb": deployed,
         "prediction_us": prediction,

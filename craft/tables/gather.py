@@ -25,6 +25,7 @@ RECORDED = (
     "fit_seconds",
     "predict_seconds",
     "peak_memory_mb",
+    "peak_device_memory_mb",
     "learner_parameters",
     "learner_bytes",
     "learner",

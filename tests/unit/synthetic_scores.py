@@ -96,6 +96,7 @@ def write_scores(
             "fit_seconds": 1.5 + run.seed,
             "predict_seconds": 0.5,
             "peak_memory_mb": 300.0,
+            "peak_device_memory_mb": 0.0,
             "learner_parameters": 7 if run.shots else 0,
             "learner_bytes": 2**18 if run.shots else 0,
             "machine": {"processor": "Abacus", "device": "cpu", "threads": "1"},

@@ -83,6 +83,7 @@ def test_efficiency_is_what_the_records_say(design: Design) -> None:
         "accuracy": 79.0,  # on the data set itself, not on its shifted test sets
         "training_seconds": 3.5,  # 2.5, 3.5, 4.5
         "peak_memory_mb": 300.0,
+        "peak_device_memory_mb": 0.0,
         "parameters": 7.0,
         "deployed_mb": 0.25,
         "deployed_percent": 100 * 0.25 / 4.25,
@@ -94,7 +95,10 @@ def test_efficiency_is_what_the_records_say(design: Design) -> None:
     found = {column.id: float(shown["craft", column.id]["mean"]) for column in made.columns}
     assert found == pytest.approx(expected, abs=1e-4)
     text = markdown(made)
-    assert "79.00 ± 1.00 | 3.50 ± 1.00 | 300 ± 0 | 7 | 0.250 | 5.88 | 16,666.7 ± 0.0 | 80 |" in text
+    assert (
+        "79.00 ± 1.00 | 3.50 ± 1.00 | 300 ± 0 | 0 ± 0 | 7 | 0.250 | 5.88 | 16,666.7 ± 0.0 | 80 |"
+        in text
+    )
     time = shown["craft", "training_seconds"]
     assert (time["std"], time["seeds"], time["expected"]) == ("1.0000", "3", "3")
     assert (

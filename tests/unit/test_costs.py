@@ -12,7 +12,7 @@ import yaml
 from open_clip.model import CLIP
 from safetensors import safe_open
 
-from craft.peak import peak_memory_mb, reset_peak_memory
+from craft.peak import peak_device_memory_mb, peak_memory_mb, reset_peak_memory
 from craft.provenance import machine
 
 BACKBONES = sorted((Path(__file__).resolve().parents[2] / "config/backbones").glob("*.yaml"))
@@ -29,6 +29,18 @@ def test_a_run_does_not_inherit_the_peak_of_the_one_before() -> None:
     large, small = run(200), run(1)
     assert large > 200
     assert small < large - 150
+
+
+def test_memory_of_a_device_counts_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert peak_device_memory_mb(torch.device("cpu")) == 0
+    held = {"cuda:1": 7 << 20}
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: held[str(device)])
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: held.clear())
+    assert peak_device_memory_mb(torch.device("cuda:1")) == 7
+    reset_peak_memory(torch.device("cpu"))
+    assert held
+    reset_peak_memory(torch.device("cuda:1"))
+    assert not held
 
 
 def test_the_machine_is_named() -> None:
