@@ -2,7 +2,8 @@
 #
 #   snakemake --cores 8 all_tables                      the paper, config/config.yaml
 #   snakemake all --configfile config/mini.yaml         the embedded suite
-#   snakemake -n results/ablation_residual.csv          what one table would take
+#   snakemake -n results/ablation_residual.csv          the jobs that one table would take
+#   snakemake plan --config target=ablation_residual    its queries, disk and hours
 
 from snakemake.utils import min_version
 
@@ -26,6 +27,7 @@ include: "workflow/rules/fit.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/plan.smk"
 
 
 rule all:

@@ -47,6 +47,21 @@ ROLES = {
         "fits of backbones whose text tower open_clip has to run (docs/backbones.md)",
         ("cma", "numpy", "open-clip-torch", "pyyaml", "safetensors", "torch", "torchvision"),
     ),
+    "plan": (
+        "the cost of a target: what Snakemake would run, and how fast that is here",
+        (
+            "cma",
+            "jsonschema",
+            "numpy",
+            "open-clip-torch",
+            "pillow",
+            "pyyaml",
+            "safetensors",
+            "snakemake",
+            "torch",
+            "torchvision",
+        ),
+    ),
     "report": (
         "tables and figures",
         ("markdown-it-py", "matplotlib", "numpy", "pandas", "safetensors"),

@@ -1,0 +1,29 @@
+# What a target will cost. Writes nothing, so that it is asked anew each time.
+
+
+rule plan:
+    log:
+        f"{LOG}/plan/plan.log",
+    # Where Snakemake runs, as it measures this machine.
+    localrule: True
+    conda:
+        "../../envs/plan.yaml"
+    threads: 1 # as the fits have whose speed is measured
+    resources:
+        **ON_DEVICE,
+        mem_mb=growing(4000),
+        runtime=growing(10),
+    params:
+        # Not SUITE: a dry-run of Snakemake reads it, as it read this configuration.
+        config=literal(json.dumps({key: config[key] for key in config if key != "target"})),
+        target=[TARGET] if isinstance(TARGET, str) else TARGET,
+        cores=lambda wildcards: workflow.cores,
+        gpus=lambda wildcards: dict(workflow.global_resources.items()).get("gpu", 1),
+        conda=lambda wildcards: (
+            ["--conda"] if workflow.deployment_settings.deployment_method else []
+        ),
+    message:
+        "Plan {params.target}: what is done is looked up, then this machine's speed is measured"
+    shell:
+        "python -m craft.device {resources.device} craft.plan --config {params.config:q} --target {params.target:q}"
+        " --cores {params.cores} --gpus {params.gpus} {params.conda} 2> {log:q}"
