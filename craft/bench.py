@@ -42,11 +42,14 @@ class Bench:
     ``kind`` says which of the prompts the learners speak with (:attr:`Learner.prompts`).
     """
 
-    def __init__(self, inputs: Inputs, kind: str, device: str = "cpu") -> None:
+    def __init__(
+        self, inputs: Inputs, kind: str, device: str = "cpu", dtype: str = "float32"
+    ) -> None:
         prompts = Prompts.read(inputs.prompts)
         tokens = prompts.zero_shot if kind == "template" else prompts.learner
         self._device = torch.device(device)
-        self._tower = read_tower(inputs.tower, tokens, device=self._device)
+        self._dtype = dtype
+        self._tower = read_tower(inputs.tower, tokens, dtype, device=self._device)
         views = [Features.read(path) for path in inputs.train]
         self._train = {features.view: features for features in views}
         self._tests = {name: Features.read(path) for name, path in inputs.tests.items()}
@@ -88,6 +91,7 @@ class Bench:
         return RunBench(
             learner=learner,
             device=self._device,
+            dtype=self._dtype,
             tower=self._tower,
             split=split,
             train={view: self._train[view] for view in views},
@@ -102,6 +106,7 @@ class RunBench:
 
     learner: Learner
     device: torch.device
+    dtype: str  # of the text forward
     tower: Tower
     split: Split | None
     train: Mapping[int, Features]  # by view; 0 is the images themselves

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import save_file
 
 from craft.bench import TRAIN, Bench, Inputs, RunBench, device_name
+from craft.blackbox.text import DTYPES
 from craft.cli import run_command
 from craft.curve import CurveRecorder
 from craft.learner.base import Learner, accuracy
@@ -85,7 +86,8 @@ def fit_run(bench: RunBench, identity: Mapping[str, str], folder: Path) -> RunRe
         code_hash=code_hash("craft.fit", type(learner).__module__),
         inputs=dict(bench.checksums),
         versions=versions(),
-        machine=machine(device_name(bench.device), torch.get_num_threads()),
+        machine=machine(device_name(bench.device), torch.get_num_threads())
+        | {"text_dtype": bench.dtype},
     )
     predictions.write(folder / "predictions.safetensors")
     with replacing(folder / "learner.safetensors") as temporary:
@@ -138,6 +140,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder that gets shots-K/seed-S/")
     parser.add_argument("--device", default="cpu", help="where the text tower and learner compute")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the text forward")
     parser.add_argument("--threads", type=int, default=1, help="part of the run: sums depend on it")
     return parser.parse_args(arguments)
 
@@ -150,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cls = load_learner(given.learner)
     inputs = Inputs(given.tower, given.prompts, tuple(given.train), dict(given.tests))
     identity = {name: getattr(given, name) for name in ("method", "backbone", "dataset")}
-    bench = Bench(inputs, cls.prompts, given.device)
+    bench = Bench(inputs, cls.prompts, given.device, given.dtype)
     for split in [Split.read(path) for path in given.splits] or [None]:
         shots, seed = (split.shots, split.seed) if split else (0, 0)
         if str(shots) not in given.cells:

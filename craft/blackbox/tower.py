@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 
 from craft.blackbox.prompts import PromptTokens
-from craft.blackbox.text import TextTower
+from craft.blackbox.text import DTYPES, TextTower
 from craft.blackbox.text_weights import TextWeights
 from craft.storage import RecordError, read_tensors
 
@@ -37,16 +37,21 @@ class Tower(Protocol):
         ...
 
 
-def read_tower(path: str | os.PathLike[str], prompt: PromptTokens, **placement: Any) -> Tower:
+def read_tower(
+    path: str | os.PathLike[str], prompt: PromptTokens, dtype: str = "float32", **placement: Any
+) -> Tower:
     """The tower of a file that craft.blackbox.weights wrote, over the classes of ``prompt``.
 
-    ``placement`` goes to the tower: device, max_batch_bytes. Raises RecordError for a foreign file
-    and for a plain tower where open_clip, which runs it, is not installed.
+    ``placement`` goes to the tower: device, max_batch_bytes. Raises RecordError for a foreign file,
+    for a plain tower where open_clip, which runs it, is not installed, and for one in another
+    ``dtype`` than float32.
     """
     arrays, metadata = read_tensors(path)
     if metadata.get("text") != "plain":
         weights = TextWeights.from_arrays(arrays, metadata, path)
-        return TextTower.from_tokens(weights, prompt, **placement)
+        return TextTower.from_tokens(weights, prompt, dtype=DTYPES[dtype], **placement)
+    if dtype != "float32":
+        raise RecordError(f"{path}: dtype {dtype} of a plain text tower; accepted: float32")
     try:
         from craft.blackbox.plain_text import PlainText, PlainTower
     except ImportError as error:

@@ -111,6 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         left = pending(given.config, given.target, conda=given.conda)
     except PlanError as error:
         raise SystemExit(f"error: {error}") from error
+    if not left.files:
+        print(f"Nothing to do for {' '.join(given.target)}: all of it is made.")
+        return
     if given.speed:
         speed = Speed(**json.loads(given.speed.read_text(encoding="utf-8")))
     else:

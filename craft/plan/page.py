@@ -77,8 +77,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _jobs(plan: Plan) -> list[str]:
     total = sum(plan.jobs.values())
-    if not total:
-        return ["Nothing to do: all of it is made."]
     rows = [(rule, f"{count:,}") for rule, count in plan.jobs.items()]
     return [f"{total:,} jobs to run", *table(("rule", "jobs"), rows)]
 
@@ -139,9 +137,9 @@ def page(plan: Plan, speed: Speed) -> str:
         f"{'GPU and core' if plan.gpus else 'core'} time, {duration(plan.starts)} of it to start "
         "processes",
         "",
-        f"Measured on {speed.machine}, at real sizes with random weights; longer where the",
-        "machine is shared. Left out: fetching, unpacking, rendering, listing images. Search queries",
-        "are those that the paper counts, the others refine and predict test images. Where only",
-        "images that a split draws are encoded, the most that they can be is counted.",
+        f"Measured on {speed.machine}, at real sizes with random weights; longer on a machine that",
+        "others use too. Left out: fetching, unpacking, rendering and listing of images. Search",
+        "queries are those that the paper counts, the others refine and predict test images. Where",
+        "only images that a split draws are encoded, the most that they can be is counted.",
     ]
     return "\n".join(lines)

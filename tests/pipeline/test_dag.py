@@ -138,7 +138,10 @@ def test_the_device_is_a_choice_of_the_configuration(checkout: Checkout) -> None
     output = checkout.snakemake(run, "-n", "-p", "--config", "device=cuda")
     leased = set(re.findall(r"craft\.device cuda ([\w.]+)", output))
     assert leased == {"craft.blackbox.images", "craft.fit"}
-    assert "craft.device cpu" in checkout.snakemake(run, "-n", "-p", "--profile", "profiles/gpu")
+    other = checkout.snakemake(
+        run, "-n", "-p", "--profile", "profiles/gpu", "--config", "dtype=bfloat16"
+    )
+    assert "craft.device cpu craft.fit" in other and "--dtype bfloat16" in other
 
 
 def test_a_wrong_configuration_stops_before_any_job(checkout: Checkout) -> None:

@@ -35,6 +35,7 @@ for fold in FITS:
             runtime=growing(720 if fold.trains else 60),
         params:
             learner=lambda wildcards: LEARNERS[wildcards.method],
+            dtype=SUITE["dtype"],
             cells=cells,
             tests=lambda wildcards, input: named(wildcards, input.tests),
             out=lambda wildcards, output: str(Path(output.record[0]).parents[2]),
@@ -42,7 +43,7 @@ for fold in FITS:
         message:
             f"Fit {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"
         shell:
-            "python -m craft.device {resources.device} craft.fit --learner {params.learner:q} --cells {params.cells:q}"
+            "python -m craft.device {resources.device} craft.fit --learner {params.learner:q} --dtype {params.dtype} --cells {params.cells:q}"
             " --method {wildcards.method:q} --backbone {wildcards.backbone:q} --dataset {wildcards.dataset:q} --tower {input.tower:q}"
             " --prompts {input.prompts:q} --train {input.train:q} --splits {input.splits:q} --tests {params.tests:q}"
             " --out {params.out:q} > {log:q} 2>&1"
