@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from craft.config import load
+from craft.design import Design
+from craft.plan.__main__ import learner_of
+from craft.plan.cost import of_run
+from craft.plan.speed import Speed
 from craft.records import Score
 from tests.pipeline.conftest import ROOT, Checkout
 
@@ -82,6 +88,34 @@ def test_costs_are_those_of_the_records(finished: Checkout) -> None:
 
 def test_nothing_is_left_to_do(finished: Checkout) -> None:
     assert finished.plan("all", *TINY) == {}
+
+
+def test_a_plan_takes_off_what_is_done(finished: Checkout) -> None:
+    assert "Nothing to do for all" in finished.snakemake("plan", *TINY)
+    record = results(finished) / "runs/zero-shot/mini-rn/digits/shots-0/seed-0/record.json"
+    record.rename(record.with_suffix(".aside"))
+    try:  # this measures the machine, too
+        output = finished.snakemake("plan", *TINY)
+    finally:
+        record.with_suffix(".aside").rename(record)
+    assert "1 of 9 runs to make" in output
+    assert re.search(r"^  zero-shot +1 +0 +1 ", output, re.M), output
+    assert not re.search(r"^  craft", output, re.M), output
+    assert re.search(r"^time +\d.* at a time", output, re.M), output
+
+
+def test_a_plan_counts_the_queries_that_runs_make(finished: Checkout) -> None:
+    suite = load(finished.folder / "tiny.yaml", finished.folder)
+    design = Design(suite)
+    zero = dict.fromkeys(suite["facts"], (0.0, 0.0))
+    none = (0.0, 0.0)
+    speed = Speed("none", 20, {"mini-rn": zero}, 0.0, 0.0, none, none, none, {"mini-rn": 0.0}, none)
+    for run in design.all_runs:
+        record = Score.read(results(finished) / "runs" / run.folder / "score.json").record
+        cost = of_run(run, learner_of(design, run), design, 64, speed)
+        counted = record["queries"]
+        assert cost.search == counted.get("search", 0), run
+        assert cost.search + cost.other == sum(counted.values()), run
 
 
 def test_the_report_needs_no_network(finished: Checkout) -> None:
