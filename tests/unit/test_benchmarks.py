@@ -1,0 +1,121 @@
+"""Benchmarks at their smallest: that they measure what they say, not how long it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks import measure
+
+SPLIT_FILES = {"DTD": "DescribableTextures", "Flowers102": "OxfordFlowers"}
+
+
+@pytest.mark.parametrize("name", measure.class_names())
+def test_class_names_are_those_of_the_published_splits(name):
+    folder = os.environ.get("CRAFT_SPLITS")
+    if not folder:
+        pytest.skip("set CRAFT_SPLITS to a folder with CoOp's split_zhou_*.json files")
+    path = Path(folder) / f"split_zhou_{SPLIT_FILES.get(name, name)}.json"
+    parts = json.loads(path.read_text(encoding="utf-8")).values()
+    published = {label: each for part in parts for _, label, each in part}
+    assert measure.class_names()[name] == [published[n] for n in range(len(published))]
+
+
+def test_class_names_are_seven_data_sets():
+    counts = {name: len(names) for name, names in measure.class_names().items()}
+    assert sum(counts.values()) == 593 and len(counts) == 7
+    assert counts["StanfordCars"] == 196
+
+
+def test_invented_names_differ():
+    names = measure.invented_names(500)
+    assert len(set(names)) == 500 and names[:7] == measure.invented_names(7)
+
+
+def test_exponents_and_means():
+    assert measure.exponent([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)
+    assert measure.geometric_mean([2, 8]) == pytest.approx(4)
+
+
+def test_a_child_that_fails_says_what_it_wrote():
+    with pytest.raises(RuntimeError, match="invalid choice: 'sundial'"):
+        measure.child("benchmarks.text_tower", 1, ["--clock", "sundial"])
+
+
+def test_text_tower(tmp_path):
+    from benchmarks.text_tower import main
+
+    options = [
+        "--smoke",
+        "--rounds",
+        "1",
+        "--population",
+        "4",
+        "--datasets",
+        "EuroSAT",
+        "OxfordPets",
+    ]
+    options += ["--datasets", "EuroSAT", "OxfordPets"]
+    done = main([*options, "--json", str(tmp_path / "x.json")])
+    assert done["largest difference"] < 1e-5
+    assert {row["data set"]: row["positions"] for row in done["rows"]} == {
+        "EuroSAT": 49,
+        "OxfordPets": 157,
+    }
+    written = json.loads((tmp_path / "x.json").read_text())
+    assert written["rows"] == done["rows"] and written["machine"]["device"] == "cpu"
+
+
+def test_scoring():
+    from benchmarks.scoring import SMALL, main
+
+    (row,) = main(["--smoke"])["rows"]
+    assert 0 < row["peak GB"] < 4
+    held = 4 * SMALL["population"] * SMALL["images"] * SMALL["classes"]
+    assert row["scores held whole, GB"] == pytest.approx(held / 2**30)
+
+
+def test_whole_run():
+    from benchmarks.whole_run import main
+
+    done = main(["--smoke"])
+    assert done["queries"] == {"search": 16, "refine": 2, "evaluate": 2}
+    seconds = {row["part"]: row["seconds"] for row in done["rows"]}
+    assert min(seconds.values()) > 0
+    assert sum(seconds.values()) == pytest.approx(done["wall s"])
+    parts = {"text forward", "CMA-ES", "refiner", "curve", "start-up and files"}
+    assert parts < set(seconds)
+
+
+def test_growth(tmp_path):
+    from benchmarks.growth import main
+
+    done = main(["--smoke", "--plot", str(tmp_path / "plot.png")])
+    assert [row["axis"] for row in done["rows"]] == [
+        axis for axis in ("classes", "images", "population") for _ in range(2)
+    ]
+    assert set(done["exponents"]) == {"classes", "images", "population"}
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_gpu_on_a_cpu():
+    from benchmarks.gpu import main
+
+    row = main(["--smoke", "--device", "cpu"])
+    assert row["same argmax"] > 0.9
+    assert 0 < row["largest difference of loss"] < 0.1
+
+
+def test_gpu_without_one(capsys):
+    import torch
+
+    from benchmarks.gpu import main
+
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(SystemExit, match="1"):
+        main(["--smoke"])
+    assert "nothing was measured" in capsys.readouterr().err
