@@ -26,7 +26,7 @@ from craft.tables.naming import (
 )
 from craft.tables.printed import TOTAL
 from craft.tables.published import Published
-from craft.tables.scores import Sample, Scores, average, total
+from craft.tables.scores import Sample, Scores, average, final_accuracy, total
 
 MB = 2**20
 #: A white-box method deploys the model in fp32, as it was run.
@@ -55,19 +55,8 @@ def efficiency(design: Design, scores: Scores, published: Published) -> Table:
     shots, datasets = only_shots(design, artefact), design.datasets(artefact)
     rows = []
     for backbone in design.backbones(artefact):
-        measured: dict[str, dict[str, Sample]] = {}
-        access = {}
         methods = compared_methods(design, artefact, published, backbone)
-        for method in (method.id for method in methods if method.run):
-            cells = [design.cell(method, backbone, dataset, shots) for dataset in datasets]
-            access[method] = black_box(scores, [run for runs in cells for run in runs])
-            measured[method] = {
-                name: average([scores.collect(runs, read) for runs in cells])
-                for name, read in _readers(design).items()
-            }
-        reference = next((m for m in measured if access[m] is False), None)
-        for samples in measured.values():
-            samples[SHARE] = _share(samples["deployed_mb"], measured, reference)
+        access, measured = _measured(design, scores, backbone, [m.id for m in methods if m.run])
         for method in methods:
             samples = measured.get(method.id)
             keys = [(backbone, method.id, column.id) for column in EFFICIENCY]
@@ -100,6 +89,25 @@ def efficiency(design: Design, scores: Scores, published: Published) -> Table:
     )
 
 
+def _measured(
+    design: Design, scores: Scores, backbone: str, methods: Sequence[str]
+) -> tuple[dict[str, bool | None], dict[str, dict[str, Sample]]]:
+    """Whether each method is black-box, and its numbers by column."""
+    shots, datasets = only_shots(design, "efficiency"), design.datasets("efficiency")
+    access, measured = {}, {}
+    for method in methods:
+        cells = [design.cell(method, backbone, dataset, shots) for dataset in datasets]
+        access[method] = black_box(scores, [run for runs in cells for run in runs])
+        measured[method] = {
+            name: average([scores.collect(runs, read) for runs in cells])
+            for name, read in _readers(design).items()
+        }
+    reference = next((method for method in methods if access[method] is False), None)
+    for samples in measured.values():
+        samples[SHARE] = _share(samples["deployed_mb"], measured, reference)
+    return access, measured
+
+
 def _readers(design: Design) -> dict[str, Callable[[Score], float]]:
     """Column -> how it is read from a score; the share of the white-box method comes later."""
 
@@ -120,7 +128,7 @@ def _readers(design: Design) -> dict[str, Callable[[Score], float]]:
         return lambda score: recorded(score, "queries").get(purpose, 0)
 
     return {
-        "accuracy": lambda score: score.accuracy[score.dataset][-1],
+        "accuracy": lambda score: final_accuracy(score, score.dataset),
         "training_seconds": lambda score: recorded(score, "fit_seconds"),
         "peak_memory_mb": lambda score: recorded(score, "peak_memory_mb"),
         "peak_device_memory_mb": lambda score: recorded(score, "peak_device_memory_mb"),

@@ -104,13 +104,7 @@ class Scores:
 
     def sample(self, runs: Sequence[Run], test_set: str) -> Sample:
         """Final accuracy of each run on a test set."""
-
-        def accuracy(score: Score) -> float:
-            if not score.accuracy.get(test_set):
-                raise RecordError(f"not scored on {test_set}")
-            return score.accuracy[test_set][-1]
-
-        return self.collect(runs, accuracy)
+        return self.collect(runs, lambda score: final_accuracy(score, test_set))
 
     def collect(self, runs: Sequence[Run], read: Callable[[Score], float]) -> Sample:
         """A number of each run, read from its score; RecordError says why there is none."""
@@ -133,6 +127,13 @@ class Scores:
     ) -> Sample:
         """Accuracy over seeds of the average over data sets."""
         return average([self.cell(method, backbone, dataset, shots) for dataset in datasets])
+
+
+def final_accuracy(score: Score, test_set: str) -> float:
+    """Accuracy at the end of a run; raises RecordError where it was not scored on the test set."""
+    if not score.accuracy.get(test_set):
+        raise RecordError(f"not scored on {test_set}")
+    return score.accuracy[test_set][-1]
 
 
 def _load(path: str | os.PathLike[str], run: Run) -> Score | RecordError:
