@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from craft.design import ZERO_SHOT, Design
 from craft.figures import style
 from craft.figures.panels import Curve, Panel, methods_of, title
-from craft.tables.layout import AVERAGE, Cell
+from craft.tables.layout import AVERAGE
 from craft.tables.naming import dataset_label
 from craft.tables.published import Published
 from craft.tables.scores import Scores, average
@@ -49,7 +49,7 @@ def _curve(
     for shots in [0] if method == ZERO_SHOT else shots_list:
         sample = average([scores.cell(method, backbone, name, shots) for name in datasets])
         key = (backbone, method, f"{dataset}@{shots}")
-        points.append((shots, Cell.of(sample, published.value(*key), published.notes(*key))))
+        points.append((shots, published.cell(sample, *key)))
     return Curve(method, design.label(method), tuple(points))
 
 

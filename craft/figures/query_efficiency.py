@@ -14,7 +14,6 @@ from craft.figures import style
 from craft.figures.panels import Curve, Panel, methods_of, title
 from craft.records import Score
 from craft.storage import RecordError
-from craft.tables.layout import Cell
 from craft.tables.naming import dataset_label, only_shots
 from craft.tables.published import Published
 from craft.tables.scores import Sample, Scores
@@ -35,7 +34,7 @@ def panels(design: Design, scores: Scores, published: Published) -> tuple[Panel,
                 points = []
                 for queries, sample in _samples(scores, runs, dataset):
                     key = (backbone, method, str(queries))
-                    cell = Cell.of(sample, published.value(*key), published.notes(*key))
+                    cell = published.cell(sample, *key)
                     points.append((queries, cell))
                 curves.append(Curve(method, design.label(method), tuple(points)))
             label = dataset_label(design, dataset)

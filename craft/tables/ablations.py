@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from craft.design import TABLES, Design
-from craft.tables.layout import METHOD, YES_NO, Cell, Column, Row, Stub, Table
+from craft.tables.layout import METHOD, YES_NO, Column, Row, Stub, Table
 from craft.tables.naming import (
     dataset_label,
     only_backbone,
@@ -60,10 +60,9 @@ def _shots_table(
     for backbone in backbones:
         for method in ordered_methods(design, artefact):
             cells = tuple(
-                Cell.of(
+                published.cell(
                     scores.mean_over_datasets(method, backbone, datasets, int(column)),
-                    published.value(backbone, method, column),
-                    published.notes(backbone, method, column),
+                    *(backbone, method, column),
                 )
                 for column in columns
             )
@@ -127,10 +126,9 @@ def _sweep(design: Design, scores: Scores, published: Published, artefact: str, 
     rows = []
     for backbone in backbones:
         cells = tuple(
-            Cell.of(
+            published.cell(
                 scores.mean_over_datasets(method, backbone, datasets, shots),
-                published.value(backbone, base, column),
-                published.notes(backbone, base, column),
+                *(backbone, base, column),
             )
             for column, method in swept.items()
         )

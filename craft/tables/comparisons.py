@@ -115,11 +115,7 @@ def _cells(
 ) -> tuple[Cell, ...]:
     """A cell for each column; without samples, those of a method that is not run."""
     return tuple(
-        Cell.of(
-            sample,
-            published.value(backbone, method, column),
-            published.notes(backbone, method, column),
-        )
+        published.cell(sample, backbone, method, column)
         for sample, column in zip(samples or [None] * len(columns), columns, strict=True)
     )
 

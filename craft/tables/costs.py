@@ -14,7 +14,7 @@ from craft.design import TABLES, Design, Run
 from craft.records import Score
 from craft.storage import RecordError
 from craft.tables.comparisons import black_box
-from craft.tables.layout import BLACK_BOX, METHOD, YES_NO, Cell, Column, Row, Table
+from craft.tables.layout import BLACK_BOX, METHOD, YES_NO, Column, Row, Table
 from craft.tables.naming import (
     compared_methods,
     dataset_label,
@@ -61,12 +61,7 @@ def efficiency(design: Design, scores: Scores, published: Published) -> Table:
             samples = measured.get(method.id)
             keys = [(backbone, method.id, column.id) for column in EFFICIENCY]
             cells = tuple(
-                Cell.of(
-                    samples[key[-1]] if samples else None,
-                    published.value(*key),
-                    published.notes(*key),
-                )
-                for key in keys
+                published.cell(samples[key[-1]] if samples else None, *key) for key in keys
             )
             seen = access.get(method.id)
             runs = [run for d in datasets for run in design.cell(method.id, backbone, d, shots)]
@@ -178,11 +173,7 @@ def training_time(design: Design, scores: Scores, published: Published) -> Table
         for index, dataset in enumerate((*datasets, TOTAL)):
             label = TOTAL if dataset == TOTAL else dataset_label(design, dataset)
             cells = tuple(
-                Cell.of(
-                    samples[index],
-                    published.value(backbone, method.id, dataset),
-                    published.notes(backbone, method.id, dataset),
-                )
+                published.cell(samples[index], backbone, method.id, dataset)
                 for method, samples in zip(methods, columns, strict=True)
             )
             names = datasets if dataset == TOTAL else (dataset,)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from craft.design import Design
 from craft.storage import RecordError
+from craft.tables.layout import Cell
 from craft.tables.printed import READERS, Key
+from craft.tables.scores import Sample
 
 
 class Published:
@@ -55,6 +57,22 @@ class Published:
     def value(self, backbone: str, method: str, column: str) -> float | str | None:
         """The printed number, or None."""
         return self._values.get(_folded((backbone, method, column)))
+
+    def cell(self, sample: Sample | None, backbone: str, method: str, column: str) -> Cell:
+        """A table's cell: a sample of runs beside the printed number and the notes on it.
+
+        Without a sample it is a cell of a printed method that the suite does not run.
+        """
+        return Cell(
+            value=sample.mean if sample else None,
+            std=sample.std if sample else None,
+            seeds=sample.seeds if sample else 0,
+            expected=sample.expected if sample else 0,
+            published=self.value(backbone, method, column),
+            notes=self.notes(backbone, method, column),
+            missing=sample.missing if sample else (),
+            run=sample is not None,
+        )
 
     def methods(self, backbone: str) -> tuple[str, ...]:
         """Methods that the paper has numbers of on a backbone, in its order."""
