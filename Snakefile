@@ -36,6 +36,7 @@ rule all:
         ALL_TABLES,
         ALL_FIGURES,
         f"{RESULTS}/runs.csv",
+        f"{RESULTS}/provenance.json",
 
 
 rule all_tables:

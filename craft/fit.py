@@ -26,7 +26,7 @@ from craft.curve import CurveRecorder
 from craft.learner.base import Learner, accuracy
 from craft.peak import peak_device_memory_mb, peak_memory_mb, reset_peak_memory
 from craft.protocol import BlackBox
-from craft.provenance import code_hash, machine, versions
+from craft.provenance import code_hash, commit, config_hash, machine, versions
 from craft.records import RunRecord, Split
 from craft.storage import METADATA, replacing, write_text
 
@@ -67,12 +67,13 @@ def fit_run(bench: RunBench, identity: Mapping[str, str], folder: Path) -> RunRe
     queries = dict(box.meter.counts) if black_box else {}
     state = {name: value.cpu().contiguous() for name, value in learner.state().items()}
     learned = state.values() if split else ()  # an untrained context is the box's own
+    options = asdict(learner.options)
     record = RunRecord(
         **identity,
         shots=shots,
         seed=seed,
         learner=f"{type(learner).__module__}:{type(learner).__qualname__}",
-        options=asdict(learner.options),
+        options=options,
         black_box=black_box,
         queries=queries,
         train_images=len(labels),
@@ -88,6 +89,8 @@ def fit_run(bench: RunBench, identity: Mapping[str, str], folder: Path) -> RunRe
         versions=versions(),
         machine=machine(device_name(bench.device), torch.get_num_threads())
         | {"text_dtype": bench.dtype},
+        config_hash=config_hash({**identity, "shots": shots, "seed": seed, "options": options}),
+        commit=commit(),
     )
     predictions.write(folder / "predictions.safetensors")
     with replacing(folder / "learner.safetensors") as temporary:

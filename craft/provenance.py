@@ -6,10 +6,14 @@ import ast
 import functools
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import re
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -108,6 +112,27 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue  # an environment of one role has not all of them
     return found
+
+
+def config_hash(settings: Mapping[str, Any]) -> str:
+    """First 16 hex digits of the SHA-256 of settings, JSON values; the order of keys is none."""
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def commit() -> str | None:
+    """Git commit of this project's checkout, "-dirty" where tracked files differ; None without."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    # Git looks upwards otherwise, and takes the commit of whatever project this one lies in.
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None  # no git
+    return done.stdout.strip() or None
 
 
 def machine(device: str, threads: int) -> dict[str, str]:

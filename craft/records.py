@@ -228,6 +228,8 @@ class RunRecord:
     versions: dict[str, str]
     peak_device_memory_mb: float = 0.0  # of tensors on a CUDA device; 0 on the CPU
     machine: dict[str, str] = field(default_factory=dict)  # what its times belong to
+    config_hash: str | None = None  # of what the configuration says of this run
+    commit: str | None = None  # of git, "-dirty" where files differ; None outside a checkout
     notes: dict[str, Any] = field(default_factory=dict)
 
     def write(self, path: str | os.PathLike[str]) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from craft.config import load
-from craft.design import Design
+from craft.design import FIGURES, MEASURED, TABLES, Design
 from craft.plan.__main__ import learner_of
 from craft.plan.cost import of_run
 from craft.plan.speed import Speed
@@ -84,6 +86,40 @@ def test_costs_are_those_of_the_records(finished: Checkout) -> None:
     assert 0 < mean["craft", "deployed_mb"] < model / 100
     assert mean["craft", "queries_search"] == 40
     assert mean["craft", "training_seconds"] > 0 and mean["craft", "peak_memory_mb"] > 50
+
+
+def test_the_bytes_depend_on_no_cores_threads_or_sharing_of_jobs(
+    finished: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Checkout(tmp_path)
+    shutil.copy(finished.folder / "tiny.yaml", tmp_path)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "3")
+    alone = ("--cores", "1", "--config", "runs_per_job=seeds", "encode_together=False")
+    other.snakemake("all_tables", "all_figures", *TINY, *alone)
+    made = [f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex", "html")]
+    made += [f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("csv", "png")]
+    made = [name for name in made if (results(finished) / name).exists()]
+    made = [name for name in made if not name.startswith(MEASURED)]
+    assert {"architectures.csv", "dataset_statistics.tex", "figures/few_shot_curves.csv"} <= {*made}
+    runs = results(finished).glob("runs/**/learner.safetensors")
+    made += [str(path.relative_to(results(finished))) for path in runs]
+    for name in made:
+        assert (results(finished) / name).read_bytes() == (results(other) / name).read_bytes(), name
+
+
+def test_every_number_can_be_traced(finished: Checkout) -> None:
+    found = json.loads((results(finished) / "provenance.json").read_text())
+    assert not found["missing"] and found["seeds"] == [1, 2]
+    assert len(found["runs"]) == 1 + 2 * 2 * 2
+    # Methods differ in their code, and in nothing else here.
+    assert len(found["environments"]) == 3
+    for environment in found["environments"]:
+        assert environment["commit"] is None  # a copy without git
+        assert environment["versions"]["torch"] and environment["machine"]["processor"]
+    one, other = (found["runs"][f"craft/mini-rn/digits/shots-1/seed-{seed}"] for seed in (1, 2))
+    assert one["config_hash"] != other["config_hash"]
+    assert one["inputs"]["tower"] == other["inputs"]["tower"]
 
 
 def test_nothing_is_left_to_do(finished: Checkout) -> None:

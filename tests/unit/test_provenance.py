@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from craft import provenance
-from craft.provenance import code_hash, modules, versions
+from craft.provenance import code_hash, config_hash, modules, versions
 
 RULES = "".join(path.read_text() for path in Path("workflow/rules").glob("*.smk"))
 #: Every stage that a rule names in its code hash.
@@ -76,6 +76,39 @@ def test_a_hash_follows_the_sources_and_nothing_else(
     assert fresh() not in (first, changed)
     monkeypatch.undo()
     fresh()
+
+
+def test_the_commit_is_that_of_this_projects_own_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=n", "-c", "user.email=e")
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
+
+    def found(root: Path) -> str | None:
+        monkeypatch.setattr(provenance, "ROOT", root)
+        provenance.commit.cache_clear()
+        return provenance.commit()
+
+    inner = tmp_path / "vendored"
+    inner.mkdir()
+    (tmp_path / "file").write_text("1")
+    git("init", "--quiet")
+    git("add", "file")
+    git("commit", "--quiet", "--message", "m")
+    assert re.fullmatch("[0-9a-f]{40}", found(tmp_path))
+    (tmp_path / "file").write_text("2")
+    assert found(tmp_path).endswith("-dirty")
+    assert found(inner) is None
+    monkeypatch.setenv("PATH", "")
+    assert found(tmp_path) is None
+    monkeypatch.undo()
+    provenance.commit.cache_clear()
+
+
+def test_a_hash_of_settings_is_one_of_their_values() -> None:
+    assert config_hash({"a": 1, "b": [2]}) == config_hash({"b": [2], "a": 1})
+    assert config_hash({"a": 1}) != config_hash({"a": 1.5})
 
 
 def test_versions_name_python_and_what_computes() -> None:

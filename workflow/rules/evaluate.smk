@@ -61,3 +61,29 @@ rule gather:
         "Gather every run into {output.runs}"
     shell:
         "python -m craft.tables.gather --design {params.design:q} --out {output.runs:q} > {log:q} 2>&1"
+
+
+rule provenance:
+    input:
+        scores=scores(RUNS),
+    output:
+        provenance=f"{RESULTS}/provenance.json",
+    log:
+        f"{LOG}/provenance/provenance.log",
+    benchmark:
+        f"{BENCHMARK}/provenance/provenance.tsv"
+    # As gather.
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        design=literal(json.dumps(SUITE)),
+        code=code_hash("craft.tables.provenance"),
+    message:
+        "Gather where every run comes from into {output.provenance}"
+    shell:
+        "python -m craft.tables.provenance --design {params.design:q} --out {output.provenance:q} > {log:q} 2>&1"

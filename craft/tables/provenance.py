@@ -1,0 +1,73 @@
+"""Where every number of a suite comes from: seeds, settings, code, versions and machines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from craft.cli import run_command
+from craft.design import Design
+from craft.provenance import config_hash
+from craft.storage import RecordError, write_json
+from craft.tables.scores import Scores
+
+log = logging.getLogger(__name__)
+
+#: What a run shares with many others, kept once per combination.
+SHARED = ("commit", "code_hash", "versions", "machine")
+
+
+def provenance(design: Design) -> dict[str, Any]:
+    """What made each run of a design, as JSON values.
+
+    ``environments`` lists the combinations of git commit (null outside a checkout), hash of the
+    code, versions and machine that occur; a run names its own by position, beside its seed, the
+    hash of its settings and the SHA-256 of each file that it read. A run without a score is named
+    in ``missing`` with the reason.
+    """
+    scores, environments = Scores(design), {}
+    runs: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    for run in design.all_runs:
+        try:
+            record = scores.score(run).record
+        except RecordError as error:
+            missing[run.folder] = str(error)
+            continue
+        shared = {name: record.get(name) for name in SHARED}
+        key = json.dumps(shared, sort_keys=True)
+        number, _ = environments.setdefault(key, (len(environments), shared))
+        runs[run.folder] = {
+            "seed": run.seed,
+            "config_hash": record.get("config_hash"),
+            "environment": number,
+            "inputs": record.get("inputs"),
+        }
+    return {
+        "suite": design.config["suite"],
+        "config_hash": config_hash(design.config),
+        "seeds": list(design.seeds),
+        "environments": [shared for _, shared in environments.values()],
+        "runs": runs,
+        "missing": missing,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write OUT."""
+    parser = argparse.ArgumentParser(prog="python -m craft.tables.provenance", description=__doc__)
+    parser.add_argument("--design", required=True, type=json.loads, metavar="JSON")
+    parser.add_argument("--out", required=True, metavar="FILE")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    found = provenance(Design(given.design))
+    write_json(given.out, found)
+    counts = len(found["runs"]), len(found["environments"]), len(found["missing"])
+    log.info("%d runs in %d environments, %d missing", *counts)
+
+
+if __name__ == "__main__":
+    run_command(main)
