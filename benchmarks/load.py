@@ -1,0 +1,159 @@
+"""How the workflow bears many runs: ``python -m benchmarks.load [--runs 2500 5000 10000]``.
+
+The paper's design with more seeds, and a made-up score for each run: planned by a dry-run, then
+gathered, traced, tabulated and drawn. One line per size and step with its processor seconds and
+peak memory, then the exponent of growth from the smallest size to the largest: 1 is linear.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from craft.config import load
+from craft.design import TABLES, Design, Run
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("Snakefile", "config", "craft", "envs", "profiles", "workflow")
+
+#: Tables that read no score of their own are as fast for any number of runs.
+_UNCHANGED = ("dataset_statistics",)
+
+
+def suite(runs: int, results: str) -> dict[str, Any]:
+    """The paper's configuration with as many seeds as give ``runs`` runs or just more."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    config |= {"results": results, "seeds": [1]}
+    one = len(Design(load(config, ROOT)).all_runs)
+    once = sum(run.seed == 0 for run in Design(load(config, ROOT)).all_runs)
+    return config | {"seeds": list(range(1, math.ceil((runs - once) / (one - once)) + 1))}
+
+
+def score(design: Design, run: Run) -> dict[str, Any]:
+    """A made-up score of a run, as ``score.json`` holds it."""
+    tests = design.tests_of(run)
+    black_box = not run.method.startswith("coop")
+    record = {
+        "queries": {"search": 8000, "refine": 200, "evaluate": 1} if black_box else {},
+        "black_box": black_box,
+        "options": design.options(run.method, run.dataset, run.shots),
+        "train_images": 16 * run.shots,
+        "train_accuracy": 90.0,
+        "fit_seconds": 60.0 + run.seed,
+        "predict_seconds": 1.0,
+        "peak_memory_mb": 700.0,
+        "learner_parameters": 100_000,
+        "learner_bytes": 400_000,
+        "learner": design.learner(run.method),
+        "code_hash": "0" * 16,
+        "config_hash": "0" * 16,
+        "commit": None,
+        "inputs": {"tower": "0" * 64, "prompts": "1" * 64, "train-0": "2" * 64},
+        "versions": {"python": "3", "torch": "2", "numpy": "2"},
+        "machine": {"device": "cpu", "threads": "1", "processor": "none", "cores": "1"},
+    }
+    identity = {name: getattr(run, name) for name in ("method", "backbone", "dataset", "shots")}
+    curve = [50.0 + point + run.seed % 7 for point in range(11)]
+    return identity | {
+        "seed": run.seed,
+        "queries": [800 * point for point in range(11)],
+        "accuracy": dict.fromkeys(tests, curve),
+        "test_images": dict.fromkeys(tests, 1000),
+        "record": record,
+    }
+
+
+def write_scores(design: Design, folder: Path) -> None:
+    """Write a made-up score of every run below ``folder``."""
+    for run in design.all_runs:
+        path = folder / "runs" / run.folder / "score.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(score(design, run)), encoding="utf-8")
+
+
+def measured(command: Sequence[str], folder: Path) -> tuple[float, float, float]:
+    """Seconds on the clock and of processors, and peak memory in MB, of a command.
+
+    Raises CalledProcessError where it fails; what it says is left in ``folder``/said.txt.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    with open(folder / "said.txt", "w", encoding="utf-8") as said:
+        start = os.times().elapsed
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        elapsed = os.times().elapsed - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return elapsed, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def steps(design: Design, folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Name and command of each step; commands read their design as the rules hand it over."""
+    plan = ["all", "-n", "-q", "rules", "reason", "host", "--configfile", "suite.yaml"]
+    yield "dry-run", [sys.executable, "-m", "snakemake", *plan]
+    whole = folder / "whole.json"
+    whole.write_text(json.dumps(dict(design.config)), encoding="utf-8")
+    # A design of many seeds is longer than one argument of a command line may be elsewhere.
+    for name in ("gather", "provenance"):
+        yield name, _command(f"craft.tables.{name}", whole, f"{name}.out")
+    for name in design.artefacts():
+        if name in _UNCHANGED:
+            continue
+        part = folder / f"{name}.json"
+        part.write_text(json.dumps(design.restrict(name)), encoding="utf-8")
+        module = "craft.tables" if name in TABLES else "craft.figures"
+        published = ["--published", "config/published"]
+        yield name, [*_command(module, part, name), "--artefact", name, *published]
+
+
+def _command(module: str, design: Path, out: str) -> list[str]:
+    return [sys.executable, "-m", module, "--design", design.read_text("utf-8"), "--out", out]
+
+
+def main() -> None:
+    """Print a table of steps and sizes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser.add_argument("--runs", type=int, nargs="+", default=[2500, 5000, 10_000])
+    given = parser.parse_args()
+    found: dict[str, list[tuple[int, float]]] = {}
+    for runs in sorted(given.runs):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for part in PARTS:
+                source = ROOT / part
+                copy = shutil.copytree if source.is_dir() else shutil.copy
+                copy(source, folder / part)
+            config = suite(runs, "results/load")
+            (folder / "suite.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+            design = Design(load(config, ROOT))
+            count = len(design.all_runs)
+            for step, command in steps(design, folder):
+                if step == "gather":  # the dry-run plans everything: no score is there yet
+                    write_scores(design, folder / "results/load")
+                elapsed, seconds, memory = measured(command, folder)
+                found.setdefault(step, []).append((count, seconds))
+                line = f"{step:24s} {count:6d} runs {elapsed:7.1f} s {seconds:7.1f} CPU s"
+                print(f"{line} {memory:6.0f} MB", flush=True)
+    for step, points in found.items():
+        (small, least), (large, most) = points[0], points[-1]
+        if large > small:
+            exponent = math.log(most / least) / math.log(large / small)
+            print(f"{step:24s} grows as runs^{exponent:.2f}")
+
+
+if __name__ == "__main__":
+    main()

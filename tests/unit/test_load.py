@@ -1,0 +1,57 @@
+"""Gathering and tabulating grow as the number of runs does (benchmarks/load.py: 10,000 runs)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks.load import ROOT, suite, write_scores
+from craft.config import load
+from craft.design import Design
+from craft.tables.__main__ import build
+from craft.tables.gather import gather
+from craft.tables.provenance import provenance
+from craft.tables.published import Published
+
+#: Times are noisy: quadratic would be 2, linear is 1.
+MOST = 1.3
+
+
+@pytest.fixture(scope="module")
+def designs(tmp_path_factory: pytest.TempPathFactory) -> list[Design]:
+    """Designs of about 500 and 3,000 runs, with made-up scores."""
+    found = []
+    for runs in (500, 3000):
+        folder = tmp_path_factory.mktemp(f"runs{runs}")
+        design = Design(load(suite(runs, str(folder)), ROOT))
+        write_scores(design, folder)
+        found.append(design)
+    return found
+
+
+def table(design: Design) -> None:
+    """The table of the most runs."""
+    build("ablation_components", design, Published.none())
+
+
+@pytest.mark.parametrize("step", [gather, provenance, table, lambda d: Design(d.config).all_runs])
+def test_steps_stay_linear(designs: list[Design], step: Callable[[Design], object]) -> None:
+    def seconds(design: Design) -> float:
+        best = math.inf
+        for _ in range(2):
+            start = time.process_time()
+            step(design)
+            best = min(best, time.process_time() - start)
+        return best
+
+    small, large = designs
+    growth = seconds(large) / seconds(small)
+    assert growth < (len(large.all_runs) / len(small.all_runs)) ** MOST
+
+
+def test_a_suite_has_the_runs_that_are_asked_for(designs: list[Design]) -> None:
+    for design, runs in zip(designs, (500, 3000), strict=True):
+        assert runs <= len(design.all_runs) < runs + 600  # a seed more is 523 runs or so
