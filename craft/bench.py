@@ -12,9 +12,10 @@ from craft.blackbox.local import LocalBox
 from craft.blackbox.prompts import Prompts
 from craft.blackbox.tower import Tower, read_tower
 from craft.learner.base import Learner
+from craft.matching import require_match
 from craft.protocol import QueryMeter
 from craft.records import Features, Split
-from craft.storage import RecordError, sha256
+from craft.storage import RecordError, read_metadata, sha256
 from craft.whitebox.box import WhiteBox
 
 #: Name under which a box holds the few-shot training images.
@@ -53,12 +54,13 @@ class Bench:
         views = [Features.read(path) for path in inputs.train]
         self._train = {features.view: features for features in views}
         self._tests = {name: Features.read(path) for name, path in inputs.tests.items()}
-        for name, features in {**self._train, **self._tests}.items():
-            if features.backbone != prompts.backbone:
-                raise RecordError(
-                    f"features {name!r} are of backbone {features.backbone}, the prompts of "
-                    f"{prompts.backbone}"
-                )
+        require_match(
+            prompts.backbone,
+            prompts.dataset,
+            read_metadata(inputs.tower).get("provenance", {}),
+            dict(zip(inputs.train, views, strict=True)),
+            {path: (name, self._tests[name]) for name, path in inputs.tests.items()},
+        )
         self.class_names = tokens.class_names
         files = {"tower": inputs.tower, "prompts": inputs.prompts}
         files |= {

@@ -129,10 +129,18 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
     try:
         with safe_open(str(path), framework="np") as stream:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-            metadata = json.loads((stream.metadata() or {}).get(METADATA, "{}"))
     except (OSError, SafetensorError, ValueError) as error:
         raise RecordError(f"{path}: not a readable safetensors file ({error})") from error
-    return tensors, metadata
+    return tensors, read_metadata(path)
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What :func:`write_tensors` wrote beside the arrays; raises RecordError as reading them."""
+    try:
+        with safe_open(str(path), framework="np") as stream:
+            return json.loads((stream.metadata() or {}).get(METADATA, "{}"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise RecordError(f"{path}: not a readable safetensors file ({error})") from error
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from craft.blackbox.prompts import Prompts, PromptTokens
 from craft.blackbox.text_weights import BLOCK, TextWeights
@@ -53,27 +54,28 @@ def text_weights() -> TextWeights:
     )
 
 
-def features(part: str, *, backbone: str = "small", view: int = 0, classes=range(CLASSES)):
-    rng = np.random.default_rng([len(part), view])
+def features(part: str, *, dataset: str = "toy", view: int = 0, classes=range(CLASSES), **changes):
+    rng = np.random.default_rng([len(part), len(dataset), view])
     rows = rng.standard_normal((CLASSES * PER_CLASS, EMBED)).astype(np.float32)
     norms = np.linalg.norm(rows, axis=1)
-    return Features(
+    made = Features(
         features=rows / norms[:, None],
         norms=norms,
         paths=tuple(f"{part}/{n}.png" for n in range(len(rows))),
-        backbone=backbone,
-        dataset="toy",
+        backbone="small",
+        dataset=dataset,
         part=part,
         view=view,
         classes=tuple(classes),
         manifest_sha256="m",
         weights_sha256="w",
     )
+    return replace(made, **changes)
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    text_weights().write(tmp_path / "tower.safetensors", {})
+    text_weights().write(tmp_path / "tower.safetensors", {"weights_sha256": "w"})
     suffixes = tuple((3 + k, 19) for k in range(CLASSES))
     tokens = PromptTokens("a {}.", NAMES, 0, (1, 2), suffixes)
     template = PromptTokens("{} texture.", NAMES, 0, (), suffixes)
@@ -81,7 +83,7 @@ def files(tmp_path: Path) -> Path:
     features("train").write(tmp_path / "train.safetensors")
     features("train", view=1).write(tmp_path / "view.safetensors")
     features("test").write(tmp_path / "test.safetensors")
-    features("shifted", classes=(1, 3)).write(tmp_path / "shifted.safetensors")
+    features("test", dataset="s", classes=(1, 3)).write(tmp_path / "shifted.safetensors")
     for seed in (1, 2):
         paths = tuple(f"train/{k * PER_CLASS + seed}.png" for k in range(CLASSES))
         split = Split("toy", 1, seed, paths, tuple(range(CLASSES)), NAMES)
@@ -212,10 +214,41 @@ def test_a_white_box_run_says_that_it_is_one(fit) -> None:
     assert record.learner_parameters == 3 * WIDTH
 
 
-def test_features_of_another_backbone_are_refused(fit, files) -> None:
-    features("test", backbone="other").write(files / "test.safetensors")
-    with pytest.raises(RecordError, match="features 'toy' are of backbone other, the prompts of"):
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("test", {"backbone": "other"}, "backbone other, beside files of backbone small"),
+        ("test", {"dataset": "other"}, "data set other, beside files of data set toy"),
+        ("train", {"part": "test"}, "part test, beside files of part train"),
+        ("test", {"manifest_sha256": "n"}, r"manifest \(SHA-256\) n, beside files of .* m"),
+        ("test", {"weights_sha256": "v"}, r"weights \(SHA-256\) v, beside files of .* w"),
+    ],
+)
+def test_features_that_do_not_belong_are_refused(
+    fit, files, name: str, change: dict, said: str
+) -> None:
+    replace(features(name), **change).write(files / f"{name}.safetensors")
+    with pytest.raises(RecordError, match=rf"{name}\.safetensors: features of {said}"):
         fit()
+
+
+@pytest.mark.parametrize("name", ["tower", "train", "test"])
+@pytest.mark.parametrize("content", ["truncated", "another", "pickle", "nothing"])
+def test_a_file_that_is_none_of_ours_is_named(fit, files, name: str, content: str) -> None:
+    path = files / f"{name}.safetensors"
+    whole = path.read_bytes()
+    if content == "another":
+        save_file({"weight": torch.zeros(2)}, path)
+    else:
+        broken = {
+            "truncated": whole[: len(whole) // 2],
+            "pickle": pickle.dumps([1]),
+            "nothing": b"",
+        }
+        path.write_bytes(broken[content])
+    with pytest.raises(RecordError, match=rf"{name}\.safetensors: not a"):
+        fit()
+    assert not list(files.rglob("record.json"))
 
 
 def test_a_view_that_was_not_encoded_is_named(fit) -> None:

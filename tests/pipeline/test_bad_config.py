@@ -1,0 +1,78 @@
+"""Snakemake stops at a broken configuration with its problems: no traceback, no job, no file."""
+
+from __future__ import annotations
+
+import copy
+import random
+from pathlib import Path
+
+import pytest
+import yaml
+
+from craft.config import ConfigError, load
+from tests.pipeline.conftest import ROOT, Checkout
+from tests.unit.test_fuzz_config import mutate
+
+#: Broken configurations, by the seed that breaks them; tests/unit/test_fuzz_config.py tries 1,000.
+COUNT = 24
+
+#: What Snakemake itself reads without a word.
+TEXTS = {
+    "a key twice": ("suite: mini", "suite: mini\nsuite: other", "key 'suite' is there twice"),
+    "a tag": ("suite: mini", "suite: !!python/tuple [a]", "not a readable YAML file"),
+    "a function": ("suite: mini", "suite: !!python/name:os.system", "suite"),
+    "a date": ("suite: mini", "suite: 2020-01-01", "a date is text: put it in quotes"),
+    "no number": ("budget: 2000", "budget: .nan", "accepted: a finite number"),
+}
+
+
+def refused(checkout: Checkout, text: str) -> str:
+    """What Snakemake says of a suite that it must not start."""
+    (checkout.folder / "broken.yaml").write_text(text)
+    before = set(checkout.folder.rglob("[!.]*"))
+    said = checkout.snakemake("all", "-n", "--configfile", "broken.yaml", succeeds=False)
+    assert "Traceback" not in said, said
+    assert "Job stats" not in said
+    after = {path for path in checkout.folder.rglob("[!.]*") if "__pycache__" not in path.parts}
+    made = {path for path in after - before if ".snakemake" not in path.parts}
+    assert not made
+    return said
+
+
+def broken(seed: int) -> str | None:
+    """The mini suite with something broken, as YAML; None where what was done leaves it right."""
+    config = yaml.safe_load((ROOT / "config/mini.yaml").read_text())
+    chance = random.Random(seed)
+    for _ in range(chance.choice([1, 2])):
+        mutate(config, chance)
+    try:
+        load(copy.deepcopy(config), ROOT)
+    except ConfigError:
+        return yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
+    return None
+
+
+def test_broken_suites_stop_before_any_job(checkout: Checkout) -> None:
+    texts = [text for seed in range(5000, 5000 + 2 * COUNT) if (text := broken(seed))][:COUNT]
+    assert len(texts) == COUNT
+    for text in texts:
+        assert "in the configuration" in refused(checkout, text), text
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_what_snakemake_would_read_in_silence_stops_it(checkout: Checkout, case: str) -> None:
+    old, new, said = TEXTS[case]
+    whole = (ROOT / "config/mini.yaml").read_text()
+    assert old in whole
+    assert said in refused(checkout, whole.replace(old, new, 1))
+
+
+def test_a_broken_description_stops_it_by_name(checkout: Checkout) -> None:
+    path: Path = checkout.folder / "config/datasets/digits.yaml"
+    whole = path.read_text()
+    try:
+        path.write_text(whole.replace("classes: 10", "classes: ten"))
+        said = refused(checkout, (ROOT / "config/mini.yaml").read_text())
+    finally:
+        path.write_text(whole)
+    assert "config/datasets/digits.yaml: counts.classes = 'ten': accepted: integer" in said
