@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from craft.blackbox.backbone import architecture, complete
+from craft.cli import run_command
 from craft.config import load
 from craft.design import Design, Run
 from craft.learner.base import Learner
@@ -126,4 +127,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)
