@@ -119,3 +119,17 @@ def test_gpu_without_one(capsys):
     with pytest.raises(SystemExit, match="1"):
         main(["--smoke"])
     assert "nothing was measured" in capsys.readouterr().err
+
+
+def test_the_page_shows_the_figures_that_are_there():
+    from benchmarks.page import PAGE, filled
+
+    page = PAGE.read_text(encoding="utf-8")
+    assert filled(page) == page, "python -m benchmarks --only writes it up again"
+
+
+def test_a_page_without_its_markers_is_refused():
+    from benchmarks.page import filled
+
+    with pytest.raises(ValueError, match="once each"):
+        filled("# Performance")
