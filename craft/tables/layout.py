@@ -6,6 +6,8 @@ import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from craft.tables.scores import Sample
+
 #: A row's stub entry: text, a tick (True), a cross (False) or a dash (None: does not apply).
 Stub = str | bool | None
 
@@ -38,6 +40,23 @@ class Cell:
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     run: bool = True
+
+    @classmethod
+    def of(cls, sample: Sample | None, published: float | str | None, notes: Sequence[str]) -> Cell:
+        """The cell of a sample of runs; None is a printed method that the suite does not run."""
+        if sample is None:
+            return cls(
+                None, seeds=0, expected=0, published=published, notes=tuple(notes), run=False
+            )
+        return cls(
+            value=sample.mean,
+            std=sample.std,
+            seeds=sample.seeds,
+            expected=sample.expected,
+            published=published,
+            notes=tuple(notes),
+            missing=sample.missing,
+        )
 
     @property
     def difference(self) -> float | None:

@@ -59,20 +59,9 @@ class Published:
         return self._values.get(_folded((backbone, method, column)))
 
     def cell(self, sample: Sample | None, backbone: str, method: str, column: str) -> Cell:
-        """A table's cell: a sample of runs beside the printed number and the notes on it.
-
-        Without a sample it is a cell of a printed method that the suite does not run.
-        """
-        return Cell(
-            value=sample.mean if sample else None,
-            std=sample.std if sample else None,
-            seeds=sample.seeds if sample else 0,
-            expected=sample.expected if sample else 0,
-            published=self.value(backbone, method, column),
-            notes=self.notes(backbone, method, column),
-            missing=sample.missing if sample else (),
-            run=sample is not None,
-        )
+        """The cell of a sample of runs (None: not run) beside the printed number and its notes."""
+        key = (backbone, method, column)
+        return Cell.of(sample, self.value(*key), self.notes(*key))
 
     def methods(self, backbone: str) -> tuple[str, ...]:
         """Methods that the paper has numbers of on a backbone, in its order."""
