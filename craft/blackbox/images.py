@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import yaml
 
-from craft.blackbox.encoding import Encoder, Pictures, ProgressLog, encode
+from craft.blackbox.encoding import Encoder, Pictures, ProgressLog, batch_size, encode
 from craft.blackbox.preprocess import Preprocess
 from craft.blackbox.shards import Shards
 from craft.cli import run_command
@@ -89,7 +89,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--splits", type=Path, nargs="*", help="encode only what one of these few-shot sets draws"
     )
-    parser.add_argument("--batch-size", type=int, default=64, help="images in one forward pass")
+    parser.add_argument("--batch-size", type=int, help="images in one forward pass")
     parser.add_argument("--device", default="cpu", help="device of the image tower")
     parser.add_argument("--threads", type=int, default=1, help="cores that decode and encode")
     parser.add_argument(
@@ -128,13 +128,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         backbone = backbone or load(read_backbone(given.backbone), given.weights, given.device)
         preprocess = Preprocess.of(backbone.config["image"], facts.get("crop_scale"))
         pictures = Pictures(images, image_root(root, facts), preprocess, view, reading(facts))
-        inputs = identity(backbone, pictures, manifest_sha256, given.batch_size, given.device)
+        size = given.batch_size or batch_size(preprocess.size, given.device)
+        inputs = identity(backbone, pictures, manifest_sha256, size, given.device)
         shards = Shards(out, inputs)
         with locked(out.with_name(f".{out.name}.lock")):
             features, norms = encode(
                 Encoder(backbone.model, preprocess, given.device),
                 pictures,
-                batch_size=given.batch_size,
+                batch_size=size,
                 workers=given.threads,
                 shards=shards,
                 keep_every=given.keep_every,
