@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,17 +150,22 @@ def encode(
     new: dict[int, Batch] = {}
     problems: dict[int, list[str]] = {}
     encoded, kept_at = 0, time.monotonic()
-    pool = ThreadPoolExecutor(workers)
+    pool, ended = ThreadPoolExecutor(workers), queue.SimpleQueue()
     jobs = {pool.submit(work, first): first for first in firsts if first not in done}
+    for job in jobs:
+        job.add_done_callback(ended.put)
     try:
-        for job in as_completed(jobs):
+        for _ in range(len(jobs)):
+            job = ended.get()
             first, result = jobs[job], job.result()
             if isinstance(result, list):
                 problems[first] = result
                 continue
             done[first] = new[first] = result
             encoded += len(result[1])
-            if shards and encoded < todo and time.monotonic() - kept_at >= keep_every:
+            # All that ended while the last shard was written goes into one.
+            due = ended.empty() and time.monotonic() - kept_at >= keep_every
+            if shards and due and encoded < todo:
                 shards.write(new, stamps)
                 new, kept_at = {}, time.monotonic()
             if progress:

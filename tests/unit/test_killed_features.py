@@ -1,0 +1,128 @@
+"""The command that caches features, killed by SIGKILL at several moments, and run again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pillow
+
+from craft.blackbox import images
+from craft.blackbox.encoding import Encoder
+from craft.blackbox.shards import Shards
+from craft.records import Features, Image, Manifest
+from craft.storage import read_tensors
+from tests.unit.test_images import noise, suite  # noqa: F401
+
+TOTAL, BATCH, WORKERS = 40, 2, 3
+
+
+@pytest.fixture
+def many(suite: Path) -> Path:  # noqa: F811
+    """The data set of test_images.py with forty images."""
+    for n in range(TOTAL):
+        Pillow.fromarray(noise(40, 50, seed=n)).save(suite / "data" / "images" / f"{n}.png")
+    rows = (Image(f"{n}.png", n % 2, "ab"[n % 2], "test") for n in range(TOTAL))
+    Manifest(tuple(rows)).write(suite / "m.csv")
+    return suite
+
+
+def command(folder: Path, out: str, workers: int) -> None:
+    """Cache the features; every batch that is encoded leaves a byte in the file ``OUT.count``."""
+    whole = Encoder.__call__
+
+    def counted(self: Encoder, pixels: object) -> object:
+        with (folder / f"{out}.count").open("ab") as stream:
+            stream.write(b".")
+        time.sleep(0.03)  # long enough to be killed in
+        return whole(self, pixels)
+
+    Encoder.__call__ = counted
+    images.main(
+        f"--backbone {folder}/b.yaml --weights {folder}/b.safetensors --manifest {folder}/m.csv "
+        f"--root {folder}/data --dataset {folder}/d.yaml --part test --out {folder}/{out} "
+        f"--batch-size {BATCH} --threads {workers} --keep-every 0".split()
+    )
+
+
+def started(folder: Path, out: str, workers: int = WORKERS) -> multiprocessing.Process:
+    # Forked, since importing all of it anew takes longer than the test.
+    process = multiprocessing.get_context("fork").Process(
+        target=command, args=(folder, out, workers)
+    )
+    process.start()
+    return process
+
+
+def killed_when(process: multiprocessing.Process, moment: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not moment():
+        assert process.is_alive() and time.monotonic() < deadline
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+
+
+def finished(process: multiprocessing.Process) -> None:
+    process.join(60)
+    assert process.exitcode == 0
+
+
+def kept(folder: Path) -> list[int]:
+    """First positions of the batches that shards hold, as often as they do."""
+    metadata = [read_tensors(path)[1] for path in folder.glob("*.safetensors")]
+    return sorted(first for entry in metadata for first in entry["firsts"])
+
+
+def test_killed_again_and_again_it_ends_in_the_same_bytes(many: Path) -> None:
+    finished(started(many, "whole.safetensors", 1))
+    out = many / "out.safetensors"
+    shards = Shards(out, {}).folder
+    before: list[int] = []
+    for more in (1, 5, 6):
+        process = started(many, out.name)
+        goal = len(before) + more
+        killed_when(process, lambda goal=goal: len(kept(shards)) >= goal)
+        assert not out.exists()
+        # What was kept still is, and nothing is there twice.
+        assert set(before) < set(kept(shards)) and len(set(kept(shards))) == len(kept(shards))
+        before = kept(shards)
+    count = many / f"{out.name}.count"
+    encoded = count.stat().st_size
+    finished(started(many, out.name))
+    assert count.stat().st_size - encoded == TOTAL // BATCH - len(before)
+    assert out.read_bytes() == (many / "whole.safetensors").read_bytes()
+    assert not shards.exists()
+
+
+def test_killed_when_the_features_are_there_but_the_shards_still_too(
+    many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = many / "out.safetensors"
+    monkeypatch.setattr(Shards, "drop", lambda self: time.sleep(60))
+    process = started(many, out.name)
+    killed_when(process, out.exists)
+    monkeypatch.undo()
+    content, folder = out.read_bytes(), Shards(out, {}).folder
+    assert kept(folder)
+    finished(started(many, out.name))
+    assert out.read_bytes() == content and not folder.exists()
+
+
+def test_two_that_write_the_same_file_take_turns(many: Path) -> None:
+    out = many / "out.safetensors"
+    folder = Shards(out, {}).folder
+    first = started(many, out.name)
+    while not folder.exists():
+        time.sleep(0.001)
+    second = started(many, out.name)
+    killed_when(first, lambda: len(kept(folder)) >= 8)
+    finished(second)
+    # The second one found what the first one left.
+    assert (many / f"{out.name}.count").stat().st_size < 2 * (TOTAL // BATCH)
+    assert Features.read(out).features.shape == (TOTAL, 8) and not folder.exists()
