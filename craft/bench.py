@@ -77,11 +77,12 @@ class Bench:
         """
         if unknown := set(tests) - set(self._tests):
             raise ValueError(f"no features of test set {min(unknown)!r} are given")
-        views = range(learner.options.views + 1) if split else ()
+        views = (0, *learner.options.copies) if split else ()
         for view in views:
             if view not in self._train:
                 raise ValueError(
-                    f"option views: {learner.options.views}, but view {view} is not encoded"
+                    f"options views: {learner.options.views}, search_view: "
+                    f"{learner.options.search_view}, but view {view} is not encoded"
                 )
         if split and split.class_names != self.class_names:
             raise RecordError(
@@ -137,6 +138,11 @@ class RunBench:
         suffix = "-raw" if options.feature_norm == "raw" else ""
         names = [f"{TRAIN}-view-{view}" for view in range(1, options.views + 1)] or [TRAIN]
         return tuple(name + suffix for name in names)
+
+    def search_set(self) -> str:
+        """Upload that scores candidates, by the option ``search_view``."""
+        view = self.learner.options.search_view
+        return f"{TRAIN}-view-{view}" if view else TRAIN
 
     def box(self) -> LocalBox | WhiteBox:
         """A box for the run, by its learner's declared access."""

@@ -2,99 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-import difflib
-import functools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from craft.design import COMPARISONS, FIGURES, SWEEPS, TABLES
-from craft.learner.options import Options
+from craft.check_modes import check_differences, check_released
+from craft.declared import BASE, check_options, check_ranges, is_learner, learner_options, unknown
+from craft.design import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES
 from craft.plain import shown
-from craft.provenance import modules, source, tree
-
-#: Class that every learner derives from.
-_BASE = "Learner"
-
-#: Annotation of an option -> Python types that a YAML value of it may have.
-_TYPES = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "bool": (bool,),
-    "None": (type(None),),
-}
-
-
-def unknown(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that is none of ``known``, the nearest one first."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown name {shown(name)}; {hint}Known: {', '.join(known)}"
-
-
-class Option(NamedTuple):
-    """A learner's option as its source declares it."""
-
-    types: tuple[str, ...]
-    accepted: tuple[Any, ...] | None
-
-
-@functools.cache
-def learner_options(learner: str) -> dict[str, Option]:
-    """Options of a learner ``module:Class``, read from its source, so that torch stays out.
-
-    Raises LookupError, with what is wrong, when there is no such module or class.
-    """
-    module, _, name = learner.partition(":")
-    path = source(module)
-    if path is None:
-        raise LookupError(f"module {module} does not exist")
-    trees = {entry: tree(entry) for entry in modules(module)}
-    classes = [node.name for node in trees[module].body if isinstance(node, ast.ClassDef)]
-    if name not in classes:
-        raise LookupError(f"class: {unknown(name, classes)}")
-    options: dict[str, Option] = {}
-    # The learner's own module last: what it declares anew wins.
-    for entry in sorted(trees, key=lambda entry: entry == module):
-        for node in ast.walk(trees[entry]):
-            if isinstance(node, ast.AnnAssign) and _is_option(node.value):
-                options[node.target.id] = Option(
-                    tuple(ast.unparse(node.annotation).split(" | ")), _accepted(node.value)
-                )
-    return options
-
-
-def _is_learner(learner: str) -> bool:
-    """Whether a class ``module:Class`` derives from Learner, by the bases that sources name."""
-    module, _, name = learner.partition(":")
-    bases = {
-        node.name: {ast.unparse(base).rpartition(".")[2] for base in node.bases}
-        for entry in modules(module)
-        for node in tree(entry).body
-        if isinstance(node, ast.ClassDef)
-    }
-    found, todo = set(), [name]
-    while todo:
-        entry = todo.pop()
-        if entry not in found:
-            found.add(entry)
-            todo += bases.get(entry, ())
-    return _BASE in found
-
-
-def _is_option(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Call) and getattr(node.func, "id", None) == "option"
-
-
-def _accepted(call: ast.Call) -> tuple[Any, ...] | None:
-    for keyword in call.keywords:
-        if keyword.arg == "accepted":
-            return ast.literal_eval(keyword.value)
-    return None
 
 
 def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
@@ -108,10 +23,12 @@ def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
     total = sum(share for part, share in shares.items() if part != "seed")
     if shares and abs(total - 1) > 1e-6:
         yield f"{path}: shares = {shown(shares)}: accepted: parts that add up to 1, not {total:g}"
+    yield from (f"{path}: {text}" for text in check_released(fact.get("released", {}), "released"))
 
 
 def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
     """Problems of a suite whose keys have the right types; missing keys are not repeated."""
+    yield from check_released(suite["released"], "released")
     yield from _check_data(suite)
     yield from _check_methods(suite)
     for name, spec in suite.get("artefacts", {}).items():
@@ -176,7 +93,7 @@ def _check_methods(suite: Mapping[str, Any]) -> Iterator[str]:
     wrong = [
         problem
         for given, where in [(suite["options"], "options"), *shared]
-        for problem in _check_options(given, base, where) or _check_ranges(given, where)
+        for problem in check_options(given, base, where) or check_ranges(given, where)
     ]
     yield from wrong
     for name, method in suite.get("methods", {}).items():
@@ -191,42 +108,16 @@ def _check_methods(suite: Mapping[str, Any]) -> Iterator[str]:
         except LookupError as error:
             yield f"{where}.learner = {shown(method['learner'])}: {error}"
             continue
-        if not _is_learner(method["learner"]):
+        if not is_learner(method["learner"]):
             given = shown(method["learner"])
-            yield f"{where}.learner = {given}: accepted: a craft.learner.base.{_BASE}"
+            yield f"{where}.learner = {given}: accepted: a craft.learner.base.{BASE}"
         own = method.get("options", {})
-        problems = _check_options(own, known, f"{where}.options")
+        problems = check_options(own, known, f"{where}.options")
         yield from problems
         if not wrong and not problems:
             together = [suite["options"] | given | own for given in ({}, *per_dataset.values())]
             for options in together:
-                yield from _check_ranges(options, f"{where}.options")
-
-
-def _check_options(given: Mapping[str, Any], known: Mapping[str, Option], where: str) -> list[str]:
-    problems = []
-    for name, value in given.items():
-        if name not in known:
-            problems.append(f"{where}.{name} = {shown(value)}: {unknown(name, sorted(known))}")
-            continue
-        types, accepted = known[name]
-        # To Python a bool is an int; to a reader of the config it is not.
-        fits = type(value) in {kind for t in types for kind in _TYPES.get(t, ())}
-        if accepted and value not in accepted:
-            problems.append(f"{where}.{name} = {shown(value)}: accepted: {', '.join(accepted)}")
-        elif not fits:
-            problems.append(f"{where}.{name} = {shown(value)}: accepted: {' or '.join(types)}")
-    return problems
-
-
-def _check_ranges(given: Mapping[str, Any], where: str) -> list[str]:
-    """What the options every learner has say of numbers that do not fit, alone or together."""
-    names = {field.name for field in fields(Options)}
-    try:
-        Options.resolve({name: value for name, value in given.items() if name in names})
-    except ValueError as error:
-        return [f"{where}: {error}"]
-    return []
+                yield from check_ranges(options, f"{where}.options")
 
 
 def _check_artefact(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[str]:
@@ -235,10 +126,13 @@ def _check_artefact(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]
         for value in spec.get(key, ()):
             if key in suite and value not in suite[key]:
                 yield f"{where}.{key}: {unknown(value, suite[key])}"
-    compares, sweeps = name in COMPARISONS, name in SWEEPS
-    required = {"shots"} if compares else {"shots", "datasets", "method", "option", "values"}
-    required = required if compares or sweeps else set()
+    required = {"shots"} if name in COMPARISONS else set()
+    if name in SWEEPS:
+        required = {"shots", "datasets", "method", "option", "values"}
+    elif name == DISCREPANCIES:
+        required = {"shots", "method"}
     allowed = required | {"backbones", "datasets"}
+    allowed |= {"differences"} if name == DISCREPANCIES else set()
     for key in sorted(required - set(spec)):
         yield f"{where}.{key} is missing"
     for key in sorted(set(spec) - allowed):
@@ -247,8 +141,11 @@ def _check_artefact(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]
     if name == "robustness" and not suite["shift"]:
         yield f"{where} needs shift: source and targets"
     yield from _check_shots(suite, name, spec)
-    if sweeps and required <= set(spec):
-        yield from _check_sweep(suite, where, spec)
+    if required <= set(spec):
+        if name in SWEEPS:
+            yield from _check_sweep(suite, where, spec)
+        elif name == DISCREPANCIES:
+            yield from check_differences(suite, where, spec)
 
 
 def _check_shots(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[str]:
@@ -283,8 +180,8 @@ def _check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) 
     if spec["option"] in known:
         base = suite["options"] | methods[spec["method"]].get("options", {})
         for options in given:
-            yield from _check_options(options, known, f"{where}.values")
-            if not _check_ranges(base, where):  # else it is reported where it is declared
-                yield from _check_ranges(base | options, f"{where}.values")
+            yield from check_options(options, known, f"{where}.values")
+            if not check_ranges(base, where):  # else it is reported where it is declared
+                yield from check_ranges(base | options, f"{where}.values")
     else:
         yield f"{where}.option: {unknown(spec['option'], sorted(known))}"

@@ -16,6 +16,7 @@ import jsonschema
 import yaml
 
 from craft import plain
+from craft.check_modes import check_runs
 from craft.checks import check_facts, check_own_images, check_suite, unknown
 from craft.plain import PlainError, shown
 
@@ -76,6 +77,7 @@ def load(
     merged = {**suite, "facts": facts["datasets"], "backbone_facts": facts["backbones"]}
     problems += [f"{source}: {problem}" for problem in check_suite(merged, root)]
     problems += check_own_images(merged, root)
+    problems = problems or [f"{source}: {problem}" for problem in check_runs(merged)]
     if problems:
         raise ConfigError(problems)
     return merged

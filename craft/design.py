@@ -3,11 +3,15 @@ or figure needs. Pure Python on plain dictionaries, so that a workflow can ask a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from craft import modes
+
+#: What ``TABLES`` says of a table that the paper does not have.
+OWN = "Own table"
 
 #: Artefact -> where the paper prints it. The order is the paper's.
 TABLES = {
@@ -22,6 +26,7 @@ TABLES = {
     "blackbox_methods": "Table 9",
     "training_time": "Table 10",
     "dataset_statistics": "Table 11",
+    "discrepancies": OWN,
 }
 FIGURES = {"few_shot_curves": "Figure 2", "query_efficiency": "Figure 3"}
 
@@ -45,6 +50,12 @@ MEASURED = ("efficiency", "training_time")
 
 #: Sweeps: rows are values of one option of one method.
 SWEEPS = ("ablation_lambda1", "ablation_lambda2")
+
+#: Paper mode, released mode, and each difference between them alone, for one method.
+DISCREPANCIES = "discrepancies"
+
+#: Artefacts whose rows are one method with options changed.
+VARIED = (*SWEEPS, DISCREPANCIES)
 
 ZERO_SHOT = "zero-shot"
 
@@ -98,11 +109,13 @@ class Design:
     def methods(self, artefact: str) -> tuple[str, ...]:
         """Method ids that are the rows (or curves) of an artefact, in the config's order.
 
-        A sweep's ids are ``method@option=value``; the value that the option has anyway is the
-        method's own id, so that the run is shared.
+        Those of varied options are ``method@option=value``. The run of an id whose value the
+        option has anyway is the method's own (:meth:`cell`).
         """
         if artefact in SWEEPS:
             return tuple(self.sweep_ids(artefact).values())
+        if artefact == DISCREPANCIES:
+            return tuple(self.discrepancy_ids().values())
         if artefact not in COMPARISONS:
             return ()
         return tuple(
@@ -114,22 +127,21 @@ class Design:
     def sweep_ids(self, artefact: str) -> dict[float, str]:
         """Swept value -> method id."""
         spec = self.config["artefacts"][artefact]
-        base, option = spec["method"], spec["option"]
-        default = self._resolved_lambda(base, option, spec)
-        return {
-            value: base if value == default else f"{base}@{option}={value:g}"
-            for value in spec["values"]
-        }
+        return {value: f"{spec['method']}@{spec['option']}={value:g}" for value in spec["values"]}
 
-    def _resolved_lambda(self, method: str, option: str, spec: Mapping[str, Any]) -> float | None:
-        """The value that a sweep's method has anyway, where it is the same on all its data."""
-        given = self.options(method, "", *spec["shots"][:1]).get(option)
-        if given is not None:
-            return float(given)
-        facts = [self.config["facts"][name] for name in spec["datasets"]]
-        # A user's own images need not say how many classes they have.
-        classes = {fact.get("counts", {}).get("classes") for fact in facts}
-        return 0.1 / classes.pop() if len(classes) == 1 and None not in classes else None
+    def discrepancy_ids(self) -> dict[str, str]:
+        """Row -> method id: ``paper``, ``released``, then each difference alone on top of paper.
+
+        A difference is one of ``craft.modes.DIFFERENCES``, or ``option=value`` for a reading of
+        the paper that neither mode takes.
+        """
+        spec = self.config["artefacts"][DISCREPANCIES]
+        paper = f"{spec['method']}@mode=paper"
+        ids = {"paper": paper, "released": f"{spec['method']}@mode=released"}
+        for name in spec.get("differences", modes.DIFFERENCES):
+            parts = [f"{option}=released" for option in modes.DIFFERENCES.get(name, ())] or [name]
+            ids[name] = "@".join([paper, *parts])
+        return ids
 
     # --- runs ---
 
@@ -146,9 +158,13 @@ class Design:
                         yield from self.cell(method, backbone, dataset, shots)
 
     def cell(self, method: str, backbone: str, dataset: str, shots: int) -> tuple[Run, ...]:
-        """The runs averaged in one cell of a table: one per seed; zero-shot has a single run."""
+        """The runs averaged in one cell of a table: one per seed; zero-shot has a single run.
+
+        Method ids that come to the same options there share their runs.
+        """
         if method == ZERO_SHOT:
             return (Run(method, backbone, dataset, 0, 0),)
+        method = modes.run_id(self.config, method, dataset, shots)
         return tuple(Run(method, backbone, dataset, shots, seed) for seed in self.seeds)
 
     @cached_property
@@ -178,24 +194,16 @@ class Design:
 
     def label(self, method: str) -> str:
         """Printed name of a method id."""
-        base, _, override = method.partition("@")
+        base, *overrides = method.split("@")
         label = self.config["methods"][base].get("label", base)
-        return f"{label} ({override})" if override else label
+        return f"{label} ({', '.join(overrides)})" if overrides else label
 
     def options(self, method: str, dataset: str, shots: int) -> dict[str, Any]:
         """Options given for a method id on a data set at some shots (zero-shot: 0).
 
-        Later ones win: the suite's, the suite's for this data set, the method's, the ``@``
-        overrides.
+        See :func:`craft.modes.given`, which says what is raised.
         """
-        base, *overrides = method.split("@")
-        given = dict(self.config.get("options") or {})
-        given |= (self.config.get("dataset_options") or {}).get(dataset, {})
-        given |= self.config["methods"][base].get("options", {})
-        for override in overrides:
-            option, _, value = override.partition("=")
-            given[option] = _parse(value)
-        return given
+        return modes.given(self.config, method, dataset, shots)
 
     def restrict(self, artefact: str) -> dict[str, Any]:
         """The part of the configuration that one artefact depends on, itself a valid design."""
@@ -215,8 +223,15 @@ class Design:
             },
             "datasets": list(self.datasets(artefact)),
             "shift": shift,
-            "facts": {name: config["facts"][name] for name in (*self.datasets(artefact), *targets)},
-            "options": self.options_of_sweep(artefact),
+            "facts": {
+                name: {
+                    key: value
+                    for key, value in config["facts"][name].items()
+                    if key != "released" or artefact in VARIED
+                }
+                for name in (*self.datasets(artefact), *targets)
+            },
+            **self.layers(artefact),
             "methods": {
                 name: {
                     key: value
@@ -229,23 +244,18 @@ class Design:
             "artefacts": {artefact: config["artefacts"][artefact]},
         }
 
-    def options_of_sweep(self, artefact: str) -> dict[str, Any]:
-        """Suite options that decide a sweep's ids; none for other artefacts."""
-        if artefact not in SWEEPS:
+    def layers(self, artefact: str) -> dict[str, Any]:
+        """The suite's layers of options where they decide an artefact's runs, else none.
+
+        Other artefacts name their runs by method, so that no option is a part of them.
+        """
+        if artefact not in VARIED:
             return {}
-        option = self.config["artefacts"][artefact]["option"]
-        given = self.config.get("options") or {}
-        return {option: given[option]} if option in given else {}
-
-
-def _parse(value: str) -> Any:
-    """An override's value: true, false, null, a number, else the text itself."""
-    constants = {"true": True, "false": False, "null": None}
-    if value in constants:
-        return constants[value]
-    if re.fullmatch(r"[+-]?\d+", value):
-        return int(value)
-    try:
-        return float(value)
-    except ValueError:
-        return value
+        per_dataset = self.config.get("dataset_options") or {}
+        return {
+            "options": self.config.get("options") or {},
+            "released": self.config.get("released") or {},
+            "dataset_options": {
+                name: per_dataset[name] for name in self.datasets(artefact) if name in per_dataset
+            },
+        }

@@ -58,7 +58,14 @@ def fit_run(bench: RunBench, identity: Mapping[str, str], folder: Path) -> RunRe
     recorder = CurveRecorder(bench, box)
     reset_peak_memory(bench.device)  # runs may share a process: each has its own peak
     start = time.perf_counter()
-    learner.fit(box, labels, seed=seed, refine_sets=bench.refine_sets(), progress=recorder)
+    learner.fit(
+        box,
+        labels,
+        seed=seed,
+        train_set=bench.search_set(),
+        refine_sets=bench.refine_sets(),
+        progress=recorder,
+    )
     fit_seconds = time.perf_counter() - start - recorder.seconds
     predictions = recorder.finish(learner)
     black_box = isinstance(box, BlackBox)

@@ -13,15 +13,16 @@ def option(default: Any, doc: str, *, accepted: tuple[Any, ...] | None = None) -
     return field(default=default, metadata={"doc": doc, "accepted": accepted})
 
 
-#: Where the authors' released code differs from the paper's text for every data set alike.
-#: What it sets per data set (sigma, projection_std, bound, lambdas, budget) is configuration.
+#: Where the authors' released code differs from the paper's text for every data set alike; what it
+#: sets per data set is the ``released`` block of that data set's file (craft/modes.py).
 RELEASED: dict[str, Any] = {
+    "context_rule": "fresh-mean",
+    "search_view": 1,
+    "views": 10,  # stands for fresh augmentation in each generation
+    "feature_norm": "raw",
+    "hidden": 256,
     "optimizer": "adam",
     "weight_decay": 0.0,
-    "hidden": 256,
-    "context_rule": "fresh-mean",
-    "feature_norm": "raw",
-    "kl_search": "refined||black-box",
 }
 
 
@@ -46,6 +47,14 @@ class Options:
         None,
         "standard deviation of the entries of A; null sets embedding_std / (sigma * sqrt(d)), "
         "so that A z starts at the scale of a token embedding",
+    )
+    projection: str = option(
+        "normal",
+        "distribution of the entries of A, of mean 0",
+        accepted=("normal", "uniform"),
+    )
+    search_view: int = option(
+        0, "augmented copy that CMA-ES's candidates are scored on; 0 is the images as they are"
     )
     context_rule: str = option(
         "mean",
@@ -122,7 +131,7 @@ class Options:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"option {name}: {getattr(self, name)!r} is not above 0")
-        for name in ("lambda1", "lambda2", "weight_decay", "views", "curve_points"):
+        for name in ("lambda1", "lambda2", "weight_decay", "views", "search_view", "curve_points"):
             if getattr(self, name) is not None and getattr(self, name) < 0:
                 raise ValueError(f"option {name}: {getattr(self, name)!r} is below 0")
         for name in ("bound", "projection_std"):
@@ -141,6 +150,11 @@ class Options:
                 f"option budget: {self.budget} queries are less than one population of "
                 f"{self.population}"
             )
+
+    @property
+    def copies(self) -> tuple[int, ...]:
+        """Augmented copies that a run reads, its refinement's and its search's."""
+        return tuple(sorted({*range(1, self.views + 1), self.search_view} - {0}))
 
     @property
     def generations(self) -> int:

@@ -41,8 +41,8 @@ with _unimportable("matplotlib", "matplotlib.pyplot", "scipy.stats"):
 class PromptGenerator:
     """CMA-ES on z in R^d with context offset A z, in ask/tell form.
 
-    A (L*D, d) is Gaussian, drawn once from ``rng`` and frozen; ``rng`` also feeds CMA-ES, so that
-    equal generators give equal runs and no global state is touched.
+    A (L*D, d) is drawn once from ``rng``, normal or uniform, and frozen; ``rng`` also feeds CMA-ES,
+    so that equal generators give equal runs and no global state is touched.
     """
 
     def __init__(
@@ -59,8 +59,12 @@ class PromptGenerator:
         std = options.projection_std
         if std is None:
             std = embedding_std / (options.sigma * math.sqrt(d))
-        size = context_length * context_width
-        self._projection = (std * rng.standard_normal((size, d))).astype(np.float32)
+        shape = (context_length * context_width, d)
+        if options.projection == "uniform":
+            unit = rng.uniform(-math.sqrt(3), math.sqrt(3), shape)  # standard deviation 1
+        else:
+            unit = rng.standard_normal(shape)
+        self._projection = (std * unit).astype(np.float32)
         bounds = [None, None] if options.bound is None else [-options.bound, options.bound]
         self._es = cma.CMAEvolutionStrategy(
             np.zeros(d),

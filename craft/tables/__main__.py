@@ -8,11 +8,12 @@ import logging
 from collections.abc import Sequence
 
 from craft.cli import run_command
-from craft.design import TABLES, Design
+from craft.design import DISCREPANCIES, TABLES, Design
 from craft.storage import write_text
 from craft.tables import ablations, comparisons, costs
 from craft.tables.assumptions import blackbox_assumptions
 from craft.tables.dataset_statistics import dataset_statistics
+from craft.tables.discrepancies import discrepancies
 from craft.tables.latex import latex
 from craft.tables.layout import Table
 from craft.tables.markdown import markdown
@@ -41,6 +42,8 @@ def build(artefact: str, design: Design, published: Published) -> Table:
     """The table of an artefact; raises KeyError for an unknown one."""
     if artefact == "dataset_statistics":
         return dataset_statistics(design, published)
+    if artefact == DISCREPANCIES:
+        return discrepancies(design, Scores(design))
     return _OF_RUNS[artefact](design, Scores(design), published)
 
 

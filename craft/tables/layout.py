@@ -6,6 +6,7 @@ import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from craft.design import OWN
 from craft.tables.scores import Sample
 
 #: A row's stub entry: text, a tick (True), a cross (False) or a dash (None: does not apply).
@@ -155,6 +156,11 @@ class Table:
         """Whether the row at ``index`` belongs to the same backbone as the one above."""
         rows = self.rows
         return index > 0 and self.grouped and rows[index].stub[0] == rows[index - 1].stub[0]
+
+    @property
+    def origin(self) -> str:
+        """Where the table is from, in words."""
+        return "not in the paper" if self.place == OWN else f"{self.place} of the paper"
 
     @property
     def name_column(self) -> int:

@@ -65,6 +65,11 @@ def total(samples: Sequence[Sample]) -> Sample:
     return _seed_by_seed(samples, math.fsum)
 
 
+def minus(ours: Sample, theirs: Sample) -> Sample:
+    """Difference seed by seed: the same few-shot sets, the same random numbers."""
+    return _seed_by_seed((ours, theirs), lambda pair: pair[0] - pair[1])
+
+
 def _seed_by_seed(
     samples: Sequence[Sample], combined: Callable[[Sequence[float]], float]
 ) -> Sample:

@@ -25,6 +25,7 @@ EPOCHS = {1: 50, 2: 100, 4: 100, 8: 200, 16: 200}
 class CoOpOptions(Options):
     """Options of CoOp; the defaults are those of its authors' scripts."""
 
+    mode: str = option("paper", "the released code has no CoOp", accepted=("paper",))
     context_tokens: int = option(16, "M, context vectors shared by all classes")
     init_std: float = option(0.02, "standard deviation of the initial context vectors")
     epochs: int | None = option(None, "passes over the training images; null is CoOp's by shots")

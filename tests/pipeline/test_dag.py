@@ -36,7 +36,7 @@ def test_the_whole_paper_is_planned_within_20_seconds(checkout: Checkout) -> Non
     jobs = checkout.plan("all")
     # Processor time, so that what else the machine does is not counted.
     assert spent() - start < 20
-    assert jobs["fit"] == fits(*PAPER.artefacts()) == 1569
+    assert jobs["fit"] == fits(*PAPER.artefacts()) == 1683
     assert jobs["fit_zero_shot"] == 44
     assert jobs["manifest"] == 15
     for artefact in PAPER.artefacts():
@@ -65,6 +65,26 @@ def test_tables_of_costs_and_of_methods_share_their_runs(checkout: Checkout) -> 
     assert jobs["fit"] == fits(*new) == 2 * 11 * 3 + 2 * 3 + 2 * 3  # Table 9's, EuroSAT, ImageNet
     assert jobs["fit_zero_shot"] == 1
     assert "architectures" not in jobs
+
+
+def test_the_table_of_differences_is_planned_from_nothing(checkout: Checkout) -> None:
+    jobs = checkout.plan("discrepancies")
+    assert jobs["discrepancies"] == jobs["backbone"] == 1
+    # Both modes, thirteen differences, two other readings; what is no difference on a data set
+    # shares the run of paper mode.
+    shared = ["budget", "lambda2_share"] * 3 + ["batch_size"] * 2 + ["lambda1", "lambda2"]
+    assert jobs["fit"] == fits("discrepancies") == 3 * (3 * 17 - len(shared))
+    assert jobs["features"] == 3 * (2 + 10)  # test, train and ten augmented copies of it
+    mini = checkout.plan("results/mini/discrepancies.csv", *MINI)
+    assert (mini["fit_16"], mini["fit_1_4_16"], mini["features"]) == (1 + 9, 1, 1)
+
+
+def test_released_mode_is_planned_for_a_whole_suite(checkout: Checkout) -> None:
+    released = ("--config", "options={mode: released}")
+    jobs = checkout.plan("results/architectures.csv", *released)
+    assert jobs["fit"] == fits("architectures")
+    assert jobs["features"] == 4 * (11 * (2 + 10) + 4)  # and the shifted test sets
+    assert checkout.plan("all", *MINI, *released)["discrepancies"] == 1
 
 
 def test_shifted_sets_are_encoded_for_the_table_that_shows_them_only(checkout: Checkout) -> None:

@@ -10,7 +10,11 @@ from craft.records import Score
 METHODS = {
     "zero-shot": {"learner": "m:Z", "label": "ZS-CLIP", "components": []},
     "bbt": {"learner": "m:B", "label": "BBT", "components": ["PG"]},
-    "craft": {"learner": "m:C", "label": "CraFT", "components": ["PG", "PR", "Co"]},
+    "craft": {
+        "learner": "craft.learner.collaborative:Collaborative",
+        "label": "CraFT",
+        "components": ["PG", "PR", "Co"],
+    },
 }
 
 
@@ -21,7 +25,11 @@ MODEL_PARAMETERS = 2**20
 def config(results: Path, **changes: Any) -> dict[str, Any]:
     """A suite of two data sets, one of them with two shifted test sets, and two backbones."""
     facts = {
-        "red": {"counts": {"classes": 2, "train": 4, "test": 3}, "task": "redness"},
+        "red": {
+            "counts": {"classes": 2, "train": 4, "test": 3},
+            "task": "redness",
+            "released": {"budget": {"1": 2000, "16": 8000}, "sigma": 0.02, "lambda1": 0.05},
+        },
         "blue": {"counts": {"classes": 2, "train": 4, "test": 3}, "task": "50% & more"},
         "blue-v2": {"counts": {"classes": 2, "train": 0, "test": 2}, "task": "shift"},
         "blue-dark": {"counts": {"classes": 2, "train": 0, "test": 2}, "task": "shift"},
@@ -52,6 +60,7 @@ def config(results: Path, **changes: Any) -> dict[str, Any]:
             "blackbox_methods": {"backbones": ["vit"], "shots": [16]},
             "training_time": {"backbones": ["vit"], "shots": [16]},
             "dataset_statistics": {},
+            "discrepancies": {"backbones": ["rn"], "shots": [16], "method": "craft"},
             "few_shot_curves": {"backbones": ["rn"], "shots": [1, 4, 16]},
             "query_efficiency": {"backbones": ["rn"], "datasets": ["blue"], "shots": [16]},
         },

@@ -291,7 +291,12 @@ def test_options_are_read_from_the_learners_source() -> None:
     options = learner_options("craft.whitebox.coop:CoOp")
     assert options["context_tokens"].types == ("int",)
     assert options["optimizer"].accepted == ("sgd", "adamw")  # CoOp's own, not the base's
-    assert options["mode"].accepted == ("paper", "released")
+    assert options["mode"].accepted == ("paper",)
+    assert options["learning_rate"].default == 0.002
+    assert learner_options("craft.learner.options:Options")["mode"].accepted == (
+        "paper",
+        "released",
+    )
 
 
 def test_a_suite_is_checked_without_torch_or_pandas() -> None:

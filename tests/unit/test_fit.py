@@ -200,6 +200,17 @@ def test_views_and_raw_norms_train_the_refiner_differently(fit) -> None:
         assert not torch.equal(plain["refiner.head.0.weight"], other["refiner.head.0.weight"])
 
 
+def test_candidates_are_scored_on_the_copy_that_search_view_names(fit) -> None:
+    def losses(name: str, out: str, **options: int) -> list[str]:
+        rows = (fit(name, out=out, **options) / "seed-1/history.csv").read_text().splitlines()
+        return [row.split(",")[1] for row in rows]
+
+    for name in ("collaborative:Collaborative", "prompt_only:PromptOnly"):
+        assert losses(name, "a", search_view=1) != losses(name, "b")
+    with pytest.raises(ValueError, match="search_view: 2, but view 2 is not encoded"):
+        fit(search_view=2)
+
+
 def test_zero_shot_speaks_with_the_template_and_trains_nothing(fit) -> None:
     record = RunRecord.read(fit("zero_shot:ZeroShot", trained=False) / "seed-0/record.json")
     assert (record.shots, record.seed, record.train_images) == (0, 0, 0)
@@ -252,7 +263,7 @@ def test_a_file_that_is_none_of_ours_is_named(fit, files, name: str, content: st
 
 
 def test_a_view_that_was_not_encoded_is_named(fit) -> None:
-    with pytest.raises(ValueError, match="option views: 2, but view 2 is not encoded"):
+    with pytest.raises(ValueError, match="views: 2, search_view: 0, but view 2 is not"):
         fit(views=2)
 
 

@@ -35,6 +35,8 @@ def test_a_given_lambda_is_not_the_papers() -> None:
         ({"budget": 30}, "budget: 30 queries are less than one population of 40"),
         ({"sigma": 0}, "option sigma: 0 is not above 0"),
         ({"lambda1": -1}, "option lambda1: -1 is below 0"),
+        ({"search_view": -1}, "option search_view: -1 is below 0"),
+        ({"projection": "flat"}, "option projection: 'flat' is not one of normal, uniform"),
         ({"bound": 0}, "option bound: 0 is neither null nor above 0"),
         ({"layers": 1}, "option layers: 1 is below 2"),
         ({"lambda2_share": 2}, "option lambda2_share: 2 is not within 0 and 1"),

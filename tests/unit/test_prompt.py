@@ -32,6 +32,16 @@ def test_projection_std_is_the_std_of_the_entries_of_a() -> None:
     assert offsets.std().item() == pytest.approx(0.2 * math.sqrt(64), rel=0.05)
 
 
+def test_a_uniform_a_has_the_same_scale_and_no_tails() -> None:
+    flat, normal = (
+        generator(projection=kind, projection_std=0.2) for kind in ("uniform", "normal")
+    )
+    assert flat.ask().std().item() == pytest.approx(0.2 * math.sqrt(64), rel=0.05)
+    axes = torch.eye(64).numpy()
+    assert flat._offsets(axes).abs().max().item() <= 0.2 * math.sqrt(3) + 1e-6
+    assert normal._offsets(axes).abs().max().item() > 0.2 * math.sqrt(3)
+
+
 def test_contexts_span_a_d_dimensional_subspace() -> None:
     prompts = generator(intrinsic_dim=5)
     assert torch.linalg.matrix_rank(prompts.ask().reshape(40, -1), rtol=1e-4) == 5

@@ -12,8 +12,9 @@ sys.path.insert(0, workflow.basedir)
 from snakemake.utils import update_config
 
 from craft.config import ConfigError, check_files, load, typed
-from craft.design import FIGURES, TABLES, Design
+from craft.design import FIGURES, OWN, TABLES, Design
 from craft.folds import folds
+from craft.modes import copies
 from craft.provenance import code_hash
 
 # Jobs get the python that runs this workflow, whether its environment is activated or not.
@@ -83,14 +84,14 @@ for run in sorted(RUNS):
 # Data sets that learners are trained on, and every (data set, part) that some run reads.
 TRAINED = sorted({run.dataset for run in RUNS})
 VIEWS = {
-    name: max((OPTIONS[key].get("views", 0) for key in OPTIONS if key[1] == name), default=0)
+    name: sorted({view for key in OPTIONS if key[1] == name for view in copies(OPTIONS[key])})
     for name in TRAINED
 }
 ENCODED = [
     *(
         (name, part)
         for name in TRAINED
-        for part in ["train", *(f"train-view-{n}" for n in range(1, VIEWS[name] + 1))]
+        for part in ["train", *(f"train-view-{view}" for view in VIEWS[name])]
     ),
     *((name, "test") for name in sorted({name for names in TESTS.values() for name in names})),
 ]

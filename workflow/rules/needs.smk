@@ -37,7 +37,7 @@ def whole(wildcards):
 
 def described(name):
     """What a data set's file says that a result depends on: not its label, nor its mirrors."""
-    unread = ("label", "task", "licence", "only_listed")
+    unread = ("label", "task", "licence", "only_listed", "released")
     return json.dumps({k: v for k, v in FACTS[name].items() if k not in unread}, sort_keys=True)
 
 
@@ -82,8 +82,13 @@ def fast(wildcards):
 
 
 def drawn(wildcards):
-    """Splits that say which training images to encode, where the pool is too large for all."""
-    if TOGETHER or wildcards.part == "test" or FACTS[wildcards.dataset]["encode"] == "pool":
+    """Splits that say which training images to encode, where the pool is too large for all.
+
+    Augmented copies are of drawn images only: there are many, and nothing else reads them.
+    """
+    if TOGETHER or wildcards.part == "test":
+        return []
+    if wildcards.part == "train" and FACTS[wildcards.dataset]["encode"] == "pool":
         return []
     return expand(SPLIT, dataset=wildcards.dataset, shots=SHOTS, seed=DESIGN.seeds)
 
@@ -110,8 +115,8 @@ def cells(wildcards):
 def train_features(wildcards):
     """Features of the training images, then of each augmented view that the method uploads."""
     options = [OPTIONS[run.method, run.dataset, run.shots] for run in fitted(wildcards)]
-    views = max(given.get("views", 0) for given in options)
-    parts = ["train", *(f"train-view-{view}" for view in range(1, views + 1))]
+    views = sorted({view for given in options for view in copies(given)})
+    parts = ["train", *(f"train-view-{view}" for view in views)]
     return expand(FEATURES, part=parts, allow_missing=True)
 
 
@@ -149,12 +154,11 @@ def sources(artefact):
 
 def published(artefact):
     """The paper's numbers for an artefact, and notes on them, where the suite shows them."""
-    name = {**TABLES, **FIGURES}[artefact].lower().replace(" ", "")
-    return (
-        expand("{folder}/{name}.csv", folder=SUITE["published"], name=[name, "notes"])
-        if SUITE["published"]
-        else []
-    )
+    place = {**TABLES, **FIGURES}[artefact]
+    if not SUITE["published"] or place == OWN:
+        return []
+    names = [place.lower().replace(" ", ""), "notes"]
+    return expand("{folder}/{name}.csv", folder=SUITE["published"], name=names)
 
 
 def literal(text):
