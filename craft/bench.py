@@ -11,9 +11,10 @@ import torch
 from craft.blackbox.local import LocalBox
 from craft.blackbox.prompts import Prompts
 from craft.blackbox.tower import Tower, read_tower
+from craft.guard import GuardedBox
 from craft.learner.base import Learner
 from craft.matching import require_match
-from craft.protocol import QueryMeter
+from craft.protocol import BlackBox, QueryMeter
 from craft.records import Features, Split
 from craft.storage import RecordError, read_metadata, sha256
 from craft.whitebox.box import WhiteBox
@@ -144,9 +145,10 @@ class RunBench:
         view = self.learner.options.search_view
         return f"{TRAIN}-view-{view}" if view else TRAIN
 
-    def box(self) -> LocalBox | WhiteBox:
+    def box(self) -> BlackBox | WhiteBox:
         """A box for the run, by its learner's declared access."""
         sets = self.image_sets()
         if self.learner.access == "white-box":
             return WhiteBox(self.tower, sets)
-        return LocalBox(self.tower, sets, meter=QueryMeter(budget=self.learner.options.budget))
+        box = LocalBox(self.tower, sets, meter=QueryMeter(budget=self.learner.options.budget))
+        return GuardedBox(box)

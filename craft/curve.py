@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from craft.bench import RunBench
-from craft.blackbox.local import LocalBox
 from craft.learner.base import Learner
+from craft.protocol import BlackBox
 from craft.records import Predictions
 from craft.whitebox.box import WhiteBox
 
@@ -21,7 +22,7 @@ class CurveRecorder:
     spends no search query has its end alone.
     """
 
-    def __init__(self, bench: RunBench, box: LocalBox | WhiteBox) -> None:
+    def __init__(self, bench: RunBench, box: BlackBox | WhiteBox) -> None:
         self._bench, self._box = bench, box
         options = bench.learner.options
         points = np.linspace(0, options.budget, options.curve_points + 1)[1:-1]
@@ -43,6 +44,24 @@ class CurveRecorder:
             queries=np.array(self._queries, dtype=np.int64),
             labels={name: np.stack(rows) for name, rows in self._labels.items()},
         )
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The points so far: queries (T,) and labels (T, N) of each test set, by its number."""
+        if not self._queries:
+            return {}
+        state = {"queries": torch.tensor(self._queries)}
+        for n, rows in enumerate(self._labels.values()):
+            state[f"labels.{n}"] = torch.from_numpy(np.stack(rows))
+        return state
+
+    def resume(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Have the points of a :meth:`state`."""
+        if not state:
+            return
+        self._queries = state["queries"].tolist()
+        self._due = [point for point in self._due if point > self._queries[-1]]
+        for n, name in enumerate(self._labels):
+            self._labels[name] = list(state[f"labels.{n}"].numpy())
 
     def _predict(self, learner: Learner) -> None:
         """Predict every test set, among the classes that its task covers."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+<<<<<<< HEAD
 from dataclasses import asdict, replace
+=======
+>>>>>>> 5a06dbe (A fit that is killed or told to end goes on from its own state; a box's answers are looked at)
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from craft.blackbox.prompts import Prompts, PromptTokens
-from craft.blackbox.text_weights import BLOCK, TextWeights
 from craft.fit import load_learner, main
-from craft.records import Features, Predictions, RunRecord, Split
+from craft.records import Predictions, RunRecord, Split
 from craft.storage import METADATA, RecordError
+<<<<<<< HEAD
 
 WIDTH, EMBED, CLASSES, PER_CLASS = 16, 8, 4, 6
 NAMES = tuple(f"class {k}" for k in range(CLASSES))
@@ -71,10 +73,24 @@ def features(part: str, *, dataset: str = "toy", view: int = 0, classes=range(CL
         weights_sha256="w",
     )
     return replace(made, **changes)
+=======
+from tests.unit.small_model import (
+    CLASSES,
+    NAMES,
+    OPTIONS,
+    PER_CLASS,
+    WIDTH,
+    arguments,
+    features,
+    timeless,
+    write_inputs,
+)
+>>>>>>> 5a06dbe (A fit that is killed or told to end goes on from its own state; a box's answers are looked at)
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
+<<<<<<< HEAD
     text_weights().write(tmp_path / "tower.safetensors", {"weights_sha256": "w"})
     suffixes = tuple((3 + k, 19) for k in range(CLASSES))
     tokens = PromptTokens("a {}.", NAMES, 0, (1, 2), suffixes)
@@ -91,41 +107,17 @@ def files(tmp_path: Path) -> Path:
     paths = tuple(f"train/{k * PER_CLASS + n}.png" for k in range(CLASSES) for n in (3, 4))
     labels = tuple(k for k in range(CLASSES) for _ in range(2))
     Split("toy", 2, 1, paths, labels, NAMES).write(tmp_path / "two-shots.json")
+=======
+    write_inputs(tmp_path)
+>>>>>>> 5a06dbe (A fit that is killed or told to end goes on from its own state; a box's answers are looked at)
     return tmp_path
 
 
 @pytest.fixture
-def arguments(files: Path) -> Callable[..., list[str]]:
-    """Arguments of the command, all but splits and output folder."""
-
-    def given(name: str, cells: dict, trained: bool = True) -> list[str]:
-        package = "craft.whitebox" if name.startswith("coop") else "craft.learner"
-        given = ["--learner", f"{package}.{name}", "--cells", json.dumps(cells)]
-        given += ["--method", "m", "--backbone", "small", "--dataset", "toy"]
-        given += ["--tower", f"{files}/tower.safetensors", "--prompts", f"{files}/prompts.json"]
-        if trained:
-            given += ["--train", f"{files}/train.safetensors", f"{files}/view.safetensors"]
-        return [
-            *given,
-            "--tests",
-            f"toy={files}/test.safetensors",
-            f"s={files}/shifted.safetensors",
-        ]
-
-    return given
-
-
-def timeless(record: RunRecord) -> dict:
-    """A record without what differs between two equal runs."""
-    measured = ("fit_seconds", "predict_seconds", "peak_memory_mb")
-    return {key: value for key, value in asdict(record).items() if key not in measured}
-
-
-@pytest.fixture
-def fit(files: Path, arguments) -> Callable[..., Path]:
+def fit(files: Path) -> Callable[..., Path]:
     def run(name="collaborative:Collaborative", out="out", trained=True, **options) -> Path:
         cell = {"options": OPTIONS | options, "tests": ["toy", "s"]}
-        given = arguments(name, {"1" if trained else "0": cell}, trained)
+        given = arguments(files, name, {"1" if trained else "0": cell}, trained)
         if trained:
             given += ["--splits", f"{files}/seed-1.json", f"{files}/seed-2.json"]
         main([*given, "--out", str(files / out)])
@@ -160,7 +152,7 @@ def test_a_shifted_set_is_predicted_among_its_own_classes(fit) -> None:
     assert len(set(np.unique(labels["toy"]))) > 2
 
 
-def test_runs_that_share_a_job_are_the_runs_alone_bit_for_bit(files, arguments) -> None:
+def test_runs_that_share_a_job_are_the_runs_alone_bit_for_bit(files) -> None:
     seeds = [f"{files}/seed-1.json", f"{files}/seed-2.json", f"{files}/two-shots.json"]
     coop = {"context_tokens": 3, "epochs": 2}
     for name, own in (("collaborative:Collaborative", {}), ("coop:CoOp", coop)):
@@ -168,7 +160,7 @@ def test_runs_that_share_a_job_are_the_runs_alone_bit_for_bit(files, arguments) 
             "1": {"options": OPTIONS | own | {"views": 1}, "tests": ["toy"]},
             "2": {"options": OPTIONS | own | {"learning_rate": 0.1}, "tests": ["toy", "s"]},
         }
-        given = arguments(name, cells=cells)
+        given = arguments(files, name, cells)
         main([*given, "--splits", *seeds, "--out", str(files / "together")])
         for seed in seeds:
             main([*given, "--splits", seed, "--out", str(files / "alone")])

@@ -39,6 +39,7 @@ for fold in FITS:
             cells=cells,
             tests=lambda wildcards, input: named(wildcards, input.tests),
             out=lambda wildcards, output: str(Path(output.record[0]).parents[2]),
+            cache=f"{RESULTS}/cache/fit/{{method}}/{{backbone}}/{{dataset}}",
             code=lambda wildcards: CODE[wildcards.method],
         message:
             f"Fit {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"
@@ -46,4 +47,4 @@ for fold in FITS:
             "python -m craft.device {resources.device} craft.fit --learner {params.learner:q} --dtype {params.dtype} --cells {params.cells:q}"
             " --method {wildcards.method:q} --backbone {wildcards.backbone:q} --dataset {wildcards.dataset:q} --tower {input.tower:q}"
             " --prompts {input.prompts:q} --train {input.train:q} --splits {input.splits:q} --tests {params.tests:q}"
-            " --out {params.out:q} > {log:q} 2>&1"
+            " --out {params.out:q} --cache {params.cache:q} > {log:q} 2>&1"

@@ -1,0 +1,103 @@
+"""A small random model, images and splits, as files that the fit step reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from craft.blackbox.prompts import Prompts, PromptTokens
+from craft.blackbox.text_weights import BLOCK, TextWeights
+from craft.records import Features, RunRecord, Split
+
+WIDTH, EMBED, CLASSES, PER_CLASS = 16, 8, 4, 6
+NAMES = tuple(f"class {k}" for k in range(CLASSES))
+OPTIONS = {"budget": 80, "population": 20, "intrinsic_dim": 4, "hidden": 8, "curve_points": 4}
+
+
+def text_weights() -> TextWeights:
+    """One block of random weights."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"qkv": (3 * WIDTH, WIDTH), "out": (WIDTH, WIDTH), "fc": (32, WIDTH)}
+    shapes |= {"proj": (WIDTH, 32), "ln_1": (WIDTH,), "ln_2": (WIDTH,)}
+    tensors = {
+        "token_embedding": torch.randn(20, WIDTH, generator=generator),
+        "positional_embedding": 0.1 * torch.randn(12, WIDTH, generator=generator),
+        "ln_final.weight": torch.ones(WIDTH),
+        "ln_final.bias": torch.zeros(WIDTH),
+        "projection.weight": torch.randn(EMBED, WIDTH, generator=generator),
+    }
+    for name in BLOCK:
+        layer, kind = name.split(".")
+        shape = shapes[layer] if kind == "weight" else shapes[layer][:1]
+        tensors[f"blocks.0.{name}"] = 0.3 * torch.randn(shape, generator=generator)
+    return TextWeights(
+        tensors=tensors,
+        layers=1,
+        heads=2,
+        eps=1e-5,
+        activation="quick_gelu",
+        pooling="argmax",
+        eos_id=-1,
+        logit_scale=20.0,
+        embedding_std=1.0,
+    )
+
+
+def features(part: str, *, backbone: str = "small", view: int = 0, classes=range(CLASSES)):
+    rng = np.random.default_rng([len(part), view])
+    rows = rng.standard_normal((CLASSES * PER_CLASS, EMBED)).astype(np.float32)
+    norms = np.linalg.norm(rows, axis=1)
+    return Features(
+        features=rows / norms[:, None],
+        norms=norms,
+        paths=tuple(f"{part}/{n}.png" for n in range(len(rows))),
+        backbone=backbone,
+        dataset="toy",
+        part=part,
+        view=view,
+        classes=tuple(classes),
+        manifest_sha256="m",
+        weights_sha256="w",
+    )
+
+
+def write_inputs(folder: Path) -> None:
+    """Everything that a fit reads: two seeds of one shot, one of two shots, one view."""
+    text_weights().write(folder / "tower.safetensors", {})
+    suffixes = tuple((3 + k, 19) for k in range(CLASSES))
+    tokens = PromptTokens("a {}.", NAMES, 0, (1, 2), suffixes)
+    template = PromptTokens("{} texture.", NAMES, 0, (), suffixes)
+    Prompts("small", "toy", tokens, template).write(folder / "prompts.json")
+    features("train").write(folder / "train.safetensors")
+    features("train", view=1).write(folder / "view.safetensors")
+    features("test").write(folder / "test.safetensors")
+    features("shifted", classes=(1, 3)).write(folder / "shifted.safetensors")
+    for seed in (1, 2):
+        paths = tuple(f"train/{k * PER_CLASS + seed}.png" for k in range(CLASSES))
+        split = Split("toy", 1, seed, paths, tuple(range(CLASSES)), NAMES)
+        split.write(folder / f"seed-{seed}.json")
+    paths = tuple(f"train/{k * PER_CLASS + n}.png" for k in range(CLASSES) for n in (3, 4))
+    labels = tuple(k for k in range(CLASSES) for _ in range(2))
+    Split("toy", 2, 1, paths, labels, NAMES).write(folder / "two-shots.json")
+
+
+def arguments(files: Path, name: str, cells: dict, trained: bool = True) -> list[str]:
+    """Arguments of the command on those inputs, all but splits and output folder."""
+    package = "craft.whitebox" if name.startswith("coop") else "craft.learner"
+    given = ["--learner", f"{package}.{name}", "--cells", json.dumps(cells)]
+    given += ["--method", "m", "--backbone", "small", "--dataset", "toy"]
+    given += ["--tower", f"{files}/tower.safetensors", "--prompts", f"{files}/prompts.json"]
+    if trained:
+        given += ["--train", f"{files}/train.safetensors", f"{files}/view.safetensors"]
+    given += ["--tests", f"toy={files}/test.safetensors", f"s={files}/shifted.safetensors"]
+    return given
+
+
+def timeless(record: RunRecord) -> dict:
+    """A record without what differs between two equal runs."""
+    measured = ("fit_seconds", "predict_seconds", "peak_memory_mb")
+    return {key: value for key, value in asdict(record).items() if key not in measured}
