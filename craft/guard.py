@@ -85,8 +85,10 @@ class GuardedBox:
                 if blocks is None:
                     self.meter.counts.update(before)
                     blocks = self._box.predict(image_set, offsets[done:], purpose)
-                    self.meter.counts.update(charged)
                 block = self._next(blocks)
+                self.meter.counts.update(charged)
+            except BudgetExceeded:
+                raise
             except Exception as error:
                 failures += 1
                 where = f"{about}, failed at context {done + 1} of {len(offsets)}"

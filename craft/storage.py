@@ -9,10 +9,11 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -70,19 +71,37 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock on ``path`` that ends with the process, however it ends; wait for it if need be.
+class Busy(RuntimeError):
+    """Another process holds a lock."""
 
-    The file stays: deleting it would let two processes each lock a file of that name.
+
+def claim(path: Path, *, wait: bool) -> TextIO:
+    """A lock on ``path`` for as long as what is returned is open, and no longer than the process.
+
+    The file stays: deleting it would let two processes each lock a file of that name. Raises Busy,
+    naming the process that has it, unless it is waited for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another process holds %s; waiting for it", path)
-            fcntl.flock(stream, fcntl.LOCK_EX)
+    stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 (to be open is what it is for)
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = path.read_text(encoding="utf-8").strip() or "another process"
+        if not wait:
+            stream.close()
+            raise Busy(f"{holder} holds {path}") from None
+        log.info("%s holds %s; waiting for it", holder, path)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+    stream.truncate(0)
+    stream.write(f"process {os.getpid()} on {platform.node()}\n")
+    stream.flush()
+    return stream
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock on ``path`` that ends with the process, whatever ends that; wait for it."""
+    with claim(path, wait=True):
         yield
 
 

@@ -1,0 +1,156 @@
+"""Ends a small suite again and again at random moments, then compares what it made in the end with
+what an undisturbed run made.
+
+``python -m tests.kills --kills 50`` does so in a temporary checkout and says what was killed; the
+test suite does it 20 times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import yaml
+
+from tests.pipeline.conftest import ROOT, Checkout
+
+#: What is ended, and how: Snakemake alone, which leaves its jobs running; a job; everything at
+#: once, as a power cut does; everything by Ctrl-C.
+WAYS = ("snakemake", "job", "everything", "interrupt")
+
+#: Not compared: times, machines and temporary folders are not the same twice.
+TABLES = ("architectures.csv", "architectures.md", "architectures.tex", "dataset_statistics.csv")
+RUN_FILES = ("learner.safetensors", "history.csv", "predictions.safetensors")
+
+
+class Disturbed:
+    """A checkout with a suite of seven fits, and how long the suite takes there undisturbed."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        self.checkout = checkout
+        config = yaml.safe_load((ROOT / "config/mini.yaml").read_text())
+        shown = ["architectures"]
+        config |= {
+            "suite": "tiny",
+            "seeds": [1, 2, 3],
+            "backbones": ["mini-rn"],
+            "datasets": ["digits"],
+            "shift": None,
+            "options": {"budget": 600, "population": 20, "intrinsic_dim": 16, "curve_points": 4},
+            "methods": {
+                name: {**config["methods"][name], "artefacts": shown}
+                for name in ("zero-shot", "bbt", "craft")
+            },
+            "artefacts": {"architectures": {"shots": [1]}, "dataset_statistics": {}},
+        }
+        (checkout.folder / "kills.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        start = time.monotonic()
+        checkout.snakemake(*self._arguments("whole"))
+        self.seconds = time.monotonic() - start
+
+    def _arguments(self, name: str) -> list[str]:
+        places = (f"results=results/{name}", f"data=results/{name}/data")
+        return ["all_tables", "--configfile", "kills.yaml", "--config", *places]
+
+    def kill(self, kills: int, seed: int) -> collections.Counter[str]:
+        """End it so many times, let it finish; what was ended how often."""
+        moments, ended = random.Random(seed), collections.Counter()
+        started = []
+        try:
+            while ended.total() < kills:
+                process = self._start()
+                started.append(process.pid)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(moments.uniform(0, self.seconds / 3))
+                if process.poll() is None:
+                    ended[self._end(process, moments)] += 1
+                elif process.returncode == 0:  # done: something to kill is needed
+                    self._forget()
+            self.checkout.snakemake(*self._arguments("killed"))
+        finally:
+            for group in started:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
+        return ended
+
+    def _start(self) -> subprocess.Popen:
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        with (self.checkout.folder / "kills.log").open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *self._arguments("killed")],
+                cwd=self.checkout.folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _end(self, process: subprocess.Popen, moments: random.Random) -> str:
+        way = moments.choice(WAYS)
+        jobs = psutil.Process(process.pid).children(recursive=True)
+        if way == "job" and jobs:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                moments.choice(jobs).kill()
+            # Snakemake tells of it and goes on with the other jobs for a while.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(moments.uniform(0, self.seconds / 6))
+        elif way == "interrupt":
+            os.killpg(process.pid, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(60)
+        else:
+            way = "snakemake" if way == "job" else way
+        if way == "snakemake":
+            process.kill()
+        elif process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return way
+
+    def _forget(self) -> None:
+        folder = self.checkout.folder / "results/killed"
+        for name in ("runs", "features", "cache/fit"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+
+    def differences(self) -> list[str]:
+        """Files that the disturbed suite made otherwise, or half, or not at all."""
+        whole, killed = (self.checkout.folder / "results" / name for name in ("whole", "killed"))
+        files = [whole / name for name in TABLES]
+        files += [path for name in RUN_FILES for path in sorted(whole.glob(f"runs/**/{name}"))]
+        assert len(files) == len(TABLES) + 7 * len(RUN_FILES)
+        found = []
+        for file in files:
+            other = killed / file.relative_to(whole)
+            if not other.exists() or other.read_bytes() != file.read_bytes():
+                found.append(str(other.relative_to(killed)))
+        return found
+
+
+def main() -> None:
+    """Kill, compare, tell."""
+    parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        disturbed = Disturbed(Checkout(Path(folder)))
+        ended = disturbed.kill(given.kills, given.seed)
+        print(f"undisturbed: {disturbed.seconds:.0f} s; ended: {dict(ended)}")
+        if differences := disturbed.differences():
+            raise SystemExit(f"not the same bytes: {', '.join(differences)}")
+        print("the same bytes in every table and run")
+
+
+if __name__ == "__main__":
+    main()

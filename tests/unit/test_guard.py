@@ -1,0 +1,110 @@
+"""A black box that misbehaves: a clear error naming the thing, and no query charged twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from craft.guard import BoxError, GuardedBox
+from craft.learner.collaborative import Collaborative
+from craft.protocol import BlackBox, BudgetExceeded
+from tests.conformance.toy import ToyBox
+
+OFFSETS = torch.zeros(6, 2, 3)
+
+
+class Misbehaving(ToyBox):
+    """Does to some of its answers, in order of asking, what it is given to do."""
+
+    def __init__(self, *changes: Callable | None, budget: int | None = None) -> None:
+        super().__init__(budget=budget)
+        self.changes = list(changes)
+
+    def predict(self, image_set, context_offsets, purpose="search") -> Iterator[torch.Tensor]:
+        blocks = super().predict(image_set, context_offsets, purpose)
+        change = self.changes.pop(0) if self.changes else None
+        return change(blocks) if change else blocks
+
+
+def each(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable:
+    return lambda blocks: (change(block) for block in blocks)
+
+
+def dies(blocks: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+    yield next(blocks)
+    raise ConnectionError("gone away")
+
+
+def hangs(blocks: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+    yield next(blocks)
+    threading.Event().wait(30)
+
+
+def ask(box: BlackBox) -> torch.Tensor:
+    return torch.cat(list(box.predict("train", OFFSETS, "search")))
+
+
+def test_it_is_a_box_and_changes_no_answer() -> None:
+    plain, guarded = ToyBox(), GuardedBox(ToyBox())
+    assert isinstance(guarded, BlackBox)
+    assert torch.equal(ask(guarded), ask(plain))
+    assert guarded.meter.counts == plain.meter.counts
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (each(lambda b: b * float("nan")), "answered with numbers that are not finite"),
+        (each(lambda b: b.index_fill(2, torch.tensor([1]), float("inf"))), "not finite"),
+        (each(lambda b: torch.full_like(b, 2.5)), "answered with 2.5 for every image and class"),
+        (each(lambda b: b[:, :-1]), r"shape \(2, 79, 4\), not \(at most 6 contexts, 80 images, 4"),
+        (each(lambda b: b[..., :3]), r"shape \(2, 80, 3\)"),
+        (each(lambda b: b[0]), r"shape \(80, 4\)"),
+        (each(lambda b: b.tolist()), r"shape \(\)"),
+        (each(lambda b: torch.cat([b] * 4)), r"shape \(8, 80, 4\), not \(at most 6"),
+        (lambda blocks: iter([next(blocks)]), "answered for 2 of 6 contexts"),
+        (dies, "failed at context 3 of 6: ConnectionError: gone away"),
+    ],
+)
+def test_what_cannot_be_an_answer_is_named(change: Callable, message: str) -> None:
+    with pytest.raises(BoxError, match=message) as caught:
+        ask(GuardedBox(Misbehaving(change)))
+    assert str(caught.value).startswith("the black box, asked for search on 'train', ")
+
+
+def test_a_learner_stops_at_a_box_that_dies_on_its_way() -> None:
+    box = Misbehaving(*[None] * 5, dies)
+    options = {"budget": 400, "population": 20, "intrinsic_dim": 6, "hidden": 16}
+    with pytest.raises(BoxError, match="asked for refine on 'train', failed at context 2 of 1"):
+        Collaborative(**options).fit(GuardedBox(box), box.labels["train"], seed=1)
+
+
+def test_what_failed_is_asked_again_and_charged_once() -> None:
+    box = Misbehaving(dies, dies, budget=6)
+    answer = ask(GuardedBox(box, retries=2, pause=0))
+    assert torch.equal(answer, ask(ToyBox()))
+    assert [contexts for _, contexts, _ in box.asked] == [6, 4, 2]  # what was yielded is not lost
+    assert box.meter.counts["search"] == 6
+    with pytest.raises(BoxError, match="failed at context 5 of 6"):
+        ask(GuardedBox(Misbehaving(dies, dies), retries=1, pause=0))
+
+
+def test_a_box_that_does_not_answer_in_time_is_asked_again_then_given_up() -> None:
+    box = Misbehaving(hangs)
+    guarded = GuardedBox(box, timeout=0.5, retries=1, pause=0)
+    assert torch.equal(ask(guarded), ask(ToyBox()))
+    assert box.meter.counts["search"] == 6
+    with pytest.raises(BoxError, match=r"context 3 of 6: TimeoutError: no answer within 0.5 s"):
+        ask(GuardedBox(Misbehaving(hangs), timeout=0.5))
+
+
+def test_a_refusal_is_no_failure() -> None:
+    box = ToyBox(budget=5)
+    with pytest.raises(BudgetExceeded):
+        ask(GuardedBox(box, retries=3))
+    with pytest.raises(KeyError, match="not uploaded"):
+        GuardedBox(box).predict("nowhere", OFFSETS)
+    assert box.asked == []

@@ -1,0 +1,13 @@
+# One Snakemake at a time works on a suite's results. Its own locks outlive a killed one and go with
+# the end of any other (profiles/default turns them off); the kernel's end with the process.
+
+from craft.storage import Busy, claim
+
+CLAIMED = []
+
+
+onstart:
+    try:
+        CLAIMED.append(claim(Path(RESULTS, "cache", "snakemake.lock"), wait=False))
+    except Busy as error:
+        raise WorkflowError(f"{error}: wait for that Snakemake, or end it")
