@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,27 +47,28 @@ def text_weights() -> TextWeights:
     )
 
 
-def features(part: str, *, backbone: str = "small", view: int = 0, classes=range(CLASSES)):
-    rng = np.random.default_rng([len(part), view])
+def features(part: str, *, dataset: str = "toy", view: int = 0, classes=range(CLASSES), **changes):
+    rng = np.random.default_rng([len(part), len(dataset), view])
     rows = rng.standard_normal((CLASSES * PER_CLASS, EMBED)).astype(np.float32)
     norms = np.linalg.norm(rows, axis=1)
-    return Features(
+    made = Features(
         features=rows / norms[:, None],
         norms=norms,
         paths=tuple(f"{part}/{n}.png" for n in range(len(rows))),
-        backbone=backbone,
-        dataset="toy",
+        backbone="small",
+        dataset=dataset,
         part=part,
         view=view,
         classes=tuple(classes),
         manifest_sha256="m",
         weights_sha256="w",
     )
+    return replace(made, **changes)
 
 
 def write_inputs(folder: Path) -> None:
     """Everything that a fit reads: two seeds of one shot, one of two shots, one view."""
-    text_weights().write(folder / "tower.safetensors", {})
+    text_weights().write(folder / "tower.safetensors", {"weights_sha256": "w"})
     suffixes = tuple((3 + k, 19) for k in range(CLASSES))
     tokens = PromptTokens("a {}.", NAMES, 0, (1, 2), suffixes)
     template = PromptTokens("{} texture.", NAMES, 0, (), suffixes)
@@ -75,7 +76,7 @@ def write_inputs(folder: Path) -> None:
     features("train").write(folder / "train.safetensors")
     features("train", view=1).write(folder / "view.safetensors")
     features("test").write(folder / "test.safetensors")
-    features("shifted", classes=(1, 3)).write(folder / "shifted.safetensors")
+    features("test", dataset="s", classes=(1, 3)).write(folder / "shifted.safetensors")
     for seed in (1, 2):
         paths = tuple(f"train/{k * PER_CLASS + seed}.png" for k in range(CLASSES))
         split = Split("toy", 1, seed, paths, tuple(range(CLASSES)), NAMES)

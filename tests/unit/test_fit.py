@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
-<<<<<<< HEAD
-from dataclasses import asdict, replace
-=======
->>>>>>> 5a06dbe (A fit that is killed or told to end goes on from its own state; a box's answers are looked at)
 from pathlib import Path
 
 import numpy as np
@@ -20,60 +16,6 @@ from safetensors.torch import load_file, save_file
 from craft.fit import load_learner, main
 from craft.records import Predictions, RunRecord, Split
 from craft.storage import METADATA, RecordError
-<<<<<<< HEAD
-
-WIDTH, EMBED, CLASSES, PER_CLASS = 16, 8, 4, 6
-NAMES = tuple(f"class {k}" for k in range(CLASSES))
-OPTIONS = {"budget": 80, "population": 20, "intrinsic_dim": 4, "hidden": 8, "curve_points": 4}
-
-
-def text_weights() -> TextWeights:
-    """One block of random weights."""
-    generator = torch.Generator().manual_seed(0)
-    shapes = {"qkv": (3 * WIDTH, WIDTH), "out": (WIDTH, WIDTH), "fc": (32, WIDTH)}
-    shapes |= {"proj": (WIDTH, 32), "ln_1": (WIDTH,), "ln_2": (WIDTH,)}
-    tensors = {
-        "token_embedding": torch.randn(20, WIDTH, generator=generator),
-        "positional_embedding": 0.1 * torch.randn(12, WIDTH, generator=generator),
-        "ln_final.weight": torch.ones(WIDTH),
-        "ln_final.bias": torch.zeros(WIDTH),
-        "projection.weight": torch.randn(EMBED, WIDTH, generator=generator),
-    }
-    for name in BLOCK:
-        layer, kind = name.split(".")
-        shape = shapes[layer] if kind == "weight" else shapes[layer][:1]
-        tensors[f"blocks.0.{name}"] = 0.3 * torch.randn(shape, generator=generator)
-    return TextWeights(
-        tensors=tensors,
-        layers=1,
-        heads=2,
-        eps=1e-5,
-        activation="quick_gelu",
-        pooling="argmax",
-        eos_id=-1,
-        logit_scale=20.0,
-        embedding_std=1.0,
-    )
-
-
-def features(part: str, *, dataset: str = "toy", view: int = 0, classes=range(CLASSES), **changes):
-    rng = np.random.default_rng([len(part), len(dataset), view])
-    rows = rng.standard_normal((CLASSES * PER_CLASS, EMBED)).astype(np.float32)
-    norms = np.linalg.norm(rows, axis=1)
-    made = Features(
-        features=rows / norms[:, None],
-        norms=norms,
-        paths=tuple(f"{part}/{n}.png" for n in range(len(rows))),
-        backbone="small",
-        dataset=dataset,
-        part=part,
-        view=view,
-        classes=tuple(classes),
-        manifest_sha256="m",
-        weights_sha256="w",
-    )
-    return replace(made, **changes)
-=======
 from tests.unit.small_model import (
     CLASSES,
     NAMES,
@@ -85,31 +27,11 @@ from tests.unit.small_model import (
     timeless,
     write_inputs,
 )
->>>>>>> 5a06dbe (A fit that is killed or told to end goes on from its own state; a box's answers are looked at)
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-<<<<<<< HEAD
-    text_weights().write(tmp_path / "tower.safetensors", {"weights_sha256": "w"})
-    suffixes = tuple((3 + k, 19) for k in range(CLASSES))
-    tokens = PromptTokens("a {}.", NAMES, 0, (1, 2), suffixes)
-    template = PromptTokens("{} texture.", NAMES, 0, (), suffixes)
-    Prompts("small", "toy", tokens, template).write(tmp_path / "prompts.json")
-    features("train").write(tmp_path / "train.safetensors")
-    features("train", view=1).write(tmp_path / "view.safetensors")
-    features("test").write(tmp_path / "test.safetensors")
-    features("test", dataset="s", classes=(1, 3)).write(tmp_path / "shifted.safetensors")
-    for seed in (1, 2):
-        paths = tuple(f"train/{k * PER_CLASS + seed}.png" for k in range(CLASSES))
-        split = Split("toy", 1, seed, paths, tuple(range(CLASSES)), NAMES)
-        split.write(tmp_path / f"seed-{seed}.json")
-    paths = tuple(f"train/{k * PER_CLASS + n}.png" for k in range(CLASSES) for n in (3, 4))
-    labels = tuple(k for k in range(CLASSES) for _ in range(2))
-    Split("toy", 2, 1, paths, labels, NAMES).write(tmp_path / "two-shots.json")
-=======
     write_inputs(tmp_path)
->>>>>>> 5a06dbe (A fit that is killed or told to end goes on from its own state; a box's answers are looked at)
     return tmp_path
 
 
