@@ -34,7 +34,7 @@ NAMES = (
     "hard-leaved pocket orchid",
     "Apply_Eye_Makeup",
 )
-SIZES = ((260, 224), (224, 300))  # height, width
+SIZES = ((300, 250), (180, 260))  # height, width: to shrink, to enlarge
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def test_image_features_are_encode_images(real: Real) -> None:
     rng = np.random.default_rng(0)
     listed = []
     for n, (height, width) in enumerate(SIZES):
-        coarse = Pillow.fromarray(rng.integers(0, 256, (7, 7, 3), dtype=np.uint8))
+        coarse = Pillow.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8))
         coarse.resize((width, height), Pillow.Resampling.BICUBIC).save(real.folder / f"{n}.png")
         listed.append(Image(f"{n}.png", n, f"class {n}", "test"))
     Manifest(tuple(listed)).write(real.folder / "m.csv")
