@@ -26,6 +26,9 @@ DTYPES = {
     "float16": torch.float16,
 }
 
+#: Sequences that an attention kernel takes: CUDA's limit on the third dimension of a grid.
+MOST_SEQUENCES = 65_535
+
 _Block = dict[str, torch.Tensor]
 
 
@@ -162,7 +165,8 @@ class TextTower:
         offsets = offsets.to(self._table.device, torch.float32, non_blocking=True)
         # Live at once for a position: input, normed, qkv, keys and values again, MLP twice.
         per_context = 4 * self.positions * self.context_width * 16
-        batches = -(-len(offsets) // max(1, self._max_batch_bytes // per_context))
+        at_once = min(self._max_batch_bytes // per_context, MOST_SEQUENCES // self._packing.bins)
+        batches = -(-len(offsets) // max(1, at_once))
         features = [self._encode(part) for part in offsets.tensor_split(batches)]
         return features[0] if len(features) == 1 else torch.cat(features)
 

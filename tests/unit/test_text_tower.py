@@ -5,7 +5,7 @@ from functools import lru_cache
 import open_clip
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.transformer import text_global_pool
@@ -79,10 +79,20 @@ def check(model, names, *, context="a photo of a", suffix=".", contexts=2, scale
 names_of_words = st.lists(
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map("_".join), min_size=1, max_size=12
 )
+many_tokens = st.lists(
+    st.integers(1, 40).map(lambda count: " ".join(["cat", *["dog"] * (count - 1)])),
+    min_size=1,
+    max_size=6,
+)
 
 
 @settings(max_examples=25, deadline=None)
-@given(names=names_of_words, words=st.integers(0, 16), contexts=st.sampled_from([1, 3]))
+@given(
+    names=names_of_words | many_tokens,
+    words=st.integers(0, 16),
+    contexts=st.sampled_from([1, 3]),
+)
+@example(names=["cat"], words=0, contexts=1)
 def test_random_names_and_contexts_agree_with_the_plain_forward(names, words, contexts):
     check(small_model(), names, context=" ".join(["word"] * words), contexts=contexts)
 
