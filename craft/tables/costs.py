@@ -38,7 +38,7 @@ EFFICIENCY = (
     Column("accuracy", "Accuracy (%)"),
     Column("training_seconds", "Time (s)", "Training"),
     Column("peak_memory_mb", "Peak memory (MB)", "Training", digits=0),
-    Column("peak_device_memory_mb", "Peak GPU memory (MB)", "Training", digits=0),
+    Column("peak_device_memory_mb", "Peak GPU memory (MB)", "Training", digits=0, exact=True),
     Column("parameters", "Own parameters", "Deployment", digits=0, exact=True),
     Column("deployed_mb", "Memory (MB)", "Deployment", digits=3, exact=True),
     Column(SHARE, "% of white-box", "Deployment", exact=True),
