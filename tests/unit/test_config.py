@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from craft.checks import learner_options
 from craft.config import SCHEMAS, ConfigError, check_files, load, typed
@@ -251,6 +252,19 @@ def test_a_key_that_is_there_twice_is_no_choice(tmp_path: Path) -> None:
             ConfigError, match=r"suite\.yaml: .*line 5: key 'budget' is there twice"
         ):
             read(path)
+
+
+def test_a_backbone_of_open_clip_is_four_lines_and_a_label() -> None:
+    schema = yaml.safe_load((SCHEMAS / "backbone.schema.yaml").read_text())
+    validator = Draft202012Validator(schema)
+    line = {"name": "x", "label": "X", "kind": "open_clip", "model": "ViT-B-32", "pretrained": "y"}
+    assert validator.is_valid(line) and validator.is_valid(line | {"precision": "bf16"})
+    assert not validator.is_valid(line | {"precision": "int8"})
+    assert not validator.is_valid(line | {"text": "slow"})
+    mini = yaml.safe_load(Path("config/backbones/mini-rn.yaml").read_text())
+    assert validator.is_valid(mini)
+    assert not validator.is_valid(mini | {"precision": "bf16"})
+    assert not validator.is_valid(mini | {"image": {"size": 32}})
 
 
 def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
