@@ -1,4 +1,4 @@
-"""Measure everything and write it up: ``python -m benchmarks --threads 2``, about 15 minutes.
+"""Measure everything and write it up: ``python -m benchmarks --threads 2``, about 17 minutes.
 
 Each benchmark leaves its JSON below ``benchmarks/figures``, and docs/performance.md gets its tables
 from those files. ``--only NAME`` measures some of them, ``--only`` alone writes up what is there.
@@ -16,7 +16,7 @@ from benchmarks.page import FIGURES, PAGE, PLOT, filled
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what was asked for, then fill in the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ("text_tower", "scoring", "whole_run", "growth")
+    names = ("text_tower", "scoring", "whole_run", "images", "growth")
     parser.add_argument("--threads", default="2", help="threads of each process")
     parser.add_argument("--only", nargs="*", choices=names, default=names, metavar="NAME")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="wall")

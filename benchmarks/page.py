@@ -27,6 +27,7 @@ def measured(figures: Path) -> str:
         "text_tower": _text_tower,
         "scoring": _scoring,
         "whole_run": _whole_run,
+        "images": _images,
         "growth": _growth,
         "gpu": _gpu,
     }
@@ -91,6 +92,25 @@ def _whole_run(done: Mapping[str, Any]) -> str:
         f"{done['queries']['search']:,} search queries, {done['generations']} generations: "
         f"**{done['wall s']:.0f} s**, start-up included. Of a generation, "
         f"{done['share that is not text forward']:.1%} is not text forward.\n\n{_table(rows)}"
+    )
+
+
+def _images(done: Mapping[str, Any]) -> str:
+    rows = [
+        {
+            "side": row["side"],
+            "images per s": f"{row['images per s']:.1f}",
+            "core ms per image": f"{row['core ms per image']:.1f}",
+            "rate, of bare": f"{row['rate, of bare']:.0%}",
+            "by core time": f"{row['rate by core time, of bare']:.0%}",
+        }
+        for row in done["rows"]
+    ]
+    return (
+        "### Images\n\n"
+        f"{done['images']} JPEGs of 500 x 375 pixels, ResNet-50, batches of {done['batch']}: from "
+        f"files to features at **{done['share of bare']:.0%}** of the bare model's rate by the "
+        f"clock, {done['share of bare by core time']:.0%} by processor time.\n\n{_table(rows)}"
     )
 
 

@@ -45,6 +45,19 @@ def test_a_child_that_fails_says_what_it_wrote():
         measure.child("benchmarks.text_tower", 1, ["--clock", "sundial"])
 
 
+def test_images(tmp_path):
+    from benchmarks.images import main
+
+    done = main(["--smoke", "--threads", "2", "--json", str(tmp_path / "x.json")])
+    assert done["largest difference"] < 1e-5 and done["same bits by one worker"]
+    assert [row["side"] for row in done["rows"]][2] == "files to features"
+    assert all(row["images per s"] > 0 for row in done["rows"])
+    from benchmarks.page import measured
+
+    (tmp_path / "x.json").rename(tmp_path / "images.json")
+    assert "| files to features |" in measured(tmp_path)
+
+
 def test_text_tower(tmp_path):
     from benchmarks.text_tower import main
 
