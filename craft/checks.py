@@ -43,16 +43,20 @@ def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
         yield f"published = {shown(suite['published'])}: accepted: a folder that exists, or null"
 
 
-def check_own_images(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
-    """Problems of the user's own images that no manifest lists yet, few-shot sets included."""
+def survey_own_images(
+    suite: Mapping[str, Any], root: Path
+) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """Counts of each data set of the user's own images, and what is wrong with them.
+
+    Where a manifest is there, it is what counts; else the folders do, few-shot sets included.
+    """
+    counts, problems = {}, []
     needed = {"image_folder": {"root"}, "image_list": {"root", "list"}}
     for name, fact in suite["facts"].items():
         if not needed.get(fact.get("kind"), {None}) <= set(fact):
             continue
-        if (root / suite["results"] / "manifests" / f"{name}.csv").exists():
-            continue  # what it lists stays, whatever becomes of the folders
         # Brings numpy along, which no other suite needs here.
-        from craft.data.own import problems
+        from craft.data.own import survey
 
         shots = [
             shots
@@ -60,8 +64,10 @@ def check_own_images(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
             if name in spec.get("datasets", suite.get("datasets", ()))
             for shots in spec.get("shots", ())
         ]
-        found = problems(root / fact["root"], fact, max(shots, default=0))
-        yield from (f"config/datasets/{name}.yaml: {problem}" for problem in found)
+        manifest = root / suite["results"] / "manifests" / f"{name}.csv"
+        counts[name], found = survey(root / fact["root"], fact, manifest, max(shots, default=0))
+        problems += [f"config/datasets/{name}.yaml: {problem}" for problem in found]
+    return counts, problems
 
 
 def _check_data(suite: Mapping[str, Any]) -> Iterator[str]:

@@ -17,7 +17,7 @@ import yaml
 
 from craft import plain
 from craft.check_modes import check_runs
-from craft.checks import check_facts, check_own_images, check_suite, unknown
+from craft.checks import check_facts, check_suite, survey_own_images, unknown
 from craft.plain import PlainError, shown
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "workflow" / "schemas"
@@ -76,7 +76,10 @@ def load(
             facts[folder][name] = fact
     merged = {**suite, "facts": facts["datasets"], "backbone_facts": facts["backbones"]}
     problems += [f"{source}: {problem}" for problem in check_suite(merged, root)]
-    problems += check_own_images(merged, root)
+    counts, found = survey_own_images(merged, root)
+    problems += found
+    for name in counts:
+        facts["datasets"][name].setdefault("counts", counts[name])
     problems = problems or [f"{source}: {problem}" for problem in check_runs(merged)]
     if problems:
         raise ConfigError(problems)

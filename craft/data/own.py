@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from craft.data.layouts import PARTS, ManifestError
-from craft.records import Image
+from craft.records import Image, Manifest
+from craft.storage import RecordError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 #: What file managers leave in folders of images.
@@ -36,11 +37,31 @@ def image_list(root: Path, facts: Mapping[str, Any]) -> Iterator[Image]:
 OWN = {"image_folder": image_folder, "image_list": image_list}
 
 
-def problems(root: Path, facts: Mapping[str, Any], shots: int = 0) -> list[str]:
-    """Everything wrong with a data set of the user's, few-shot sets of ``shots`` included."""
+def survey(
+    root: Path, facts: Mapping[str, Any], manifest: Path, shots: int = 0
+) -> tuple[dict[str, int], list[str]]:
+    """Classes and images by part, and everything wrong, few-shot sets of ``shots`` included.
+
+    A manifest is believed, whatever became of the folders since.
+    """
+    if manifest.is_file():
+        try:
+            return _counted(Manifest.read(manifest).images), []
+        except RecordError as error:
+            return _counted(()), [f"{error}; delete it to have the folders looked at again"]
     images, found = _read(root, facts)
-    if found or "source" in facts:
-        return found
+    if not found and "source" not in facts:
+        found = _too_few(images, shots)
+    return _counted(images), found
+
+
+def _counted(images: Sequence[Image]) -> dict[str, int]:
+    parts = Counter(image.split for image in images)
+    return {"classes": len({i.label for i in images})} | {part: parts[part] for part in PARTS}
+
+
+def _too_few(images: Sequence[Image], shots: int) -> list[str]:
+    found = []
     train = Counter(image.class_name for image in images if image.split == "train")
     names = dict.fromkeys(image.class_name for image in images)
     few = [f"{name} ({train[name]})" for name in names if train[name] < max(shots, 1)]

@@ -27,7 +27,7 @@ def dataset_statistics(design: Design, published: Published) -> Table:
         cells = []
         for column in COLUMNS:
             notes = list(published.notes("", dataset, column))
-            declared = facts.get("counts", {}).get(column)
+            declared = facts["counts"].get(column)
             counted = counts.get(column)
             if counted is not None and declared is not None and counted != declared:
                 notes.append(f"{dataset} declares {declared:,} ({column})")

@@ -9,9 +9,9 @@ import yaml
 from craft.config import ConfigError, load
 from craft.data.layouts import ManifestError
 from craft.data.manifest import build, main
-from craft.data.own import problems
+from craft.data.own import survey
 from craft.data.pictures import ImageError
-from craft.records import Manifest
+from craft.records import Image, Manifest
 from tests.unit.test_pictures import halves
 
 FOLDER = {"name": "mine", "kind": "image_folder", "root": "photos", "template": "a {}."}
@@ -41,6 +41,10 @@ def photos(tmp_path):
         files(tmp_path, *(f"train/{name}/{n}.jpg" for n in range(3)))
         files(tmp_path, *(f"test/{name}/{n}.PNG" for n in range(2)))
     return tmp_path
+
+
+def problems(root, facts, shots=0):
+    return survey(root, facts, root / "no manifest.csv", shots)[1]
 
 
 # --- folders --------------------------------------------------------------------------------------
@@ -340,7 +344,11 @@ def describe(project, **changes):
 
 def test_four_lines_describe_a_data_set(project):
     describe(project)
-    assert load(SUITE, project)["facts"]["mine"]["root"] == "photos"
+    facts = load(SUITE, project)["facts"]["mine"]
+    assert facts["root"] == "photos"
+    assert facts["counts"] == {"classes": 2, "train": 4, "val": 0, "test": 4}
+    describe(project, counts=facts["counts"] | {"test": 5})
+    assert load(SUITE, project)["facts"]["mine"]["counts"]["test"] == 5  # checked by the manifest
 
 
 def test_what_is_wrong_is_told_with_the_rest_of_the_configuration(project):
@@ -356,8 +364,14 @@ def test_what_a_manifest_lists_is_not_looked_at_again(project):
     describe(project, root="gone")
     with pytest.raises(ConfigError, match="no such folder"):
         load(SUITE, project)
-    files(project, "results/own/manifests/mine.csv")
-    load(SUITE, project)
+    path = project / "results/own/manifests/mine.csv"
+    files(project, path)
+    with pytest.raises(ConfigError, match="lists no image; delete it"):
+        load(SUITE, project)
+    rows = [Image(f"{n}.jpg", n % 3, "abc"[n % 3], "train") for n in range(7)]
+    Manifest(tuple(rows)).write(path)
+    counts = load(SUITE, project)["facts"]["mine"]["counts"]
+    assert counts == {"classes": 3, "train": 7, "val": 0, "test": 0}
 
 
 @pytest.mark.parametrize(
