@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -50,7 +52,11 @@ def listed(role: str) -> set[str]:
 def commands(role: str) -> list[str]:
     """Modules that an environment's rules run, and what fits load by name or by their tower."""
     learners = {m["learner"].partition(":")[0] for m in MINI["methods"].values()}
-    loaded = {"learner": learners, "plain": {*learners, "craft.blackbox.plain_text"}}
+    loaded = {
+        "learner": learners,
+        "plain": {*learners, "craft.blackbox.plain_text"},
+        "plan": {*learners, "snakemake.api"},
+    }
     found = loaded.get(role, set())
     for path in sorted(Path("workflow/rules").glob("*.smk")):
         for rule in re.split(r"\n *rule\b", path.read_text())[1:]:
@@ -75,6 +81,31 @@ def test_an_environment_has_what_its_rules_import(role: str) -> None:
     command = [sys.executable, "-c", IMPORT, " ".join(listed(role)), *commands(role)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("role", generate.ROLES)
+def test_an_environment_installs_and_imports_what_its_rules_do(role: str, tmp_path: Path) -> None:
+    if "torch" in listed(role) and not os.environ.get("CRAFT_ENV_TEST"):
+        pytest.skip("several GB of torch; CRAFT_ENV_TEST=1 installs it")
+    pip = yaml.safe_load(Path(f"envs/{role}.yaml").read_text())["dependencies"][-1]["pip"]
+    (tmp_path / "requirements.txt").write_text("\n".join(pip))
+    folder = tmp_path / "environment"
+    python = folder / "bin/python"
+
+    def succeeds(*command: object) -> None:
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+    try:
+        succeeds(sys.executable, "-m", "venv", folder)
+        # These packages alone, and pip finds that none of them needs another one.
+        install = ("install", "--no-deps", "--no-compile", "--disable-pip-version-check")
+        succeeds(python, "-m", "pip", *install, "-r", tmp_path / "requirements.txt")
+        succeeds(python, "-m", "pip", "check")
+        names = f"import importlib, sys; sys.path.insert(0, '')\nfor name in {commands(role)}:"
+        succeeds(python, "-c", f"{names}\n    importlib.import_module(name)")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # pytest keeps what is left for a while
 
 
 def test_the_learners_environment_holds_no_model_zoo() -> None:
