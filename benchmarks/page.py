@@ -72,7 +72,7 @@ def _scoring(done: Mapping[str, Any]) -> str:
         f"A generation of {row['population']} candidates on {row['images']:,} images of "
         f"{row['classes']:,} classes, both losses and the refinement included, without the text "
         f"forward: **{row['peak GB']:.2f} GB** at its peak, all of the process included (limit "
-        f"{done['limit GB']:.0f} GB), {row['wall']:.0f} s by the clock, {row['cpu']:.0f} s of "
+        f"{done['limit GB']:.0f} GB), {row['cpu']:.0f} s of "
         f"processor time, {row['GFLOP/s']:.0f} GFLOP/s per core.\n"
     )
 
