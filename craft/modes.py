@@ -89,8 +89,6 @@ def run_id(config: Mapping[str, Any], method: str, dataset: str, shots: int) -> 
     mode = next((part for part in parts if part.startswith("mode=")), None)
     names = dict.fromkeys(part.partition("=")[0] for part in parts if part != mode)
     told, own = (effective(config, name, dataset, shots) for name in (method, base))
-    if told == own:
-        return base
     if mode:
         moded = effective(config, f"{base}@{mode}", dataset, shots)
         if moded != own:
