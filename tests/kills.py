@@ -122,6 +122,8 @@ class Disturbed:
         folder = self.checkout.folder / "results/killed"
         for name in ("runs", "features", "cache/fit"):
             shutil.rmtree(folder / name, ignore_errors=True)
+        for name in TABLES:  # what is made from them would else stand for them
+            (folder / name).unlink(missing_ok=True)
 
     def differences(self) -> list[str]:
         """Files that the disturbed suite made otherwise, or half, or not at all."""
