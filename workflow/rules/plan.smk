@@ -18,7 +18,10 @@ rule plan:
         config=literal(json.dumps({key: config[key] for key in config if key != "target"})),
         target=[TARGET] if isinstance(TARGET, str) else TARGET,
         cores=lambda wildcards: workflow.cores,
-        gpus=lambda wildcards: dict(workflow.global_resources.items()).get("gpu", 1),
+        gpus=lambda wildcards: [
+            *(limit.value for name, limit in workflow.global_resources.items() if name == "gpu"),
+            1,
+        ][0],
         conda=lambda wildcards: (
             ["--conda"] if workflow.deployment_settings.deployment_method else []
         ),
