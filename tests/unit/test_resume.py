@@ -29,7 +29,7 @@ PROCESSES.set_forkserver_preload(["tests.unit.test_resume"])
 #: Learners, with options that make their fit long enough to be met while it runs.
 LEARNERS = {
     "collaborative:Collaborative": {"budget": 1600, "views": 1},
-    "sequential:Sequential": {"budget": 800, "mode": "released"},
+    "sequential:Sequential": {"budget": 800, "context_rule": "fresh-mean", "feature_norm": "raw"},
     "coop:CoOp": {"context_tokens": 3, "epochs": 40},
 }
 
