@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from craft.records import Manifest, Split
-from tests.miniature.archives import Miniature, miniature
+from tests.miniature.archives import NAMES, Miniature, miniature
 from tests.miniature.site import Site, cut, page, serving
 from tests.pipeline.conftest import Checkout
 
-DATASETS = ("Caltech101", "EuroSAT", "FGVCAircraft", "SUN397")
-SHIFTED = ("ImageNetV2", "ImageNet-A")
+SHIFTED = ("ImageNetV2", "ImageNet-Sketch", "ImageNet-A", "ImageNet-R")
+DATASETS = tuple(name for name in NAMES if name not in ("ImageNet", *SHIFTED))
 CHANGES = {
     "datasets": [*DATASETS, "ImageNet"],
     "shift": {"source": "ImageNet", "targets": list(SHIFTED)},
@@ -81,6 +81,7 @@ def test_data_sets_are_fetched_listed_and_drawn_from(
 ) -> None:
     site.faults[next(path for path in data["SUN397"].files if path.endswith(".gz"))] = [cut(100)]
     names = (*DATASETS, *SHIFTED, "ImageNet")
+    assert len(names) == 15
     splits = [f"results/splits/{name}/shots-2/seed-1.json" for name in (*DATASETS, "ImageNet")]
     run(checkout, *manifests(*names), *splits)
     for name in names:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import threading
 from collections.abc import Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -75,6 +78,31 @@ def test_slurm_is_planned_the_same_jobs(checkout: Checkout) -> None:
 def test_kubernetes_is_planned_the_same_jobs(checkout: Checkout, bucket: tuple[str, ...]) -> None:
     needs("kubernetes")
     planned = checkout.plan(*MINI, "--profile", "profiles/kubernetes", *bucket)
+    assert planned == checkout.plan(*MINI)
+
+
+CONDA = """#!/bin/sh
+case "$*" in
+--version) echo "conda 25.7.0" ;;
+info*) echo '{"conda_prefix": "/nowhere", "platform": "linux-64"}' ;;
+config*) echo '{"get": {"channel_priority": "strict"}}' ;;
+*) exit 1 ;;
+esac
+"""
+
+
+def test_conda_is_planned_the_same_jobs_in_environments_of_their_own(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Snakemake asks conda before it plans; it makes no environment in a dry-run.
+    (tmp_path / "conda").write_text(CONDA)
+    (tmp_path / "conda").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    output = checkout.snakemake(*MINI, "--profile", "profiles/conda", "-n")
+    made = set(re.findall(r"Conda environment envs/(\w+)\.yaml will be created", output))
+    assert made == {"data", "vision", "learner", "report"}
+    table = output.rpartition("Job stats:")[2]
+    planned = {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
     assert planned == checkout.plan(*MINI)
 
 
