@@ -1,9 +1,13 @@
-"""Peak memory of this process and of its device, for one run among several that share them."""
+"""Peak memory of this process and of its device, for one run among several that share them, and
+the process's age."""
 
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import resource
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
+_STAT = Path("/proc/self/stat")
 
 
 def reset_peak_memory(device: torch.device | None = None) -> None:
@@ -47,6 +52,15 @@ def peak_device_memory_mb(device: torch.device) -> float:
     import torch
 
     return torch.cuda.max_memory_allocated(device) / 2**20
+
+
+def seconds_since_start() -> float:
+    """Age of this process, imports and all; NaN where the system does not tell (Linux does)."""
+    with contextlib.suppress(OSError):
+        # proc(5): field 22, ticks since boot. Field 2, a name in brackets, may hold spaces.
+        ticks = int(_STAT.read_text().rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return math.nan
 
 
 def _on_cuda(device: torch.device | None) -> bool:

@@ -18,7 +18,7 @@ import torch
 from craft.curve import CurveRecorder
 from craft.learner.base import Learner
 from craft.learner.checkpoint import Checkpoint
-from craft.peak import peak_device_memory_mb, peak_memory_mb
+from craft.peak import peak_device_memory_mb, peak_memory_mb, seconds_since_start
 from craft.protocol import BlackBox
 from craft.storage import RecordError, locked, read_tensors, write_tensors
 from craft.whitebox.box import WhiteBox
@@ -177,7 +177,7 @@ class Attempt:
     ) -> None:
         self._place, self._box, self._curve = place, box, curve
         self._signals, self._every, self._device = signals, every, device
-        self._before, self._resumes = Spent(counts={}), 0
+        self._before, self._resumes, self._called = Spent(counts={}), 0, False
         self._start = self._saved = time.perf_counter()
 
     def begin(self, learner: Learner) -> None:
@@ -194,6 +194,13 @@ class Attempt:
 
     def __call__(self, learner: Learner) -> None:
         """Record, and save the state if it is time to."""
+        if not self._called:
+            log.info(
+                "a first generation %.1f s after the process's start, %.1f s of processor time",
+                seconds_since_start(),
+                time.process_time(),
+            )
+            self._called = True
         self._curve(learner)
         received = self._signals.received
         if self._place and (received or time.perf_counter() - self._saved >= self._every):

@@ -158,10 +158,14 @@ def test_the_device_is_a_choice_of_the_configuration(checkout: Checkout) -> None
     output = checkout.snakemake(run, "-n", "-p", "--config", "device=cuda")
     leased = set(re.findall(r"craft\.device cuda ([\w.]+)", output))
     assert leased == {"craft.blackbox.images", "craft.fit"}
+    # Each of their jobs, and no other, takes one of the GPUs that --resources or a profile allows.
+    for job in re.split(r"^(?=(?:local)?rule )", output, flags=re.M)[1:]:
+        assert ("gpu=1" in job) == ("craft.device cuda" in job), job
     other = checkout.snakemake(
         run, "-n", "-p", "--profile", "profiles/gpu", "--config", "dtype=bfloat16"
     )
     assert "craft.device cpu craft.fit" in other and "--dtype bfloat16" in other
+    assert "gpu=1" not in other
 
 
 def test_a_wrong_configuration_stops_before_any_job(checkout: Checkout) -> None:

@@ -106,6 +106,32 @@ def test_conda_is_planned_the_same_jobs_in_environments_of_their_own(
     assert planned == checkout.plan(*MINI)
 
 
+#: Jobs that ask for a GPU as those of workflow/rules do (test_dag.py), and say when they had it.
+JOBS_ON_GPUS = """
+rule all:
+    input: expand("{n}.txt", n=range(4))
+rule job:
+    output: "{n}.txt"
+    resources: gpu=1
+    shell: "date +%s.%N > {output}; sleep 0.5; date +%s.%N >> {output}"
+"""
+
+
+@pytest.mark.parametrize(("given", "gpus"), [((), 1), (("--resources", "gpu=2"), 2)])
+def test_no_more_jobs_run_than_there_are_gpus(
+    checkout: Checkout, tmp_path: Path, given: tuple[str, ...], gpus: int
+) -> None:
+    (tmp_path / "Snakefile").write_text(JOBS_ON_GPUS)
+    places = ("--snakefile", str(tmp_path / "Snakefile"), "--directory", str(tmp_path))
+    # The default profile starts jobs in bursts of 10 s, and waits for the end of the last.
+    soon = ("--max-jobs-per-timespan", "1000/1s")
+    checkout.snakemake(*places, *soon, "--profile", "profiles/gpu", "--cores", "4", *given)
+    spans = [tuple(map(float, path.read_text().split())) for path in tmp_path.glob("?.txt")]
+    assert len(spans) == 4
+    at_a_time = [sum(begin <= start < end for begin, end in spans) for start, _ in spans]
+    assert max(at_a_time) == gpus
+
+
 @pytest.mark.parametrize("profile", ["slurm", "kubernetes"])
 def test_a_cluster_tries_a_job_again_and_names_its_executor(profile: str) -> None:
     settings = yaml.safe_load((ROOT / f"profiles/{profile}/config.yaml").read_text())

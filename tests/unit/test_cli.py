@@ -110,3 +110,28 @@ def test_a_full_disk_is_told_with_the_files_name_and_nothing_is_left(
     assert str(out) in done.stderr and "cannot be written" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert not list(out.parent.iterdir())
+
+
+def test_a_folder_that_is_read_only_is_told_with_the_files_name(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    folder.chmod(0o555)
+    tmp_path.chmod(0o755)
+    # Root may write anywhere, so a process of root's becomes somebody else once it is in place: its
+    # folder is then its own to enter, whoever owns those above.
+    code = (
+        "import os\n"
+        "from craft.cli import run_command\n"
+        "from craft.storage import write_text\n"
+        f"os.chdir({str(tmp_path)!r})\n"
+        "if os.geteuid() == 0:\n"
+        "    os.seteuid(65534)\n"
+        "run_command(lambda: write_text('results/out', 'x'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    said = "error: [Errno 13] cannot be written: Permission denied: 'results/out'\n"
+    assert done.stderr == said
+    assert not list(folder.iterdir())

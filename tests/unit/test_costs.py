@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import open_clip
@@ -12,7 +14,12 @@ import yaml
 from open_clip.model import CLIP
 from safetensors import safe_open
 
-from craft.peak import peak_device_memory_mb, peak_memory_mb, reset_peak_memory
+from craft.peak import (
+    peak_device_memory_mb,
+    peak_memory_mb,
+    reset_peak_memory,
+    seconds_since_start,
+)
 from craft.provenance import machine
 
 BACKBONES = sorted((Path(__file__).resolve().parents[2] / "config/backbones").glob("*.yaml"))
@@ -41,6 +48,19 @@ def test_memory_of_a_device_counts_where_there_is_one(monkeypatch: pytest.Monkey
     assert held
     reset_peak_memory(torch.device("cuda:1"))
     assert not held
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the age is Linux's")
+def test_the_age_of_a_process_counts_what_it_did_before_it_asked() -> None:
+    code = (
+        "import time; time.sleep(0.6)\n"
+        "from craft.peak import seconds_since_start\n"
+        "first = seconds_since_start(); time.sleep(0.2); print(first, seconds_since_start())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, later = map(float, done.stdout.split())
+    assert 0.58 < first <= later - 0.18  # the system's ticks are of 10 ms
+    assert later < seconds_since_start()  # this process is older
 
 
 def test_the_machine_is_named() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,15 @@ def test_each_seed_gets_a_folder_with_a_record_of_every_query(fit) -> None:
         assert record.black_box
         history = (out / f"seed-{seed}/history.csv").read_text().splitlines()
         assert len(history) == 1 + 4
+
+
+def test_the_log_says_how_long_the_start_took(fit, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "craft.fit")
+    fit()
+    said = [line for line in caplog.messages if "first generation" in line]
+    assert len(said) == 2  # a line for each seed
+    pattern = r"a first generation [\d.]+ s after the process's start, [\d.]+ s of processor time"
+    assert all(re.fullmatch(pattern, line) for line in said)
 
 
 def test_the_curve_is_spread_over_the_budget_and_ends_with_it(fit) -> None:

@@ -11,3 +11,5 @@ onstart:
         CLAIMED.append(claim(Path(RESULTS, "cache", "snakemake.lock"), wait=False))
     except Busy as error:
         raise WorkflowError(f"{error}: wait for that Snakemake, or end it")
+    except OSError as error:
+        raise WorkflowError(f"results = {RESULTS!r}: cannot be written: {error}")
