@@ -129,7 +129,7 @@ def test_no_more_jobs_run_than_there_are_gpus(
     spans = [tuple(map(float, path.read_text().split())) for path in tmp_path.glob("?.txt")]
     assert len(spans) == 4
     at_a_time = [sum(begin <= start < end for begin, end in spans) for start, _ in spans]
-    assert max(at_a_time) == gpus
+    assert max(at_a_time) <= gpus
 
 
 @pytest.mark.parametrize("profile", ["slurm", "kubernetes"])
