@@ -20,13 +20,13 @@ from craft.cli import run_command
 from craft.config import load
 from craft.design import Design, Run
 from craft.learner.base import Learner
-from craft.plan.cost import Cost, images_of, of_features, of_run, to_fetch
+from craft.plan.cost import Cost, images_of, of_features, of_run, to_fetch, weights_of
 from craft.plan.page import Plan, page
 from craft.plan.pending import Pending, PlanError, pending
 from craft.plan.speed import Speed, measure
 
 #: Rules whose jobs import torch.
-COMPUTES = re.compile("fit.*|zero_shot|features|backbone|prompts")
+COMPUTES = re.compile("fit.*|features|backbone|prompts")
 
 
 def learner_of(design: Design, run: Run) -> Learner:
@@ -73,6 +73,10 @@ def make(
     fetched = [
         name for name in suite["facts"] if f"{suite['data']}/fetched/{name}.json" in left.files
     ]
+    towers = Path(suite["results"]) / "backbones"
+    exported = [
+        name for name in suite["backbones"] if f"{towers}/{name}/text.safetensors" in left.files
+    ]
     return Plan(
         target=target,
         suite=suite["suite"],
@@ -87,6 +91,7 @@ def make(
         features=sum(features, Cost()),
         starts=compute * speed.start[0] + (sum(left.jobs.values()) - compute) * speed.start[1],
         fetch=to_fetch(suite, fetched),
+        weights=weights_of(suite, exported),
     )
 
 

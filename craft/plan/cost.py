@@ -102,6 +102,17 @@ class Fetch:
     by_hand: bool
 
 
+def weights_of(suite: Mapping[str, Any], backbones: Iterable[str]) -> dict[str, int | None]:
+    """Bytes of the weights of each backbone that come from the hub; None where nobody states it."""
+    facts = {name: suite["backbone_facts"][name] for name in backbones}
+    # Published in float32, the buffers beside the parameters being next to nothing.
+    return {
+        name: 4 * fact["parameters"] if fact.get("parameters") else None
+        for name, fact in facts.items()
+        if not fact.get("weights")
+    }
+
+
 def to_fetch(suite: Mapping[str, Any], datasets: Iterable[str]) -> list[Fetch]:
     """The first source of each data set whose tree is not there; rendered ones need none."""
     found = []

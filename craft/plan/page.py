@@ -26,6 +26,7 @@ class Plan:
     features: Cost
     starts: float
     fetch: Sequence[Fetch]
+    weights: Mapping[str, int | None]  # backbone -> bytes, None where they are not known
 
     @property
     def at_a_time(self) -> int:
@@ -115,6 +116,12 @@ def _disk(plan: Plan) -> list[str]:
         f"keep   {size(trees)} of images, {size(plan.features.bytes)} of features, "
         f"{size(made - plan.features.bytes)} of runs",
     ]
+    stated = sum(count or 0 for count in plan.weights.values())
+    unstated = [name for name, count in plan.weights.items() if count is None]
+    if stated:
+        lines.insert(1, f"       and {size(stated)} of weights, unless the hub's cache has them")
+    if unstated:
+        lines.insert(1, f"       and weights of {', '.join(unstated)}, whose size is not known")
     unknown = [item.dataset for item in plan.fetch if item.fetched is None and not item.by_hand]
     by_hand = [item.dataset for item in plan.fetch if item.by_hand]
     if unknown:

@@ -11,7 +11,7 @@ import pytest
 from craft.config import load
 from craft.design import ZERO_SHOT, Design, Run
 from craft.plan.__main__ import learner_of, make
-from craft.plan.cost import Cost, images_of, of_run, to_fetch
+from craft.plan.cost import Cost, images_of, of_run, to_fetch, weights_of
 from craft.plan.page import duration, page, size
 from craft.plan.pending import Pending
 from craft.plan.speed import Speed, line
@@ -131,16 +131,30 @@ def test_gigabytes_are_those_of_data_sets_that_are_not_there(tmp_path: Path) -> 
     assert [item.dataset for item in to_fetch(suite, names)] == names[1:]
 
 
+def test_weights_that_are_not_here_are_counted() -> None:
+    local = SUITE["backbone_facts"]["RN101"] | {"weights": "/w.safetensors"}
+    unknown = SUITE["backbone_facts"]["ViT-B-32"] | {"parameters": None}
+    facts = SUITE["backbone_facts"] | {"RN101": local, "ViT-B-32": unknown}
+    found = weights_of(SUITE | {"backbone_facts": facts}, ["RN50", "RN101", "ViT-B-32"])
+    assert found == {"RN50": 4 * 102007137, "ViT-B-32": None}
+    tower = f"{SUITE['results']}/backbones/ViT-B-32/text.safetensors"
+    plan = make(SUITE | {"backbone_facts": facts}, "t", left(other=(tower,)), NOTHING, 1, 0)
+    assert "and weights of ViT-B-32, whose size is not known" in page(plan, NOTHING)
+    assert "weights of" not in page(make(SUITE, "t", left(), NOTHING, 1, 0), NOTHING)
+
+
 def test_the_page_says_it_in_words() -> None:
     marker = f"{SUITE['data']}/fetched/SUN397.json"
+    tower = f"{SUITE['results']}/backbones/RN50/text.safetensors"
     runs = [Run("craft", "RN50", "EuroSAT", 16, seed) for seed in (1, 2, 3)]
-    todo = left(*runs, other=(marker,), fit=3, fetch=1)
+    todo = left(*runs, other=(marker, tower), fit=3, fetch=1)
     shown = page(make(SUITE, "results/t.csv", todo, TEXT_ALONE, cores=2, gpus=0), TEXT_ALONE)
     assert "Plan of results/t.csv (suite paper) on 2 cores" in shown
     assert "4 jobs to run" in shown
     assert f"3 of {len(DESIGN.all_runs):,} runs to make" in shown
     assert "24,000" in shown and "663" in shown
     assert "fetch  39.1 GB" in shown and "16.0 GB of images" in shown
+    assert "and 408.0 MB of weights" in shown
     assert len(shown.splitlines()) < 40
     assert max(map(len, shown.splitlines())) <= 100
 
