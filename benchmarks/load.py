@@ -53,6 +53,7 @@ def score(design: Design, run: Run) -> dict[str, Any]:
         "fit_seconds": 60.0 + run.seed,
         "predict_seconds": 1.0,
         "peak_memory_mb": 700.0,
+        "peak_device_memory_mb": 0.0,
         "learner_parameters": 100_000,
         "learner_bytes": 400_000,
         "learner": design.learner(run.method),

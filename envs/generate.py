@@ -64,7 +64,7 @@ ROLES = {
     ),
     "report": (
         "tables and figures",
-        ("markdown-it-py", "matplotlib", "numpy", "pandas", "safetensors"),
+        ("markdown-it-py", "matplotlib", "numpy", "pandas", "pyyaml", "safetensors"),
     ),
 }
 

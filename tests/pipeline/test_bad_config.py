@@ -20,7 +20,7 @@ COUNT = 24
 TEXTS = {
     "a key twice": ("suite: mini", "suite: mini\nsuite: other", "key 'suite' is there twice"),
     "a tag": ("suite: mini", "suite: !!python/tuple [a]", "not a readable YAML file"),
-    "a function": ("suite: mini", "suite: !!python/name:os.system", "suite"),
+    "a function": ("suite: mini", "suite: !!python/name:os.system", "python/name:os.system"),
     "a date": ("suite: mini", "suite: 2020-01-01", "a date is text: put it in quotes"),
     "no number": ("budget: 2000", "budget: .nan", "accepted: a finite number"),
 }

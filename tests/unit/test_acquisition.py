@@ -379,7 +379,7 @@ def test_the_command_fails_with_its_reasons_and_no_traceback(
     done = subprocess.run(command(mini, root), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert done.stderr.startswith(f"ImageNet: {root} lacks classnames.txt, images/train")
+    assert done.stderr.startswith(f"error: ImageNet: {root} lacks classnames.txt, images/train")
     assert f"Put into {root} either the three files" in done.stderr
     assert not (root.parent / "fetched.json").exists()
 
