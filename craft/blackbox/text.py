@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from craft.blackbox.cores import cores, on_each_core
 from craft.blackbox.packing import pack
 from craft.blackbox.prompts import PromptError, PromptTokens
 from craft.blackbox.text_weights import TextWeights, UnsupportedTextTower
@@ -72,8 +73,8 @@ class TextTower:
         ``context`` (L, D) replaces the words of the prompt as initial context; L may differ.
         ``dtype`` (float32, bfloat16, float16) is that of matrix products and attention; residuals,
         layer norms, the projection and the features stay float32. ``max_batch_bytes`` bounds the
-        activations of the contexts that run together; None fits the cache of a CPU, the free
-        memory of a GPU. Raises ValueError for another dtype.
+        activations of the contexts that run together, on a CPU by core; None fits its cache, or
+        the free memory of a GPU. Raises ValueError for another dtype.
         """
         tower = cls.__new__(cls)
         tower._set(weights, prompt, context, device, dtype, max_batch_bytes)
@@ -167,7 +168,9 @@ class TextTower:
         per_context = 4 * self.positions * self.context_width * 16
         at_once = min(self._max_batch_bytes // per_context, MOST_SEQUENCES // self._packing.bins)
         batches = -(-len(offsets) // max(1, at_once))
-        features = [self._encode(part) for part in offsets.tensor_split(batches)]
+        side_by_side = cores(offsets.device)  # each core gets as many batches as the others
+        batches = min(-(-batches // side_by_side) * side_by_side, max(1, len(offsets)))
+        features = on_each_core(self._encode, offsets.tensor_split(batches))
         return features[0] if len(features) == 1 else torch.cat(features)
 
     def _encode(self, offsets: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """The prefix-sharing text tower against open_clip's own modules run on whole prompts."""
 
+import threading
 from functools import lru_cache
 
 import open_clip
@@ -127,6 +128,35 @@ def test_a_population_of_40_in_memory_sized_batches():
     one_by_one = TextTower.from_tokens(weights, prompt, max_batch_bytes=1).encode(offsets)
     agree(whole, one_by_one)
     agree(whole, plain(small_model(), [f"a photo of a {name}." for name in names], offsets))
+
+
+def test_batches_run_side_by_side_on_the_cores_that_a_job_has(monkeypatch):
+    """Each on one core; with gradients, whose graph one thread records, one after the other."""
+    weights = TextWeights.from_model(small_model())
+    prompt = PromptTokens.tokenise(TOKENIZER, ["cat", "tabby cat"])
+    tower = TextTower.from_tokens(weights, prompt)
+    offsets = torch.randn(5, 4, 16, generator=torch.Generator().manual_seed(0))
+    ran, encode = [], tower._encode
+
+    def watched(part):
+        ran.append((threading.current_thread().name, len(part), torch.get_num_threads()))
+        return encode(part)
+
+    monkeypatch.setattr(tower, "_encode", watched)
+    before = torch.get_num_threads()
+    with_gradients = tower.encode(offsets)
+    assert ran == [("MainThread", 5, before)]
+    torch.set_num_threads(3)
+    try:
+        with torch.no_grad():
+            side_by_side = tower.encode(offsets)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert sorted(count for _, count, _ in ran[1:]) == [1, 2, 2]
+    assert all(name.startswith("core") and threads == 1 for name, _, threads in ran[1:])
+    assert not side_by_side.requires_grad
+    agree(side_by_side, with_gradients)
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
