@@ -1,4 +1,4 @@
-"""Measure everything and write it up: ``python -m benchmarks --threads 2``, about 17 minutes.
+"""Measure everything and write it up: ``python -m benchmarks --threads 2``, about 20 minutes.
 
 Each benchmark leaves its JSON below ``benchmarks/figures``, and docs/performance.md gets its tables
 from those files. ``--only NAME`` measures some of them, ``--only`` alone writes up what is there.

@@ -41,27 +41,25 @@ def measured(figures: Path) -> str:
 
 
 def _text_tower(done: Mapping[str, Any]) -> str:
-    rows = [
-        {
-            "data set": row["data set"],
-            "classes": row["classes"],
-            "positions, plain": 77 * row["classes"],
-            "tree": row["positions"],
-            "plain, s": f"{row['plain s']:.3f}",
-            "fast, s": f"{row['fast s']:.4f}",
-            "ratio": f"{row['ratio']:.1f}",
-            "plain of matmul": f"{row['plain of matmul']:.0%}",
-            "fast of matmul": f"{row['of matmul']:.0%}",
-            "largest difference": f"{row['largest difference']:.1e}",
-        }
-        for row in done["rows"]
-    ]
+    columns = {
+        "data set": "{data set}",
+        "classes": "{classes}",
+        "positions, plain": "{plain positions}",
+        "tree": "{positions}",
+        "plain, s": "{plain s:.3f}",
+        "fast, s": "{fast s:.4f}",
+        "ratio": "{ratio:.1f}",
+        "plain of matmul": "{plain of matmul:.0%}",
+        "fast of matmul": "{of matmul:.0%}",
+        "largest difference": "{largest difference:.1e}",
+    }
+    rows = [{**row, "plain positions": 77 * row["classes"]} for row in done["rows"]]
     return (
         "### Text tower\n\n"
         f"Seconds per candidate ({_clock(done)}), a population of {done['population']} on the fast "
         f"side. Geometric mean of the ratios: **{done['geometric mean of ratios']:.1f}**; the "
         f"least: {done['least ratio']:.1f}. A large product runs at {done['matmul GFLOP/s']:.0f} "
-        f"GFLOP/s.\n\n{_table(rows)}"
+        f"GFLOP/s.\n\n{_table(rows, columns)}"
     )
 
 
@@ -78,59 +76,52 @@ def _scoring(done: Mapping[str, Any]) -> str:
 
 
 def _whole_run(done: Mapping[str, Any]) -> str:
-    rows = [
-        {
-            "part": row["part"],
-            "seconds": f"{row['seconds']:.1f}",
-            "share": f"{row['share']:.1%}",
-            "ms per generation": f"{row['ms per generation']:.1f}",
-        }
-        for row in done["rows"]
-    ]
+    columns = {
+        "part": "{part}",
+        "seconds": "{seconds:.1f}",
+        "share": "{share:.1%}",
+        "ms per generation": "{ms per generation:.1f}",
+    }
     return (
         "### A whole run\n\n"
         f"{done['queries']['search']:,} search queries, {done['generations']} generations: "
         f"**{done['wall s']:.0f} s**, start-up included. Of a generation, "
-        f"{done['share that is not text forward']:.1%} is not text forward.\n\n{_table(rows)}"
+        f"{done['share that is not text forward']:.1%} is not text forward.\n\n"
+        f"{_table(done['rows'], columns)}"
     )
 
 
 def _images(done: Mapping[str, Any]) -> str:
-    rows = [
-        {
-            "side": row["side"],
-            "images per s": f"{row['images per s']:.1f}",
-            "core ms per image": f"{row['core ms per image']:.1f}",
-            "rate, of bare": f"{row['rate, of bare']:.0%}",
-            "by core time": f"{row['rate by core time, of bare']:.0%}",
-        }
-        for row in done["rows"]
-    ]
+    columns = {
+        "side": "{side}",
+        "images per s": "{images per s:.1f}",
+        "core ms per image": "{core ms per image:.1f}",
+        "rate, of bare": "{rate, of bare:.0%}",
+        "by core time": "{rate by core time, of bare:.0%}",
+    }
     return (
         "### Images\n\n"
         f"{done['images']} JPEGs of 500 x 375 pixels, ResNet-50, batches of {done['batch']}: from "
         f"files to features at **{done['share of bare']:.0%}** of the bare model's rate by the "
-        f"clock, {done['share of bare by core time']:.0%} by processor time.\n\n{_table(rows)}"
+        f"clock, {done['share of bare by core time']:.0%} by processor time.\n\n"
+        f"{_table(done['rows'], columns)}"
     )
 
 
 def _growth(done: Mapping[str, Any]) -> str:
-    rows = [
-        {
-            "classes": row["classes"],
-            "images": row["images"],
-            "population": row["population"],
-            "s per generation": f"{row['s per generation']:.3f}",
-            "varied": row["axis"],
-        }
-        for row in done["rows"]
-    ]
+    columns = {
+        "classes": "{classes}",
+        "images": "{images}",
+        "population": "{population}",
+        "s per generation": "{s per generation:.3f}",
+        "varied": "{axis}",
+    }
     fitted = ", ".join(f"{axis} {value:.2f}" for axis, value in done["exponents"].items())
     return (
         "### Growth\n\n"
         f"Fitted exponents (least squares in logarithms, {_clock(done)}): {fitted}. Images are "
         "varied without the text forward, which does not depend on them.\n\n"
-        f"![Seconds per generation](images/growth.png)\n\n{_table(rows)}"
+        f"![Seconds per generation](images/growth.png)\n\n{_table(done['rows'], columns)}"
     )
 
 
@@ -160,6 +151,8 @@ def _where(done: Mapping[str, Any]) -> str:
     )
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([*row.values()] for row in rows)]
-    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    """Markdown; ``columns`` maps headings to formats of a row's values."""
+    lines = [list(columns), ["---"] * len(columns)]
+    lines += [[cell.format_map(row) for cell in columns.values()] for row in rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
