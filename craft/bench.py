@@ -16,7 +16,7 @@ from craft.learner.base import Learner
 from craft.matching import require_match
 from craft.protocol import BlackBox, QueryMeter
 from craft.records import Features, Split
-from craft.storage import RecordError, read_metadata, sha256
+from craft.storage import RecordError, read_metadata, sha256, unchanged
 from craft.whitebox.box import WhiteBox
 
 #: Name under which a box holds the few-shot training images.
@@ -47,11 +47,16 @@ class Bench:
     def __init__(
         self, inputs: Inputs, kind: str, device: str = "cpu", dtype: str = "float32"
     ) -> None:
-        prompts = Prompts.read(inputs.prompts)
-        tokens = prompts.zero_shot if kind == "template" else prompts.learner
         self._device = torch.device(device)
         self._dtype = dtype
-        self._tower = read_tower(inputs.tower, tokens, dtype, device=self._device)
+        # Checksums are of what was read: a file that is replaced in between would have another's.
+        with unchanged([inputs.tower, inputs.prompts, *inputs.train, *inputs.tests.values()]):
+            self._read(inputs, kind)
+
+    def _read(self, inputs: Inputs, kind: str) -> None:
+        prompts = Prompts.read(inputs.prompts)
+        tokens = prompts.zero_shot if kind == "template" else prompts.learner
+        self._tower = read_tower(inputs.tower, tokens, self._dtype, device=self._device)
         views = [Features.read(path) for path in inputs.train]
         self._train = {features.view: features for features in views}
         self._tests = {name: Features.read(path) for name, path in inputs.tests.items()}

@@ -1,25 +1,29 @@
-"""How a command ends: what can be expected to fail does so in one line, never in a traceback."""
+"""How a command ends: what can be expected to fail or to end it, does so in one line."""
 
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 from collections.abc import Callable
 from types import TracebackType
 
-#: Status after Ctrl-C, as shells have it.
-_INTERRUPTED = 130
+from craft.signals import ENDED, Ended, Signals
 
 
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's ``main``; a bad file, bad input or a full disk becomes one line, status 1.
 
-    A fault of the program keeps its traceback: whoever mends it needs that.
+    So does SIGTERM or Ctrl-C, with status 75: the same command, given again, goes on from what it
+    kept. A fault of the program keeps its traceback: whoever mends it needs that.
     """
     try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit(_INTERRUPTED) from None
+        with Signals():
+            main()
+    except Ended as signal:
+        kept = getattr(signal, "__notes__", ())
+        print("; ".join([f"ended by {signal}", *kept]), file=sys.stderr)
+        raise SystemExit(ENDED) from None
     except Exception as error:
         if not _expected(error):
             raise

@@ -20,8 +20,8 @@ from craft.blackbox.text import DTYPES
 from craft.cli import run_command
 from craft.learner.base import Learner
 from craft.records import Split
-from craft.resume import ENDED, Ended, Signals
 from craft.run import Keeping, run
+from craft.signals import Ended, Signals
 
 log = logging.getLogger("craft.fit")
 
@@ -75,10 +75,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fit a learner on each split (once, untrained, where there is none).
-
-    A signal that ends it is status 75: the same command goes on from there.
-    """
+    """Fit a learner on each split (once, untrained, where there is none)."""
     given = _arguments(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     torch.set_num_threads(given.threads)
@@ -86,9 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with Signals() as signals:
             _fit_all(given, Keeping(signals, given.cache, given.save_every))
     except Ended as signal:
-        kept = f"; state is kept in {given.cache}" if given.cache else ""
-        log.error("ended by %s%s", signal, kept)
-        raise SystemExit(ENDED) from None
+        if given.cache:
+            signal.add_note(f"state is kept in {given.cache}")
+        raise
 
 
 def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:

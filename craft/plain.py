@@ -52,11 +52,12 @@ for _tag in ("timestamp", "binary", "omap", "pairs", "set"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _refuse)
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read(path: str | os.PathLike[str], *required: str) -> dict[str, Any]:
     """The mapping in a YAML file; raises PlainError, each line naming the file.
 
-    Refused: repeated keys, keys that are not text, tags and dates, numbers that are not finite or
-    too large to be exact, control characters, and nesting beyond any use.
+    Refused: a mapping without a ``required`` key (a file that was cut short, say), repeated keys,
+    keys that are not text, tags and dates, numbers that are not finite or too large to be exact,
+    control characters, and nesting beyond any use.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -66,6 +67,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise PlainError([f"{path}: not a readable YAML file ({reason})"]) from error
     if not isinstance(value, dict):
         raise PlainError([f"{path}: {shown(value)} is no mapping of keys to values"])
+    if missing := [key for key in required if key not in value]:
+        raise PlainError([f"{path}: lacks {', '.join(missing)}"])
     if problems := [f"{path}: {problem}" for problem in check(value)]:
         raise PlainError(problems)
     return value

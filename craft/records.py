@@ -22,6 +22,9 @@ from craft.storage import (
 
 # --- manifests and splits ------------------------------------------------------------------------
 
+#: Parts of a data set, as a manifest names them.
+PARTS = ("train", "val", "test")
+
 
 @dataclass(frozen=True)
 class Image:
@@ -56,6 +59,8 @@ class Manifest:
                     Image(row["path"], int(row["label"]), row["class_name"], row["split"])
                     for row in csv.DictReader(stream)
                 ]
+            if foreign := {row.split for row in rows} - set(PARTS):
+                raise ValueError(f"split {foreign.pop()!r}; accepted: {', '.join(PARTS)}")
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise RecordError(f"{path}: not a readable manifest ({error!r})") from error
         if not rows:

@@ -6,12 +6,10 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 
 import torch
 
@@ -20,58 +18,14 @@ from craft.learner.base import Learner
 from craft.learner.checkpoint import Checkpoint
 from craft.peak import peak_device_memory_mb, peak_memory_mb, seconds_since_start
 from craft.protocol import BlackBox
+from craft.signals import Ended, Signals
 from craft.storage import RecordError, locked, read_tensors, write_tensors
 from craft.whitebox.box import WhiteBox
 
 log = logging.getLogger("craft.fit")
 
-#: Exit status of a fit that was told to end and can go on: sysexits.h's "try again later".
-ENDED = 75
-
 #: What a finished run is; the record is written last.
 FILES = ("learner.safetensors", "history.csv", "predictions.safetensors", "record.json")
-
-
-class Ended(Exception):
-    """A signal asked the process to end."""
-
-
-class Signals:
-    """SIGTERM and SIGINT while in use: a fit is asked to end at its next generation.
-
-    Anything but a fit ends at once, and so does a fit at the second signal; both raise Ended.
-    """
-
-    def __init__(self) -> None:
-        self._fitting = False
-        self.received: str | None = None
-
-    def __enter__(self) -> Signals:
-        self._before = {
-            number: signal.signal(number, self._receive)
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @contextlib.contextmanager
-    def deferred(self) -> Iterator[None]:
-        """While a fit is at work, which looks by itself; what it did not see raises Ended then."""
-        self._fitting = True
-        try:
-            yield
-        finally:
-            self._fitting = False
-        if self.received:
-            raise Ended(self.received)
-
-    def _receive(self, number: int, _: FrameType | None) -> None:
-        again, self.received = self.received, signal.Signals(number).name
-        if again or not self._fitting:
-            raise Ended(self.received)
 
 
 @dataclass(frozen=True)

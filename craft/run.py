@@ -21,7 +21,8 @@ from craft.peak import reset_peak_memory
 from craft.protocol import BlackBox
 from craft.provenance import code_hash, commit, config_hash, machine, versions
 from craft.records import RunRecord
-from craft.resume import Attempt, Place, Signals
+from craft.resume import Attempt, Place
+from craft.signals import Signals
 from craft.storage import METADATA, replacing, write_text
 
 log = logging.getLogger("craft.fit")

@@ -11,7 +11,7 @@ import logging
 import os
 import platform
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 METADATA = "craft"
 
 
-#: What a disk says that is full, read-only, another user's, failing or under a quota.
+#: What a disk says that is full, read-only, another user's, failing or under a quota; the last two
+#: one without locks.
 _DISK = (
     errno.ENOSPC,
     errno.EROFS,
@@ -34,6 +35,8 @@ _DISK = (
     errno.EIO,
     errno.EDQUOT,
     errno.EFBIG,
+    errno.ENOSYS,
+    errno.ENOLCK,
 )
 
 
@@ -41,34 +44,53 @@ class RecordError(ValueError):
     """A file is missing, truncated, foreign or does not belong to the files it is used with."""
 
 
+class WriteError(OSError):
+    """The disk refuses what is written; names the file that was to be."""
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let what the disk refuses in the block be a WriteError that names ``path``.
+
+    By itself a full disk names no file, and the name of a temporary one tells nothing.
+    """
+    path = Path(path)
+    try:
+        yield
+    except WriteError:
+        raise
+    except SafetensorError as error:
+        raise WriteError(errno.EIO, f"cannot be written: {error}", str(path)) from error
+    except OSError as error:
+        gone = error.errno == errno.ENOENT and not path.parent.is_dir()
+        if error.errno not in _DISK and not gone:
+            raise
+        why = "its folder was deleted meanwhile" if gone else error.strerror
+        raise WriteError(error.errno, f"cannot be written: {why}", str(path)) from error
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is fsynced and takes its place.
 
-    A full disk or a folder that may not be written is an OSError that names ``path``.
+    Raises WriteError for a full disk, or a folder that may not be written.
     """
     path = Path(path)
     temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except SafetensorError as error:
-        raise OSError(errno.EIO, f"cannot be written: {error}", str(path)) from error
-    except OSError as error:
-        if error.errno not in _DISK:
-            raise
-        # A full disk is told without a name, and a temporary name tells nothing.
-        raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
-    finally:
-        if temporary:
-            temporary.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+            os.close(handle)
+            temporary = Path(name)
+            yield temporary
+            with open(temporary, "rb") as stream:
+                os.fsync(stream.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        finally:
+            if temporary:
+                temporary.unlink(missing_ok=True)
 
 
 class Busy(RuntimeError):
@@ -79,22 +101,23 @@ def claim(path: Path, *, wait: bool) -> TextIO:
     """A lock on ``path`` for as long as what is returned is open, and no longer than the process.
 
     The file stays: deleting it would let two processes each lock a file of that name. Raises Busy,
-    naming the process that has it, unless it is waited for.
+    naming the process that has it, unless it is waited for; WriteError where it cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 (to be open is what it is for)
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = path.read_text(encoding="utf-8").strip() or "another process"
-        if not wait:
-            stream.close()
-            raise Busy(f"{holder} holds {path}") from None
-        log.info("%s holds %s; waiting for it", holder, path)
-        fcntl.flock(stream, fcntl.LOCK_EX)
-    stream.truncate(0)
-    stream.write(f"process {os.getpid()} on {platform.node()}\n")
-    stream.flush()
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 (to be open is what it is for)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = path.read_text(encoding="utf-8").strip() or "another process"
+            if not wait:
+                stream.close()
+                raise Busy(f"{holder} holds {path}") from None
+            log.info("%s holds %s; waiting for it", holder, path)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {platform.node()}\n")
+        stream.flush()
     return stream
 
 
@@ -148,18 +171,42 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
     try:
         with safe_open(str(path), framework="np") as stream:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            return tensors, _metadata(stream)
     except (OSError, SafetensorError, ValueError) as error:
         raise RecordError(f"{path}: not a readable safetensors file ({error})") from error
-    return tensors, read_metadata(path)
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What :func:`write_tensors` wrote beside the arrays; raises RecordError as reading them."""
     try:
         with safe_open(str(path), framework="np") as stream:
-            return json.loads((stream.metadata() or {}).get(METADATA, "{}"))
+            return _metadata(stream)
     except (OSError, SafetensorError, ValueError) as error:
         raise RecordError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _metadata(stream: Any) -> dict[str, Any]:
+    return json.loads((stream.metadata() or {}).get(METADATA, "{}"))
+
+
+@contextlib.contextmanager
+def unchanged(paths: Iterable[Path]) -> Iterator[None]:
+    """Files that the block reads more than once; raises RecordError naming one replaced meanwhile.
+
+    Files that are not there are the reader's to name.
+    """
+    before = {path: _state(path) for path in paths}
+    yield
+    for path, state in before.items():
+        if _state(path) != state:
+            raise RecordError(f"{path}: changed or deleted while it was read")
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return None
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -30,7 +30,8 @@ def read_backbone(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise BackboneError(f"{path}: not a readable YAML file ({error})") from error
+        reason = " ".join(str(error).split())
+        raise BackboneError(f"{path}: not a readable YAML file ({reason})") from error
     if not isinstance(config, dict) or config.get("kind") not in KINDS:
         kind = config.get("kind") if isinstance(config, dict) else None
         raise BackboneError(f"{path}: kind is {kind!r}; accepted: {', '.join(KINDS)}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
+
+from craft.storage import replacing
 
 
 def save(
@@ -24,9 +25,9 @@ def save(
     for index, entry in optimizer.state_dict()["state"].items():
         state.update({f"optimizer.{index}.{key}": tensor for key, tensor in entry.items()})
     state = {name: tensor.detach().contiguous() for name, tensor in state.items()}
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(state, temporary, metadata={"step": str(step), "seconds": str(seconds), "run": run})
-    os.replace(temporary, path)
+    metadata = {"step": str(step), "seconds": str(seconds), "run": run}
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata=metadata)
 
 
 def restore(

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,11 @@ class Pictures:
             else:
                 digest.update(f"{stat.st_size} {stat.st_mtime_ns} ".encode())
         return digest.hexdigest()[:16]
+
+    def newest(self, first: int, last: int) -> Path:
+        """The file of images ``first`` to ``last`` - 1 that is gone, else that changed last."""
+        paths = [self.folder / image.path for _, image in self.images[first:last]]
+        return max(paths, key=lambda path: path.stat().st_mtime if path.exists() else math.inf)
 
 
 class Encoder:
@@ -118,13 +124,14 @@ def encode(
     """Unit features (N, E) and raw norms (N,) of all pictures; a batch per worker in memory.
 
     Batches begin at multiples of ``batch_size``, after a kill too: what ``shards`` holds is not
-    encoded again, and what is new is added to it every ``keep_every`` seconds. ``progress`` gets
-    the numbers of images encoded and to encode. Raises ImageError naming every file that cannot
-    be decoded, RecordError for features that are not finite.
+    encoded again, and what is new is added to it every ``keep_every`` seconds and where anything,
+    a signal say, ends it early. ``progress`` gets the numbers of images encoded and to encode.
+    Raises ImageError naming every file that cannot be decoded, RecordError for features that are
+    not finite and for files that changed meanwhile.
     """
     total = len(pictures.images)
     firsts = range(0, total, batch_size)
-    stamps = {first: pictures.stamp(first, first + batch_size) for first in firsts if shards}
+    stamps = {first: pictures.stamp(first, first + batch_size) for first in firsts}
     done = shards.read(stamps.__getitem__) if shards else {}
     todo = total - sum(len(norms) for _, norms in done.values())
     if done:
@@ -150,14 +157,16 @@ def encode(
     new: dict[int, Batch] = {}
     problems: dict[int, list[str]] = {}
     encoded, kept_at = 0, time.monotonic()
+    jobs: dict[int, Future[Batch | list[str]]] = {}
     pool, ended = ThreadPoolExecutor(workers), queue.SimpleQueue()
-    jobs = {pool.submit(work, first): first for first in firsts if first not in done}
-    for job in jobs:
-        job.add_done_callback(ended.put)
     try:
+        for first in firsts:
+            if first not in done:
+                jobs[first] = pool.submit(work, first)
+                jobs[first].add_done_callback(lambda _, first=first: ended.put(first))
         for _ in range(len(jobs)):
-            job = ended.get()
-            first, result = jobs[job], job.result()
+            first = ended.get()
+            result = jobs[first].result()
             if isinstance(result, list):
                 problems[first] = result
                 continue
@@ -170,14 +179,28 @@ def encode(
                 new, kept_at = {}, time.monotonic()
             if progress:
                 progress(encoded, todo)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        if shards and new and encoded < todo:
+        if unreadable := [problem for first in sorted(problems) for problem in problems[first]]:
+            raise ImageError("\n".join([f"{len(unreadable)} images cannot be read", *unreadable]))
+        for first in firsts:
+            if pictures.stamp(first, first + batch_size) != stamps[first]:
+                changed = pictures.newest(first, first + batch_size)
+                raise RecordError(f"{changed}: changed or deleted while the images were encoded")
+    except BaseException:
+        pool.shutdown(cancel_futures=True)  # waits for the batches in hand
+        new |= {first: batch for first in jobs.keys() - done.keys() if (batch := _of(jobs[first]))}
+        if shards and new:
             shards.write(new, stamps)
-    if unreadable := [problem for first in sorted(problems) for problem in problems[first]]:
-        raise ImageError("\n".join([f"{len(unreadable)} images cannot be read", *unreadable]))
+        raise
+    pool.shutdown()
     features, norms = (np.concatenate([done[first][n] for first in firsts]) for n in (0, 1))
     return features, norms
+
+
+def _of(job: Future[Batch | list[str]]) -> Batch | None:
+    """The batch of a job that has ended, None for one that was not begun or has none."""
+    if job.cancelled() or job.exception() or isinstance(job.result(), list):
+        return None
+    return job.result()
 
 
 class ProgressLog:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import yaml
 
+from craft import plain
 from craft.blackbox.encoding import Encoder, Pictures, ProgressLog, batch_size, encode
 from craft.blackbox.preprocess import Preprocess
 from craft.blackbox.shards import Shards
@@ -23,7 +23,8 @@ from craft.cli import run_command
 from craft.data.manifest import image_root, reading
 from craft.provenance import code_hash, versions
 from craft.records import Features, Image, Manifest, Split
-from craft.storage import RecordError, locked, sha256
+from craft.signals import Ended
+from craft.storage import RecordError, locked, sha256, unchanged
 
 if TYPE_CHECKING:
     from craft.blackbox.weights import Backbone
@@ -117,12 +118,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     splits = [Split.read(path) for path in given.splits] if given.splits else None
     backbone = None
     for manifest_path, root, dataset, part, view, out in given.sets:
-        facts = yaml.safe_load(dataset.read_text(encoding="utf-8"))
+        facts = plain.read(dataset, "name")
         if facts.get("encode", "pool") == "drawn" and part == "train" and not splits:
             raise RecordError(
                 f"{facts['name']} says encode: drawn; name its few-shot sets by --splits"
             )
-        manifest, manifest_sha256 = Manifest.read(manifest_path), sha256(manifest_path)
+        with unchanged([manifest_path]):
+            manifest, manifest_sha256 = Manifest.read(manifest_path), sha256(manifest_path)
         images = select(manifest, part, splits)
         # After the first inputs have been read: a wrong one is told before a model is loaded.
         backbone = backbone or load(read_backbone(given.backbone), given.weights, given.device)
@@ -132,15 +134,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         inputs = identity(backbone, pictures, manifest_sha256, size, given.device)
         shards = Shards(out, inputs)
         with locked(out.with_name(f".{out.name}.lock")):
-            features, norms = encode(
-                Encoder(backbone.model, preprocess, given.device),
-                pictures,
-                batch_size=size,
-                workers=given.threads,
-                shards=shards,
-                keep_every=given.keep_every,
-                progress=ProgressLog(f"{facts['name']} {part}, view {view}"),
-            )
+            try:
+                features, norms = encode(
+                    Encoder(backbone.model, preprocess, given.device),
+                    pictures,
+                    batch_size=size,
+                    workers=given.threads,
+                    shards=shards,
+                    keep_every=given.keep_every,
+                    progress=ProgressLog(f"{facts['name']} {part}, view {view}"),
+                )
+            except Ended as signal:
+                signal.add_note(f"what is encoded is kept in {shards.folder}")
+                raise
             Features(
                 features=features,
                 norms=norms,

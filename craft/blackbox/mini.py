@@ -7,7 +7,6 @@ their mean, so that a foreign word says nothing in particular instead of somethi
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,8 @@ from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from craft.storage import replacing
 
 VOCABULARY = "vocabulary"  # int32 (n,): token ids whose embeddings are stored, ascending
 _EMBEDDING = "token_embedding.weight"
@@ -57,9 +58,8 @@ def save(path: Path, model: CLIP, vocabulary: np.ndarray, metadata: dict[str, st
         keep = tensor.ndim == 0 or "running_" in name
         state[name] = tensor.detach().contiguous().to(tensor.dtype if keep else torch.float16)
     state[VOCABULARY] = torch.from_numpy(vocabulary.astype(np.int32))
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(state, temporary, metadata={"format": _FORMAT, **metadata})
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata={"format": _FORMAT, **metadata})
 
 
 def read_metadata(path: Path) -> dict[str, str]:

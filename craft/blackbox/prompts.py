@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from craft import plain
 from craft.cli import run_command
 from craft.records import Manifest
 from craft.storage import RecordError, read_json, write_json
@@ -191,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for manifest, description, out in zip(
         options.manifest, options.dataset, options.out, strict=True
     ):
-        dataset = yaml.safe_load(description.read_text(encoding="utf-8"))
+        dataset = plain.read(description, "name", "template")
         names = Manifest.read(manifest).class_names()
         if list(names) != list(range(len(names))):
             raise PromptError(

@@ -12,8 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from craft import plain
 from craft.data import ilsvrc
 from craft.data.classes import check_class_names, write_class_names
 from craft.data.download import Hosts, SpaceError, filename, obtain
@@ -22,6 +21,7 @@ from craft.data.manifest import build, check_tree, image_root
 from craft.data.members import Limits, UnpackError
 from craft.data.transport import Policy, SourceError, address
 from craft.data.unpack import unpack
+from craft.signals import Ended
 from craft.storage import locked, replacing, sha256
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def acquire(
     A complete tree is left alone. ``keep`` leaves the archive in the folder of downloads.
     Raises FetchError.
     """
-    facts = yaml.safe_load(description.read_text(encoding="utf-8"))
+    facts = plain.read(description, "name", "kind")
     acquisition = _Acquisition(facts, description, root, keep, policy or Policy())
     if acquisition.incomplete(root) is None:
         return acquisition.origin("present")  # perhaps on a disk that nobody may write to
@@ -92,6 +92,9 @@ class _Acquisition:
             return self._fetch(reason)
         except (_Unavailable, SpaceError, ilsvrc.CopyError, ManifestError) as error:
             raise FetchError(self._report(str(error))) from error
+        except Ended as signal:
+            signal.add_note(f"what came is kept in {self.downloads}")
+            raise
         finally:
             shutil.rmtree(self.staging, ignore_errors=True)
 
@@ -123,11 +126,11 @@ class _Acquisition:
             self._unpack(archive, source)
         except UnpackError:
             if brought:
-                archive.unlink()
+                archive.unlink(missing_ok=True)
             raise
         self._publish()
         if brought and not self.keep:
-            archive.unlink()
+            archive.unlink(missing_ok=True)
         return self.origin(address(source))
 
     def _unpack(self, archive: Path, source: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ import requests
 from urllib3.exceptions import HTTPError as StreamError
 
 from craft.data.transport import Policy, SourceError, refuse_html
-from craft.storage import write_json
+from craft.storage import write_json, writing
 
 log = logging.getLogger(__name__)
 
@@ -86,14 +86,16 @@ def _attempt(url: str, part: Path, policy: Policy, room: Callable[[int], None]) 
         if total is not None:
             room(total)
         # Unbuffered, and by read1, so that all that came is here when the connection ends.
-        with open(part, "ab" if continued else "wb", buffering=0) as stream:
+        mode = "ab" if continued else "wb"
+        with writing(part), open(part, mode, buffering=0) as stream:
             first = not continued
             # Not decoded: some servers declare a .tar.gz as a .tar that is sent compressed.
-            while block := response.raw.read1(_BLOCK, decode_content=False):
+            while block := memoryview(response.raw.read1(_BLOCK, decode_content=False)):
                 if first:
-                    refuse_html(block, url, response.headers.get("Content-Type", ""))
+                    refuse_html(block.tobytes(), url, response.headers.get("Content-Type", ""))
                     first = False
-                stream.write(block)
+                while block:  # a disk that is nearly full takes a part of it
+                    block = block[stream.write(block) :]
     if total is not None and _size(part) != total:
         raise requests.ConnectionError(f"{_size(part)} of {total} bytes came")
     state.forget()

@@ -71,9 +71,12 @@ def _unpack(archive: Path, folder: Path, count: int, nested: str | None = None) 
     staging = folder.with_name(f".{folder.name}.unpacking")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    unpack(archive, staging, {".": "."}, Limits.of(archive, count), nested=nested)
-    os.sync()
-    os.rename(staging, folder)
+    try:
+        unpack(archive, staging, {".": "."}, Limits.of(archive, count), nested=nested)
+        os.sync()
+        os.rename(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _flat(folder: Path) -> Iterator[Path]:

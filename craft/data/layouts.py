@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from craft.records import Image
+from craft.records import PARTS, Image
 from craft.storage import sha256
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-PARTS = ("train", "val", "test")
 
 
 class ManifestError(ValueError):

@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
+from craft import plain
 from craft.cli import run_command
-from craft.data.layouts import LAYOUTS, PARTS, ManifestError
+from craft.data.layouts import LAYOUTS, ManifestError
 from craft.data.own import OWN
 from craft.data.pictures import ImageError, unreadable
-from craft.records import Image, Manifest
+from craft.records import PARTS, Image, Manifest
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="cores that decode own images")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    facts = yaml.safe_load(options.dataset.read_text(encoding="utf-8"))
+    facts = plain.read(options.dataset, "name", "kind")
     if facts.get("kind") not in OWN:
         check_tree(options.root, facts)
     manifest = build(options.root, facts)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from craft.data.layouts import PARTS, ManifestError
-from craft.records import Image, Manifest
+from craft.data.layouts import ManifestError
+from craft.records import PARTS, Image, Manifest
 from craft.storage import RecordError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")

@@ -15,6 +15,7 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 
 from craft.data.members import Limits, Member, UnpackError, members, safe_parts, split_path
+from craft.storage import writing
 
 #: Never unpacked: code in disguise, and what file managers leave behind.
 _PICKLES = (".pkl", ".pickle")
@@ -103,11 +104,12 @@ def _goal(
 
 def _write(archive: Path, member: Member, path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UnpackError(f"{archive}: {path.parent.name} is both a file and a folder") from None
     try:
-        with member.open() as source, open(path, "xb") as target:
+        with writing(path), member.open() as source, open(path, "xb") as target:
             left = member.size
             while block := source.read(_BLOCK):
                 left -= len(block)

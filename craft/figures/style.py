@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -125,5 +126,7 @@ def say_missing(axes: Axes, labels: Sequence[str]) -> None:
 def save(figure: Figure, prefix: str | os.PathLike[str]) -> None:
     """Write PREFIX.pdf and PREFIX.png whole; the same figure gives the same bytes."""
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        drawn = io.BytesIO()  # a backend that cannot write to a file trips over its own half of it
+        figure.savefig(drawn, format=suffix, dpi=DPI, metadata=metadata)
         with replacing(f"{os.fspath(prefix)}.{suffix}") as path:
-            figure.savefig(path, format=suffix, dpi=DPI, metadata=metadata)
+            path.write_bytes(drawn.getvalue())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from craft import cli, evaluate
 from craft.data import manifest, splits
 from craft.learner.options import Options
+from craft.signals import ENDED, Ended
 from craft.storage import RecordError
 
 COMMANDS = sorted(
@@ -42,7 +44,38 @@ def test_what_can_be_expected_is_one_line() -> None:
     assert failure(MemoryError()) == "error: MemoryError"
     with pytest.raises(SystemExit, match="error: option budget: 1 queries are less than"):
         cli.run_command(lambda: Options.resolve({"budget": 1}))  # raised in a module of ours
-    assert failure(KeyboardInterrupt()) == "130"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_is_one_line_and_a_status_of_its_own(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = signal.Signals[name]
+
+    def main() -> None:
+        try:
+            signal.raise_signal(number)
+        except Ended as ended:
+            ended.add_note("half of it is kept")
+            raise
+
+    before = signal.signal(number, signal.SIG_DFL)  # nohup may have run this
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.run_command(main)
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+    assert ended.value.code == ENDED == 75
+    assert capsys.readouterr().err == f"ended by {name}; half of it is kept\n"
+
+
+def test_what_nohup_started_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        cli.run_command(lambda: signal.raise_signal(signal.SIGHUP))
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_fault_of_the_program_keeps_its_traceback() -> None:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import logging
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +21,12 @@ import pytest
 import requests
 
 import craft.data.http as http_module
+from craft.cli import run_command
 from craft.data import download, progress, transport
 from craft.data.download import Hosts, SpaceError, obtain, verify
 from craft.data.http import http
 from craft.data.transport import Policy, SourceError, gdrive
+from craft.signals import ENDED
 from tests.miniature.archives import zipped
 from tests.miniature.site import Site, cut, page, serving, status
 
@@ -397,6 +402,65 @@ def test_a_killed_download_is_continued_by_the_next_process(site: Site, tmp_path
     assert fetching(site.url + "/file.bin", tmp_path).communicate()[0].strip() == "True"
     assert site.ranges_asked("/file.bin")[-1] == f"bytes={here}-"
     assert (tmp_path / "file.bin").read_bytes() == content
+
+
+def test_a_download_that_is_told_to_end_keeps_what_came(site: Site, tmp_path: Path) -> None:
+    part, over = tmp_path / "file.bin.part", threading.Event()
+
+    def end(handler: Any, content: bytes) -> None:
+        handler.whole_or_part(content, stop=100_000)
+        while part.stat().st_size < 100_000:
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
+        over.wait(10)
+
+    site.faults["/file.bin"] = [end]
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: get(source(site), tmp_path))
+    over.set()
+    assert ended.value.code == ENDED
+    assert part.stat().st_size == 100_000
+    assert get(source(site), tmp_path)[0].read_bytes() == BYTES
+    assert site.ranges_asked("/file.bin")[-1] == "bytes=100000-"
+
+
+def test_a_disk_that_takes_a_part_of_a_block_gets_the_rest(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nearly(io.FileIO):
+        def write(self, block: Any) -> int:
+            return super().write(bytes(block)[:10_000])
+
+    part = tmp_path / "x.part"
+    monkeypatch.setattr(
+        http_module, "open", lambda path, mode, buffering: Nearly(path, mode), raising=False
+    )
+    http(source(site)["url"], part, QUICK)
+    assert part.read_bytes() == BYTES
+
+
+def test_a_disk_that_is_full_is_told_and_what_came_is_kept(site: Site, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot be written: .*'.*/file\.bin\.part'"):
+            get(source(site), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "file.bin.part").stat().st_size == 50_000
+    assert get(source(site), tmp_path)[0].read_bytes() == BYTES
+    assert site.ranges_asked("/file.bin")[-1] == "bytes=50000-"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_came_whole_but_was_not_verified_is_not_fetched_again(
+    site: Site, tmp_path: Path, damaged: bool
+) -> None:
+    content = BYTES[::-1] if damaged else BYTES
+    (tmp_path / "file.bin.part").write_bytes(content)
+    path, _ = get(source(site, sha256=sha(BYTES), bytes=len(BYTES)), tmp_path)
+    assert path.read_bytes() == BYTES
+    assert bool(site.asked) == damaged
 
 
 # --- what a reader sees --------------------------------------------------------------------------

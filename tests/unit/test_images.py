@@ -276,6 +276,27 @@ def test_images_that_changed_meanwhile_are_encoded_again(photos, tmp_path):
     assert np.array_equal(batch[0], whole[0])
 
 
+@pytest.mark.parametrize("change", ["replaced", "deleted"])
+def test_images_that_change_while_they_are_encoded_are_named(photos, tmp_path, change):
+    for _, image in photos[0].images:
+        shutil.copy(photos[0].folder / image.path, tmp_path)
+    pictures = Pictures(photos[0].images, tmp_path, PREPROCESS)
+    out, whole = tmp_path / "out.safetensors", Encoder(Tower(), PREPROCESS)
+
+    def encoder(pixels):  # by now the first image has been read
+        (tmp_path / "0.png").unlink(missing_ok=True)
+        if change == "replaced":
+            Pillow.fromarray(noise(32, 33, seed=9)).save(tmp_path / "0.png")
+        return whole(pixels)
+
+    with pytest.raises(RecordError, match=r"0\.png: changed or deleted while"):
+        encode(encoder, pictures, batch_size=2, shards=Shards(out, IDENTITY))
+    Pillow.fromarray(noise(32, 33, seed=9)).save(tmp_path / "0.png")
+    batch, encoded = resumed(pictures, out)
+    assert encoded == [2]  # what does not hold the image is kept
+    assert np.array_equal(batch[0], encode(whole, pictures, batch_size=2)[0])
+
+
 def test_progress_is_logged_with_a_rate(caplog):
     caplog.set_level(logging.INFO)
     log = ProgressLog("toy train, view 0")

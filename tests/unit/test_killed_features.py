@@ -1,10 +1,11 @@
-"""The command that caches features, killed by SIGKILL at several moments, and run again."""
+"""The command that caches features, killed or told to end at several moments, and run again."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,9 @@ from PIL import Image as Pillow
 from craft.blackbox import images
 from craft.blackbox.encoding import Encoder
 from craft.blackbox.shards import Shards
+from craft.cli import run_command
 from craft.records import Features, Image, Manifest
+from craft.signals import ENDED
 from craft.storage import read_tensors
 from tests.unit.test_images import noise, suite  # noqa: F401
 
@@ -32,8 +35,9 @@ def many(suite: Path) -> Path:  # noqa: F811
     return suite
 
 
-def command(folder: Path, out: str, workers: int) -> None:
+def command(folder: Path, out: str, workers: int, keep_every: float) -> None:
     """Cache the features; every batch that is encoded leaves a byte in the file ``OUT.count``."""
+    sys.stderr = (folder / f"{out}.log").open("a", buffering=1)
     whole = Encoder.__call__
 
     def counted(self: Encoder, pixels: object) -> object:
@@ -43,28 +47,33 @@ def command(folder: Path, out: str, workers: int) -> None:
         return whole(self, pixels)
 
     Encoder.__call__ = counted
-    images.main(
+    given = (
         f"--backbone {folder}/b.yaml --weights {folder}/b.safetensors --manifest {folder}/m.csv "
         f"--root {folder}/data --dataset {folder}/d.yaml --part test --out {folder}/{out} "
-        f"--batch-size {BATCH} --threads {workers} --keep-every 0".split()
+        f"--batch-size {BATCH} --threads {workers} --keep-every {keep_every}"
     )
+    run_command(lambda: images.main(given.split()))
 
 
-def started(folder: Path, out: str, workers: int = WORKERS) -> multiprocessing.Process:
+def started(
+    folder: Path, out: str, workers: int = WORKERS, keep_every: float = 0
+) -> multiprocessing.Process:
     # Forked, since importing all of it anew takes longer than the test.
     process = multiprocessing.get_context("fork").Process(
-        target=command, args=(folder, out, workers)
+        target=command, args=(folder, out, workers, keep_every)
     )
     process.start()
     return process
 
 
-def killed_when(process: multiprocessing.Process, moment: Callable[[], bool]) -> None:
+def killed_when(
+    process: multiprocessing.Process, moment: Callable[[], bool], by: int = signal.SIGKILL
+) -> None:
     deadline = time.monotonic() + 60
     while not moment():
         assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.001)
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(process.pid, by)
     process.join()
 
 
@@ -98,6 +107,24 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(many: Path) -> None:
     assert count.stat().st_size - encoded == TOTAL // BATCH - len(before)
     assert out.read_bytes() == (many / "whole.safetensors").read_bytes()
     assert not shards.exists()
+
+
+def test_told_to_end_it_keeps_every_batch_and_says_so_in_a_line(many: Path) -> None:
+    out = many / "out.safetensors"
+    shards, count = Shards(out, {}).folder, many / f"{out.name}.count"
+    # Nothing is kept on its way: what is there in the end was written because of the signal.
+    process = started(many, out.name, keep_every=60)
+    met = lambda: count.exists() and count.stat().st_size >= 5  # noqa: E731
+    killed_when(process, met, by=signal.SIGTERM)
+    assert process.exitcode == ENDED
+    said = (many / f"{out.name}.log").read_text()
+    assert said == f"ended by SIGTERM; what is encoded is kept in {shards}\n"
+    # Also the batches that the workers had in hand.
+    assert 5 <= len(kept(shards)) == count.stat().st_size < TOTAL // BATCH
+    assert not out.exists()
+    finished(started(many, out.name))
+    assert count.stat().st_size == TOTAL // BATCH
+    assert Features.read(out).features.shape == (TOTAL, 8)
 
 
 def test_killed_when_the_features_are_there_but_the_shards_still_too(

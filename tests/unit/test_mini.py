@@ -68,7 +68,8 @@ def test_a_data_set_is_written_with_the_same_bytes_each_time(tmp_path):
     assert sorted(p.relative_to(tmp_path / "two") for p in (tmp_path / "two").rglob("*.*")) == files
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "two"], "no temporary folder stays"
+    left = sorted(p.name for p in tmp_path.iterdir())
+    assert left == [".one.lock", ".two.lock", "one", "two"], "no temporary folder stays"
 
 
 def test_split_file_has_coops_format(tmp_path):

@@ -18,7 +18,8 @@ import pytest
 from craft.cli import run_command
 from craft.fit import main
 from craft.records import RunRecord
-from craft.resume import ENDED, FILES
+from craft.resume import FILES
+from craft.signals import ENDED
 from craft.storage import locked
 from tests.unit.small_model import OPTIONS, arguments, timeless, write_inputs
 

@@ -1,15 +1,18 @@
-"""Locks that end with their process."""
+"""Locks that end with their process; files and folders that go while they are used."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from craft.storage import Busy, claim
+from craft.storage import Busy, RecordError, WriteError, claim, replacing, unchanged, write_text
 
 HOLD = """
 import sys, time
@@ -34,3 +37,48 @@ def test_a_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
         with pytest.raises(Busy):
             claim(path, wait=False)
     claim(path, wait=True).close()
+
+
+def test_a_disk_without_locks_is_told_with_the_files_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(WriteError, match=rf"Function not implemented: '{tmp_path}/lock'"):
+        claim(tmp_path / "lock", wait=True)
+
+
+def test_a_folder_that_is_deleted_while_a_file_is_written_is_told_by_the_files_name(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "results/out"
+    with (
+        pytest.raises(WriteError, match=rf"its folder was deleted meanwhile: '{out}'"),
+        replacing(out) as temporary,
+    ):
+        shutil.rmtree(out.parent)
+        temporary.write_text("x")
+    write_text(out, "x")  # made again by the next one
+    assert os.listdir(out.parent) == ["out"]
+
+
+@pytest.mark.parametrize("change", ["replaced", "deleted", "grown"])
+def test_what_was_read_of_a_file_that_changed_meanwhile_is_refused(
+    tmp_path: Path, change: str
+) -> None:
+    path = tmp_path / "in"
+    path.write_text("x")
+    with unchanged([path, tmp_path / "none"]):
+        path.read_text()
+    with (
+        pytest.raises(RecordError, match=r"in: changed or deleted while it was read"),
+        unchanged([path]),
+    ):
+        if change == "replaced":
+            write_text(path, "y")
+        elif change == "deleted":
+            path.unlink()
+        else:
+            path.write_text("xy")

@@ -3,6 +3,9 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import os
+import random
+import resource
 import stat
 import tarfile
 import zipfile
@@ -219,6 +222,43 @@ def test_damage_is_an_error_that_names_the_archive(
     for content in (b"no archive", whole[: len(whole) // 2], whole[:-8] + bytes(8), b""):
         with pytest.raises(UnpackError, match="archive"):
             unpack(put(tmp_path, content), tmp_path / "out", ALL, ROOMY)
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred, lambda m: tarred(m, compress=False)])
+@pytest.mark.parametrize("change", ["cut short", "deleted"])
+def test_an_archive_that_is_cut_or_deleted_meanwhile(
+    tmp_path: Path, pack: Callable[[dict[str, bytes]], bytes], change: str
+) -> None:
+    members = {f"{n}.jpg": random.Random(n).randbytes(1 << 18) for n in range(4)}
+    archive = put(tmp_path, pack(members))
+
+    class Meanwhile(set):  # asked about each member, in the midst of unpacking
+        def __contains__(self, name: object) -> bool:
+            if name == "1.jpg":
+                os.truncate(archive, 1 << 19) if change == "cut short" else archive.unlink()
+            return True
+
+    def unpacked() -> int:
+        limits = Limits(bytes=1 << 22, members=9)
+        return unpack(archive, tmp_path / "out", ALL, limits, wanted=Meanwhile())
+
+    if change == "deleted":
+        assert unpacked() == 4
+        assert files(tmp_path / "out") == members
+    else:
+        with pytest.raises(UnpackError, match=r"archive: (damaged|.*early)"):
+            unpacked()
+
+
+def test_a_disk_that_fills_up_is_told_with_the_files_name(tmp_path: Path) -> None:
+    archive = put(tmp_path, zipped({"a/1.jpg": bytes(5000)}))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=rf"cannot be written: .*'{tmp_path}/out/a/1\.jpg'"):
+            unpack(archive, tmp_path / "out", ALL, ROOMY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_checksum_after_the_end_of_the_tar_is_read(tmp_path: Path) -> None:

@@ -12,4 +12,5 @@ onstart:
     except Busy as error:
         raise WorkflowError(f"{error}: wait for that Snakemake, or end it")
     except OSError as error:
-        raise WorkflowError(f"results = {RESULTS!r}: cannot be written: {error}")
+        why = str(error.strerror).removeprefix("cannot be written: ")
+        raise WorkflowError(f"results = {RESULTS!r}: cannot be written: {why}")

@@ -17,7 +17,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from PIL import Image
 
 from craft.cli import run_command
 from craft.data.mini import drawing, scenes, surface
+from craft.storage import locked, writing
 
 log = logging.getLogger(__name__)
 
@@ -131,31 +131,41 @@ def render(name: str, part: str, development: bool = False) -> tuple[np.ndarray,
     return pixels, np.array(labels, dtype=int)
 
 
+def _draw(name: str, images: Path, development: bool) -> dict[str, list]:
+    """Draw all images below a folder; returns the split that lists them."""
+    names = classes(name)
+    numbers = dict.fromkeys(range(len(names)), 0)
+    split: dict[str, list] = {part: [] for part in PARTS}
+    for part in PARTS:
+        for image, label in zip(*render(name, part, development), strict=True):
+            label = int(label)
+            path = f"{names[label].replace(' ', '_')}/{numbers[label]:04d}.png"
+            numbers[label] += 1
+            file = images / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(file)
+            split[part].append([path, label, names[label]])
+    return split
+
+
 def write(name: str, out: Path, development: bool = False) -> None:
     """Render a data set into `out`: images first, split.json last, each whole or not at all."""
-    names = classes(name)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
-        work = Path(temporary)
-        numbers = dict.fromkeys(range(len(names)), 0)
-        split = {}
-        for part in PARTS:
-            split[part] = []
-            for image, label in zip(*render(name, part, development), strict=True):
-                label = int(label)
-                path = f"{names[label].replace(' ', '_')}/{numbers[label]:04d}.png"
-                numbers[label] += 1
-                file = work / "images" / path
-                file.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(image).save(file)
-                split[part].append([path, label, names[label]])
-        (work / "split.json").write_text(json.dumps(split, indent=1) + "\n")
-        # Without split.json the folder counts as unfinished, whatever lies in it.
-        (out / "split.json").unlink(missing_ok=True)
-        if (out / "images").exists():
-            shutil.rmtree(out / "images")
-        os.replace(work / "images", out / "images")
-        os.replace(work / "split.json", out / "split.json")
+    work = out.with_name(f".{out.name}.rendering")
+    with writing(out), locked(out.with_name(f".{out.name}.lock")):
+        try:
+            shutil.rmtree(work, ignore_errors=True)  # a killed one's
+            work.mkdir(parents=True)
+            split = _draw(name, work / "images", development)
+            (work / "split.json").write_text(json.dumps(split, indent=1) + "\n")
+            out.mkdir(exist_ok=True)
+            # Without split.json the folder counts as unfinished, whatever lies in it.
+            (out / "split.json").unlink(missing_ok=True)
+            if (out / "images").exists():
+                shutil.rmtree(out / "images")
+            os.replace(work / "images", out / "images")
+            os.replace(work / "split.json", out / "split.json")
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
     log.info("%s: %s", name, ", ".join(f"{part} {len(split[part])}" for part in PARTS))
 
 
