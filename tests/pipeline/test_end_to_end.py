@@ -163,6 +163,10 @@ def test_the_report_needs_no_network(finished: Checkout) -> None:
     report = (finished.folder / "report.html").read_text()
     assert "few_shot_curves" in report
     assert '<script src="http' not in report
+    start = report.index("{", report.index('var results = {"'))
+    results, _ = json.JSONDecoder().raw_decode(report, start)
+    # Of two labels with two values each, the page makes a switch and then finds no result.
+    assert results and all(len(entry["labels"]) == 1 for entry in results.values())
 
 
 def test_a_change_of_the_figures_fits_nothing_again(finished: Checkout) -> None:

@@ -14,7 +14,7 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
                 f"{RESULTS}/figures/{figure}.png",
                 caption=f"../report/{figure}.rst",
                 category="Figures",
-                labels={"figure": FIGURES[figure], "shows": figure.replace("_", " ")},
+                labels={"figure": f"{FIGURES[figure]}: {figure.replace('_', ' ')}"},
             ),
             csv=f"{RESULTS}/figures/{figure}.csv",
         log:

@@ -16,7 +16,7 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
                 f"{RESULTS}/{table}.html",
                 caption=f"../report/{table}.rst",
                 category="Tables",
-                labels={"table": TABLES[table], "shows": table.replace("_", " ")},
+                labels={"table": f"{TABLES[table]}: {table.replace('_', ' ')}"},
             ),
         log:
             f"{LOG}/tables/{table}.log",
