@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from tests.pipeline.conftest import ROOT, Checkout
+from tests.pipeline.conftest import ROOT, SOON, Checkout
 
 #: What is ended, and how: Snakemake alone, which leaves its jobs running; a job; everything at
 #: once, as a power cut does; everything by Ctrl-C.
@@ -88,7 +88,7 @@ class Disturbed:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         with (self.checkout.folder / "kills.log").open("a") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "snakemake", *self._arguments("killed")],
+                [sys.executable, "-m", "snakemake", *self._arguments("killed"), *SOON],
                 cwd=self.checkout.folder,
                 env=environment,
                 stdout=log,

@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "config", "craft", "envs", "profiles", "workflow")
+
+#: The default profile starts jobs in bursts of 10 s, and waits for the end of the last.
+SOON = ("--max-jobs-per-timespan", "1000/1s")
 
 
 class Checkout:
@@ -27,25 +32,33 @@ class Checkout:
             else:
                 shutil.copy(source, folder / part)
 
-    def snakemake(self, *arguments: str, succeeds: bool = True) -> str:
-        """Standard output and error of Snakemake run here; its success is asserted."""
+    def snakemake(self, *arguments: str, succeeds: bool = True, anew: bool = False) -> str:
+        """Standard output and error of Snakemake run here; its success is asserted.
+
+        Its start is spared but where it is to be a process ``anew``, as one from a shell is.
+        """
         environment = dict(os.environ)
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode == 0) == succeeds, done.stdout[-8000:]
-        return done.stdout
+        arguments += SOON
+        if anew:
+            done = subprocess.run(
+                [sys.executable, "-m", "snakemake", *arguments],
+                cwd=self.folder,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            status, output = done.returncode, done.stdout
+        else:
+            status, output = preloaded.snakemake(arguments, self.folder, environment)
+        assert (status == 0) == succeeds, output[-8000:]
+        return output
 
-    def plan(self, *arguments: str) -> dict[str, int]:
+    def plan(self, *arguments: str, anew: bool = False) -> dict[str, int]:
         """Rule -> number of jobs of a dry-run; empty when there is nothing to do."""
-        output = self.snakemake(*arguments, "-n", "-q", "rules", "reason", "host")
+        output = self.snakemake(*arguments, "-n", "-q", "rules", "reason", "host", anew=anew)
         table = output.rpartition("Job stats:")[2]
         return {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
 
