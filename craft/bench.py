@@ -67,7 +67,15 @@ class Bench:
             dict(zip(inputs.train, views, strict=True)),
             {path: (name, self._tests[name]) for name, path in inputs.tests.items()},
         )
+        self.backbone, self.dataset = prompts.backbone, prompts.dataset
         self.class_names = tokens.class_names
+        for name, path in inputs.tests.items():
+            foreign = set(self._tests[name].classes) - set(range(len(self.class_names)))
+            if foreign or not self._tests[name].classes:
+                raise RecordError(
+                    f"{path}: a task of classes {sorted(foreign) or 'of no name'}; accepted: one or "
+                    f"more of 0 to {len(self.class_names) - 1}"
+                )
         files = {"tower": inputs.tower, "prompts": inputs.prompts}
         files |= {
             f"train-{view.view}": path for view, path in zip(views, inputs.train, strict=True)
@@ -79,7 +87,7 @@ class Bench:
         """What one run has of the bench: as if it were alone in its job.
 
         Raises ValueError for a test set or a view that was not given, RecordError for a split of
-        other classes or other images.
+        another data set, other classes or other images.
         """
         if unknown := set(tests) - set(self._tests):
             raise ValueError(f"no features of test set {min(unknown)!r} are given")
@@ -90,6 +98,11 @@ class Bench:
                     f"options views: {learner.options.views}, search_view: "
                     f"{learner.options.search_view}, but view {view} is not encoded"
                 )
+        if split and split.dataset != self.dataset:
+            raise RecordError(
+                f"a split of data set {split.dataset}, {split.shots} shots, seed {split.seed}, "
+                f"beside files of data set {self.dataset}"
+            )
         if split and split.class_names != self.class_names:
             raise RecordError(
                 f"class names of the split of {split.dataset}, {split.shots} shots, seed "

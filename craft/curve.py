@@ -43,6 +43,7 @@ class CurveRecorder:
         return Predictions(
             queries=np.array(self._queries, dtype=np.int64),
             labels={name: np.stack(rows) for name, rows in self._labels.items()},
+            manifests={name: test.manifest_sha256 for name, test in self._bench.tests.items()},
         )
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from craft.cli import run_command
 from craft.records import Manifest, Predictions, RunRecord, Score
-from craft.storage import RecordError
+from craft.storage import RecordError, sha256, unchanged
 
 log = logging.getLogger(__name__)
 
@@ -21,18 +21,25 @@ log = logging.getLogger(__name__)
 class TestLabels:
     """Labels of a data set's test images, (N,) int64 in the manifest's order, and all its labels.
 
-    Raises RecordError for a manifest without test images.
+    ``manifest_sha256`` is of the manifest's file. Raises RecordError for one without test images.
     """
 
     __test__ = False  # not a test case, whatever its name looks like to a collector
 
-    def __init__(self, dataset: str, manifest: Manifest) -> None:
+    def __init__(self, dataset: str, manifest: Manifest, manifest_sha256: str) -> None:
         images = manifest.part("test")
         if not images:
             raise RecordError(f"{dataset}: the manifest lists no test image")
-        self.dataset = dataset
+        self.dataset, self.manifest_sha256 = dataset, manifest_sha256
         self.labels = np.array([image.label for image in images], dtype=np.int64)  # (N,)
         self.classes = np.array(list(manifest.class_names()), dtype=np.int64)  # (K,)
+
+    @classmethod
+    def read(cls, dataset: str, path: str | os.PathLike[str]) -> TestLabels:
+        """From a manifest; raises RecordError."""
+        with unchanged([Path(path)]):
+            manifest = Manifest.read(path)
+            return cls(dataset, manifest, sha256(path))
 
     def accuracy(self, predicted: np.ndarray) -> list[float]:
         """Per cent of images that are right at each of T points; ``predicted`` is (T, N).
@@ -59,7 +66,8 @@ class TestLabels:
 def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, TestLabels]) -> Score:
     """Score one run on each of its test sets.
 
-    Raises RecordError when the run's test sets are not those of ``tests``, or its own is missing.
+    Raises RecordError when the run's test sets are not those of ``tests``, its own is missing, or
+    one was predicted in the order of another manifest.
     """
     if set(predictions.labels) != set(tests):
         raise RecordError(
@@ -68,6 +76,12 @@ def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, Te
         )
     if record.dataset not in tests:
         raise RecordError(f"trained on {record.dataset} but tested on {sorted(tests)} only")
+    for name, test in tests.items():
+        if (predicted := predictions.manifests[name]) != test.manifest_sha256:
+            raise RecordError(
+                f"{name}: predicted for the images of manifest (SHA-256) {predicted}, to be scored "
+                f"with manifest {test.manifest_sha256}; fit again, on features of this manifest"
+            )
     points = len(predictions.queries)
     for name, labels in predictions.labels.items():
         if not points or len(labels) != points:
@@ -127,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := {name for names in tests_of for name in names.split(",")} - set(every.split(",")):
         parser.error(f"--tests {min(unknown)!r} has no manifest; accepted: {every}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    tests = {name: TestLabels(name, Manifest.read(path)) for name, path in given.manifests}
+    tests = {name: TestLabels.read(name, path) for name, path in given.manifests}
     for folder, names in zip(given.runs, tests_of, strict=True):
         score = score_run(folder, {name: tests[name] for name in names.split(",")})
         final = {name: round(values[-1], 2) for name, values in score.accuracy.items()}

@@ -22,6 +22,7 @@ from craft.learner.base import Learner
 from craft.records import Split
 from craft.run import Keeping, run
 from craft.signals import Ended, Signals
+from craft.storage import RecordError
 
 log = logging.getLogger("craft.fit")
 
@@ -93,6 +94,12 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
     inputs = Inputs(given.tower, given.prompts, tuple(given.train), dict(given.tests))
     identity = {name: getattr(given, name) for name in ("method", "backbone", "dataset")}
     bench = Bench(inputs, cls.prompts, given.device, given.dtype)
+    for what in ("backbone", "dataset"):
+        if identity[what] != getattr(bench, what):
+            raise RecordError(
+                f"{given.prompts}: prompts of {what} {getattr(bench, what)}, to fit one of "
+                f"--{what} {identity[what]}"
+            )
     for split in [Split.read(path) for path in given.splits] or [None]:
         shots, seed = (split.shots, split.seed) if split else (0, 0)
         if str(shots) not in given.cells:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import os
+import reprlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
+from craft.fields import build
 from craft.storage import (
     RecordError,
     read_json,
@@ -100,21 +103,24 @@ class Split:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Split:
-        """Read the JSON; raises RecordError."""
-        value = read_json(path)
-        try:
-            split = cls(
-                dataset=value["dataset"],
-                shots=int(value["shots"]),
-                seed=int(value["seed"]),
-                paths=tuple(value["paths"]),
-                labels=tuple(int(label) for label in value["labels"]),
-                class_names=tuple(value["class_names"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordError(f"{path}: not a few-shot split ({error!r})") from error
+        """Read the JSON; raises RecordError, also where a class has more or fewer than ``shots``.
+
+        A class that is too small has some of its images twice, or there is no split of it.
+        """
+        split = build(cls, read_json(path), path, "few-shot split")
         if len(split.paths) != len(split.labels):
             raise RecordError(f"{path}: {len(split.paths)} paths but {len(split.labels)} labels")
+        classes = len(split.class_names)
+        for image, label in zip(split.paths, split.labels, strict=True):
+            if not 0 <= label < classes:
+                raise RecordError(f"{path}: label {label} of {image}; accepted: 0 to {classes - 1}")
+        counts = Counter(split.labels)
+        for label, name in enumerate(split.class_names):
+            if split.shots < 1 or counts[label] != split.shots:
+                raise RecordError(
+                    f"{path}: {counts[label]} images of class {label} ({name!r}) in a split of "
+                    f"{split.shots} shots; accepted: as many as shots, 1 or more"
+                )
         return split
 
 
@@ -151,22 +157,18 @@ class Features:
     def read(cls, path: str | os.PathLike[str]) -> Features:
         """Read the safetensors file; raises RecordError when foreign, truncated or not finite."""
         tensors, metadata = read_tensors(path)
-        try:
-            value = cls(
-                features=tensors["features"],
-                norms=tensors["norms"],
-                paths=tuple(metadata["paths"]),
-                **{
-                    key: tuple(metadata[key]) if key == "classes" else metadata[key]
-                    for key in cls._META
-                },
-            )
-        except KeyError as error:
-            raise RecordError(f"{path}: not a features file (lacks {error})") from error
-        if len(value.paths) != len(value.features):
-            raise RecordError(f"{path}: {len(value.features)} features, {len(value.paths)} paths")
-        if not np.isfinite(value.features).all():
-            raise RecordError(f"{path}: features that are not finite")
+        known = {key: metadata[key] for key in (*cls._META, "paths") if key in metadata}
+        known |= {key: tensors[key] for key in ("features", "norms") if key in tensors}
+        value = build(cls, known, path, "features file")
+        for name, array, axes in (("features", value.features, 2), ("norms", value.norms, 1)):
+            right = array.ndim == axes and array.dtype == np.float32
+            if not right or len(array) != len(value.paths):
+                raise RecordError(
+                    f"{path}: {name} of shape {array.shape}, {array.dtype}, for {len(value.paths)} "
+                    f"paths; accepted: {axes} axes, the first {len(value.paths)} long, float32"
+                )
+            if not np.isfinite(array).all():
+                raise RecordError(f"{path}: {name} that are not finite")
         return value
 
     def rows(self, paths: Sequence[str]) -> np.ndarray:
@@ -187,22 +189,38 @@ class Predictions:
 
     queries: np.ndarray  # (T,) int64, search queries spent at each point
     labels: dict[str, np.ndarray]  # test set -> (T, N) int32
+    manifests: dict[str, str]  # test set -> SHA-256 of the manifest that orders its N images
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as safetensors; test-set names are data, kept in the metadata."""
         names = sorted(self.labels)
         tensors = {f"labels.{n}": self.labels[name] for n, name in enumerate(names)}
-        write_tensors(path, tensors | {"queries": self.queries}, {"test_sets": names})
+        test_sets = {name: self.manifests[name] for name in names}
+        write_tensors(path, tensors | {"queries": self.queries}, {"test_sets": test_sets})
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Predictions:
         """Read the safetensors file; raises RecordError."""
         tensors, metadata = read_tensors(path)
-        try:
-            labels = {name: tensors[f"labels.{n}"] for n, name in enumerate(metadata["test_sets"])}
-            return cls(queries=tensors["queries"], labels=labels)
-        except KeyError as error:
-            raise RecordError(f"{path}: not a predictions file (lacks {error})") from error
+        manifests = metadata.get("test_sets")
+        if not isinstance(manifests, dict):
+            raise RecordError(
+                f"{path}: not a predictions file (test_sets = {reprlib.repr(manifests)}: accepted: test "
+                "sets with the SHA-256 of their manifests)"
+            )
+        axes = {"queries": 1} | {f"labels.{n}": 2 for n in range(len(manifests))}
+        for name, count in axes.items():
+            if name not in tensors:
+                raise RecordError(f"{path}: not a predictions file (lacks {name!r})")
+            array = tensors[name]
+            if array.ndim != count or array.dtype.kind != "i":
+                raise RecordError(
+                    f"{path}: {name} of shape {array.shape}, {array.dtype}; accepted: {count} "
+                    "axes of whole numbers"
+                )
+        labels = {name: tensors[f"labels.{n}"] for n, name in enumerate(manifests)}
+        value = {"queries": tensors["queries"], "labels": labels, "manifests": manifests}
+        return build(cls, value, path, "predictions file")
 
 
 # --- run records and scores ----------------------------------------------------------------------
@@ -244,11 +262,7 @@ class RunRecord:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> RunRecord:
         """Read the JSON; raises RecordError."""
-        value = read_json(path)
-        try:
-            return cls(**value)
-        except TypeError as error:
-            raise RecordError(f"{path}: not a run record ({error})") from error
+        return build(cls, read_json(path), path, "run record")
 
 
 @dataclass(frozen=True)
@@ -272,8 +286,4 @@ class Score:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Score:
         """Read the JSON; raises RecordError."""
-        value = read_json(path)
-        try:
-            return cls(**value)
-        except TypeError as error:
-            raise RecordError(f"{path}: not a score ({error})") from error
+        return build(cls, read_json(path), path, "score")

@@ -186,7 +186,10 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _metadata(stream: Any) -> dict[str, Any]:
-    return json.loads((stream.metadata() or {}).get(METADATA, "{}"))
+    value = json.loads((stream.metadata() or {}).get(METADATA, "{}"))
+    if not isinstance(value, dict):
+        raise ValueError(f"its metadata {METADATA!r} is {value!r:.40}; accepted: a JSON object")
+    return value
 
 
 @contextlib.contextmanager

@@ -8,10 +8,11 @@ import time
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from craft import evaluate
 from craft.records import Image, Manifest, Predictions, RunRecord, Score
-from craft.storage import RecordError
+from craft.storage import METADATA, RecordError, read_tensors, sha256
 
 # labels 3, 1, 3, 7 of four test images; label 9 has a training image only
 IMAGES = (
@@ -50,11 +51,14 @@ def record(**changes) -> RunRecord:
 
 
 def write_run(folder, labels, queries=(40, 80), **changes):
+    """A run predicted in the order of the manifests beside its folder, D's where there is none."""
     folder.mkdir(parents=True, exist_ok=True)
+    manifests = {name: folder.parent / f"{name}.csv" for name in labels}
     record(**changes).write(folder / "record.json")
     Predictions(
         np.array(queries, dtype=np.int64),
         {name: np.array(rows, dtype=np.int32) for name, rows in labels.items()},
+        {n: sha256(p if p.exists() else folder.parent / "D.csv") for n, p in manifests.items()},
     ).write(folder / "predictions.safetensors")
     return folder
 
@@ -125,6 +129,52 @@ def test_predictions_that_do_not_belong_to_the_labels(tmp_path, manifest, labels
     assert not (folder / "score.json").exists()
 
 
+@pytest.mark.parametrize("reordered", [IMAGES[::-1], (*IMAGES[:5], Image("e.png", 7, "s", "test"))])
+def test_predictions_for_another_manifest_are_refused(tmp_path, manifest, reordered):
+    folder = write_run(tmp_path / "seed-1", {"D": [[3, 1, 3, 7]]}, (40,))
+    run(folder, f"D={manifest}")
+    scored, before = (folder / "score.json").read_bytes(), sha256(manifest)
+    Manifest(reordered).write(manifest)
+    with pytest.raises(RecordError) as failure:
+        run(folder, f"D={manifest}")
+    message = str(failure.value)
+    assert "seed-1: D: predicted for the images of manifest" in message
+    assert before in message and sha256(manifest) in message
+    assert (folder / "score.json").read_bytes() == scored
+
+
+@pytest.mark.parametrize("metadata", [[], None, 3, {"test_sets": ["D"]}, {"test_sets": {"D": 1}}])
+def test_predictions_whose_metadata_are_foreign_are_named(tmp_path, manifest, metadata):
+    folder = write_run(tmp_path / "seed-1", {"D": [[3, 1, 3, 7]]}, (40,))
+    path = folder / "predictions.safetensors"
+    save_file(read_tensors(path)[0], path, {METADATA: json.dumps(metadata)})
+    with pytest.raises(RecordError, match=r"predictions\.safetensors: not a .*accepted: "):
+        run(folder, f"D={manifest}")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"shots": "sixteen"}, "shots = 'sixteen': accepted: a whole number"),
+        ({"seed": True}, "seed = True: accepted: a whole number"),
+        ({"queries": None}, "queries = None: accepted: names and their values"),
+        ({"queries": {"search": 1.5}}, r"queries\.search = 1\.5: accepted: a whole number"),
+        ({"fit_seconds": float("nan")}, "fit_seconds = nan: accepted: a finite number"),
+        ({"train_accuracy": "all"}, "train_accuracy = 'all': accepted: a finite number or null"),
+        ({"rank": 1}, "unknown 'rank'"),
+        ({"seed": ...}, "lacks 'seed'"),
+    ],
+)
+def test_a_record_of_other_types_is_not_scored(tmp_path, manifest, change, said):
+    folder = write_run(tmp_path / "seed-1", {"D": [[3, 1, 3, 7]]}, (40,))
+    value = json.loads((folder / "record.json").read_text()) | change
+    kept = {key: entry for key, entry in value.items() if entry is not ...}
+    (folder / "record.json").write_text(json.dumps(kept))
+    with pytest.raises(RecordError, match=rf"record\.json: not a run record \({said}\)"):
+        run(folder, f"D={manifest}")
+    assert not (folder / "score.json").exists()
+
+
 def test_a_run_needs_a_point(tmp_path, manifest):
     folder = write_run(tmp_path / "seed-1", {"D": np.zeros((0, 4))}, ())
     with pytest.raises(RecordError, match="0 points"):
@@ -139,17 +189,17 @@ def test_missing_or_broken_files_are_named(tmp_path, manifest, name, content):
     if content is not None:
         (folder / name).write_bytes(content)
     with pytest.raises(RecordError, match=name):
-        evaluate.score_run(folder, {"D": evaluate.TestLabels("D", Manifest(IMAGES))})
+        evaluate.score_run(folder, {"D": evaluate.TestLabels.read("D", manifest)})
 
 
 def test_a_manifest_without_test_images_is_refused():
     with pytest.raises(RecordError, match="D: the manifest lists no test image"):
-        evaluate.TestLabels("D", Manifest((IMAGES[2],)))
+        evaluate.TestLabels("D", Manifest((IMAGES[2],)), "m")
 
 
 def test_own_test_set_must_be_scored():
-    predictions = Predictions(np.array([1]), {"T": np.array([[1]])})
-    tests = {"T": evaluate.TestLabels("T", Manifest((Image("x", 1, "one", "test"),)))}
+    predictions = Predictions(np.array([1]), {"T": np.array([[1]])}, {"T": "m"})
+    tests = {"T": evaluate.TestLabels("T", Manifest((Image("x", 1, "one", "test"),)), "m")}
     with pytest.raises(RecordError, match="trained on D"):
         evaluate.evaluate(record(), predictions, tests)
 

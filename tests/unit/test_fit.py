@@ -199,6 +199,52 @@ def test_a_split_of_other_classes_is_refused(fit, files) -> None:
         fit()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"dataset": "other"}, "a split of data set other, 1 shots, .* beside files of data set toy"),
+        ({"labels": (0, 0, 0, 0)}, r"4 images of class 0 \('class 0'\) in a split of 1 shots"),
+        ({"labels": (0, 1, 2, 4)}, r"label 4 of train/19\.png; accepted: 0 to 3"),
+        ({"labels": (0, 1, 2, -1)}, r"label -1 of train/19\.png; accepted: 0 to 3"),
+        ({"labels": (0, 1, 2, 3.5)}, r"labels\[3\] = 3.5: accepted: a whole number"),
+        ({"shots": 2}, "1 images of class 0 .* in a split of 2 shots"),
+        ({"shots": 0, "paths": (), "labels": ()}, "a split of 0 shots; accepted: .* 1 or more"),
+        ({"paths": "abcd"}, "paths = 'abcd': accepted: a list"),
+    ],
+)
+def test_a_split_that_is_not_of_the_job_is_refused(fit, files, change: dict, said: str) -> None:
+    replace(Split.read(files / "seed-1.json"), **change).write(files / "seed-1.json")
+    with pytest.raises(RecordError, match=said):
+        fit()
+
+
+@pytest.mark.parametrize("what", ["backbone", "dataset"])
+def test_prompts_of_another_job_are_refused(files, what: str) -> None:
+    given = arguments(files, "collaborative:Collaborative", {})
+    given[given.index(f"--{what}") + 1] = "other"
+    with pytest.raises(RecordError, match=rf"prompts\.json: prompts of {what} \w+, to fit one of"):
+        main([*given, "--splits", f"{files}/seed-1.json", "--out", f"{files}/out"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"classes": (1, 4)}, r"a task of classes \[4\]; accepted: one or more of 0 to 3"),
+        ({"classes": ()}, "a task of classes of no name"),
+        ({"classes": ("1",)}, r"classes\[0\] = '1': accepted: a whole number"),
+        ({"paths": 7}, "paths = 7: accepted: a list"),
+        ({"norms": np.ones(3, np.float32)}, r"norms of shape \(3,\), float32, for 24 paths"),
+        ({"features": np.ones((24, 8))}, r"features of shape \(24, 8\), float64, for 24 paths"),
+        ({"features": np.ones(24, np.float32)}, r"features of shape \(24,\), .*accepted: 2 axes"),
+        ({"norms": np.full(24, np.inf, np.float32)}, "norms that are not finite"),
+    ],
+)
+def test_features_of_other_shapes_and_types_are_named(fit, files, change: dict, said: str) -> None:
+    features("test", **change).write(files / "test.safetensors")
+    with pytest.raises(RecordError, match=rf"test\.safetensors: .*{said}"):
+        fit()
+
+
 def test_a_path_that_is_not_cached_is_named(fit, files) -> None:
     Split("toy", 1, 1, ("train/99.png",) * 4, tuple(range(4)), NAMES).write(files / "seed-1.json")
     with pytest.raises(RecordError, match=r"not among the cached features.*train/99\.png"):

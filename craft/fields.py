@@ -1,0 +1,95 @@
+"""What a file holds against what a dataclass declares: every field there, and of its type."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import reprlib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from craft.storage import RecordError
+
+T = TypeVar("T")
+
+_WORDS = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    dict: "names and their values",
+    list: "a list",
+    tuple: "a list",
+    np.ndarray: "an array",
+}
+
+
+class _Wrong(Exception):
+    """A value of another type; says where in the field, the value, and what is accepted."""
+
+    def __init__(self, value: Any, accepted: str, place: str = "") -> None:
+        super().__init__(value, accepted, place)
+        self.value, self.accepted, self.place = value, accepted, place
+
+
+def build(cls: type[T], value: Any, path: str | os.PathLike[str], what: str) -> T:
+    """An instance of a dataclass from what the file ``path`` holds; lists become its tuples.
+
+    Raises RecordError, which calls the file no ``what``: fields that lack, are unknown, or hold
+    what the declared type is not.
+    """
+
+    def refused(why: str) -> RecordError:
+        return RecordError(f"{path}: not a {what} ({why})")
+
+    if not isinstance(value, Mapping):
+        raise refused(f"{reprlib.repr(value)}: accepted: {_WORDS[dict]}")
+    required, hints = _declared(cls)
+    if missing := [name for name in required if name not in value]:
+        raise refused(f"lacks {missing[0]!r}")
+    if unknown := [name for name in value if name not in hints]:
+        raise refused(f"unknown {reprlib.repr(unknown[0])}")
+    try:
+        return cls(**{name: _typed(entry, hints[name], name) for name, entry in value.items()})
+    except _Wrong as wrong:
+        raise refused(f"{wrong.place} = {reprlib.repr(wrong.value)}: accepted: {wrong.accepted}") from None
+
+
+@functools.cache
+def _declared(cls: type) -> tuple[list[str], dict[str, Any]]:
+    """Names of the fields without a default, and the types of all."""
+    hints, own = typing.get_type_hints(cls), fields(cls)
+    required = [f.name for f in own if f.default is MISSING and f.default_factory is MISSING]
+    return required, {f.name: hints[f.name] for f in own}
+
+
+def _typed(value: Any, hint: Any, place: str) -> Any:
+    """The value, if it is what ``hint`` says; raises _Wrong naming its ``place`` otherwise."""
+    if hint is Any:
+        return value
+    kind, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if kind is types.UnionType:  # X | None
+        try:
+            return None if value is None else _typed(value, inner[0], place)
+        except _Wrong as wrong:
+            wrong.accepted += " or null"
+            raise
+    if kind is dict and isinstance(value, dict):
+        return {key: _typed(each, inner[1], f"{place}.{key}") for key, each in value.items()}
+    if kind in (list, tuple) and isinstance(value, list | tuple):
+        return kind(_typed(each, inner[0], f"{place}[{n}]") for n, each in enumerate(value))
+    right = {
+        float: lambda: isinstance(value, int | float) and math.isfinite(value),
+        dict: lambda: False,
+        list: lambda: False,
+        tuple: lambda: False,
+    }.get(kind, lambda: isinstance(value, kind))
+    if not right() or (isinstance(value, bool) and kind is not bool):
+        raise _Wrong(value, _WORDS[kind], place)
+    return value
