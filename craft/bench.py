@@ -70,11 +70,11 @@ class Bench:
         self.backbone, self.dataset = prompts.backbone, prompts.dataset
         self.class_names = tokens.class_names
         for name, path in inputs.tests.items():
-            foreign = set(self._tests[name].classes) - set(range(len(self.class_names)))
-            if foreign or not self._tests[name].classes:
+            classes, known = self._tests[name].classes, range(len(self.class_names))
+            if not classes or not set(classes) <= set(known):
                 raise RecordError(
-                    f"{path}: a task of classes {sorted(foreign) or 'of no name'}; accepted: one or "
-                    f"more of 0 to {len(self.class_names) - 1}"
+                    f"{path}: task of {len(classes)} classes up to {max(classes, default=None)}; "
+                    f"accepted: one or more of 0 to {known[-1]}"
                 )
         files = {"tower": inputs.tower, "prompts": inputs.prompts}
         files |= {

@@ -58,7 +58,8 @@ def build(cls: type[T], value: Any, path: str | os.PathLike[str], what: str) -> 
     try:
         return cls(**{name: _typed(entry, hints[name], name) for name, entry in value.items()})
     except _Wrong as wrong:
-        raise refused(f"{wrong.place} = {reprlib.repr(wrong.value)}: accepted: {wrong.accepted}") from None
+        found = f"{wrong.place} = {reprlib.repr(wrong.value)}"
+        raise refused(f"{found}: accepted: {wrong.accepted}") from None
 
 
 @functools.cache
@@ -84,12 +85,9 @@ def _typed(value: Any, hint: Any, place: str) -> Any:
         return {key: _typed(each, inner[1], f"{place}.{key}") for key, each in value.items()}
     if kind in (list, tuple) and isinstance(value, list | tuple):
         return kind(_typed(each, inner[0], f"{place}[{n}]") for n, each in enumerate(value))
-    right = {
-        float: lambda: isinstance(value, int | float) and math.isfinite(value),
-        dict: lambda: False,
-        list: lambda: False,
-        tuple: lambda: False,
-    }.get(kind, lambda: isinstance(value, kind))
-    if not right() or (isinstance(value, bool) and kind is not bool):
+    number = kind is float and isinstance(value, int)
+    finite = not isinstance(value, float) or math.isfinite(value)
+    right = kind not in (dict, list, tuple) and (isinstance(value, kind) or number)
+    if not (right and finite) or (isinstance(value, bool) and kind is not bool):
         raise _Wrong(value, _WORDS[kind], place)
     return value

@@ -205,8 +205,8 @@ class Predictions:
         manifests = metadata.get("test_sets")
         if not isinstance(manifests, dict):
             raise RecordError(
-                f"{path}: not a predictions file (test_sets = {reprlib.repr(manifests)}: accepted: test "
-                "sets with the SHA-256 of their manifests)"
+                f"{path}: not a predictions file (test_sets = {reprlib.repr(manifests)}: accepted: "
+                "test sets with the SHA-256 of their manifests)"
             )
         axes = {"queries": 1} | {f"labels.{n}": 2 for n in range(len(manifests))}
         for name, count in axes.items():
