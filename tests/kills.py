@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -26,12 +27,14 @@ import yaml
 from tests.pipeline.conftest import ROOT, SOON, Checkout
 
 #: What is ended, and how: Snakemake alone, which leaves its jobs running; a job; everything at
-#: once, as a power cut does; everything by Ctrl-C.
-WAYS = ("snakemake", "job", "everything", "interrupt")
+#: once, as a power cut does; everything by Ctrl-C, or by SIGTERM as Slurm's time limit does.
+WAYS = ("snakemake", "job", "everything", "interrupt", "terminate")
+_TOLD = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
 
 #: Not compared: times, machines and temporary folders are not the same twice.
 TABLES = ("architectures.csv", "architectures.md", "architectures.tex", "dataset_statistics.csv")
 RUN_FILES = ("learner.safetensors", "history.csv", "predictions.safetensors")
+RUNS = 7
 
 
 class Disturbed:
@@ -63,18 +66,23 @@ class Disturbed:
         places = (f"results=results/{name}", f"data=results/{name}/data")
         return ["all_tables", "--configfile", "kills.yaml", "--config", *places]
 
-    def kill(self, kills: int, seed: int) -> collections.Counter[str]:
-        """End it so many times, let it finish; what was ended how often."""
+    def kill(
+        self, kills: int, seed: int, tell: Callable[[str], None] = lambda line: None
+    ) -> collections.Counter[str]:
+        """End it so many times, let it finish; what was ended how often. ``tell`` gets each."""
         moments, ended = random.Random(seed), collections.Counter()
         started = []
         try:
             while ended.total() < kills:
                 process = self._start()
                 started.append(process.pid)
+                moment = moments.uniform(0, self.seconds / 3)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(moments.uniform(0, self.seconds / 3))
+                    process.wait(moment)
                 if process.poll() is None:
-                    ended[self._end(process, moments)] += 1
+                    way = self._end(process, moments)
+                    ended[way] += 1
+                    tell(f"{ended.total()} of {kills}: {way} ended after {moment:.1f} s")
                 elif process.returncode == 0:  # done: something to kill is needed
                     self._forget()
             self.checkout.snakemake(*self._arguments("killed"))
@@ -105,8 +113,8 @@ class Disturbed:
             # Snakemake tells of it and goes on with the other jobs for a while.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(moments.uniform(0, self.seconds / 6))
-        elif way == "interrupt":
-            os.killpg(process.pid, signal.SIGINT)
+        elif way in _TOLD:
+            os.killpg(process.pid, _TOLD[way])
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(60)
         else:
@@ -130,7 +138,7 @@ class Disturbed:
         whole, killed = (self.checkout.folder / "results" / name for name in ("whole", "killed"))
         files = [whole / name for name in TABLES]
         files += [path for name in RUN_FILES for path in sorted(whole.glob(f"runs/**/{name}"))]
-        assert len(files) == len(TABLES) + 7 * len(RUN_FILES)
+        assert len(files) == len(TABLES) + RUNS * len(RUN_FILES)
         found = []
         for file in files:
             other = killed / file.relative_to(whole)
@@ -144,14 +152,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--folder", type=Path, help="new folder to work in, which is kept")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        disturbed = Disturbed(Checkout(Path(folder)))
-        ended = disturbed.kill(given.kills, given.seed)
-        print(f"undisturbed: {disturbed.seconds:.0f} s; ended: {dict(ended)}")
+    with contextlib.ExitStack() as stack:
+        if given.folder:
+            given.folder.mkdir(parents=True)
+        folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        disturbed = Disturbed(Checkout(folder))
+        print(f"undisturbed: {disturbed.seconds:.0f} s", flush=True)
+        start = time.monotonic()
+        ended = disturbed.kill(given.kills, given.seed, lambda line: print(line, flush=True))
+        took = f"{time.monotonic() - start:.0f} s, seed {given.seed}"
+        print(f"ended {ended.total()} times ({took}): {dict(sorted(ended.items()))}")
         if differences := disturbed.differences():
             raise SystemExit(f"not the same bytes: {', '.join(differences)}")
-        print("the same bytes in every table and run")
+        made = f"{len(TABLES)} files of tables and {RUNS * len(RUN_FILES)} of runs"
+        print(f"the same bytes in {made}")
 
 
 if __name__ == "__main__":
