@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from craft.declared import check_options, check_ranges, learner_options, unknown
+from craft.declared import check_options, check_together, learner_options, unknown
 from craft.design import Design
 from craft.modes import DIFFERENCES
 from craft.plain import shown
@@ -60,7 +60,7 @@ def check_runs(suite: Mapping[str, Any]) -> list[str]:
             options = design.options(method, dataset, shots)
             known = learner_options(design.learner(method))
             found = check_options(options, known, f"methods.{method}")
-            problems |= dict.fromkeys(found or check_ranges(options, f"methods.{method}"))
+            problems |= dict.fromkeys(found or check_together(options, known, f"methods.{method}"))
     except ValueError as error:
         problems[str(error)] = None
     return list(problems)

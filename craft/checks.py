@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from craft.check_modes import check_differences, check_released
-from craft.declared import BASE, check_options, check_ranges, is_learner, learner_options, unknown
+from craft.declared import (
+    BASE,
+    check_options,
+    check_together,
+    is_learner,
+    learner_options,
+    unknown,
+)
 from craft.design import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES
 from craft.plain import shown
 
@@ -99,7 +106,7 @@ def _check_methods(suite: Mapping[str, Any]) -> Iterator[str]:
     wrong = [
         problem
         for given, where in [(suite["options"], "options"), *shared]
-        for problem in check_options(given, base, where) or check_ranges(given, where)
+        for problem in check_options(given, base, where) or check_together(given, base, where)
     ]
     yield from wrong
     for name, method in suite.get("methods", {}).items():
@@ -123,7 +130,7 @@ def _check_methods(suite: Mapping[str, Any]) -> Iterator[str]:
         if not wrong and not problems:
             together = [suite["options"] | given | own for given in ({}, *per_dataset.values())]
             for options in together:
-                yield from check_ranges(options, f"{where}.options")
+                yield from check_together(options, known, f"{where}.options")
 
 
 def _check_artefact(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[str]:
@@ -187,7 +194,7 @@ def _check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) 
         base = suite["options"] | methods[spec["method"]].get("options", {})
         for options in given:
             yield from check_options(options, known, f"{where}.values")
-            if not check_ranges(base, where):  # else it is reported where it is declared
-                yield from check_ranges(base | options, f"{where}.values")
+            if not check_options(base, known, where) + check_together(base, known, where):
+                yield from check_together(base | options, known, f"{where}.values")
     else:
         yield f"{where}.option: {unknown(spec['option'], sorted(known))}"

@@ -7,10 +7,9 @@ import ast
 import difflib
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from typing import Any, NamedTuple
 
-from craft.learner.options import Options
+from craft.learner.options import Range, require_generation
 from craft.plain import shown
 from craft.provenance import modules, source, tree
 
@@ -28,10 +27,11 @@ TYPES = {
 
 
 class Option(NamedTuple):
-    """A learner's option: types of its annotation, accepted values, default."""
+    """A learner's option: types of its annotation, accepted values, or numbers, default."""
 
     types: tuple[str, ...]
     accepted: tuple[Any, ...] | None
+    range: Range | None
     default: Any
 
 
@@ -64,7 +64,7 @@ def learner_options(learner: str) -> dict[str, Option]:
             if isinstance(node, ast.AnnAssign) and _is_option(node.value):
                 options[node.target.id] = Option(
                     tuple(ast.unparse(node.annotation).split(" | ")),
-                    _accepted(node.value),
+                    *_accepted(node.value),
                     _literal(node.value.args[0]),
                 )
     return options
@@ -92,11 +92,14 @@ def _is_option(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Call) and getattr(node.func, "id", None) == "option"
 
 
-def _accepted(call: ast.Call) -> tuple[Any, ...] | None:
-    for keyword in call.keywords:
-        if keyword.arg == "accepted":
-            return ast.literal_eval(keyword.value)
-    return None
+def _accepted(call: ast.Call) -> tuple[tuple[Any, ...] | None, Range | None]:
+    """Values and numbers that a call of ``option`` says are accepted; raises LookupError."""
+    try:
+        given = {entry.arg: ast.literal_eval(entry.value) for entry in call.keywords}
+        values = given.pop("accepted", None)
+        return values, Range(**given) if given else None
+    except (TypeError, ValueError) as error:
+        raise LookupError(f"accepted: literals in {ast.unparse(call)} ({error})") from error
 
 
 def _literal(node: ast.expr) -> Any:
@@ -114,21 +117,29 @@ def check_options(given: Mapping[str, Any], known: Mapping[str, Option], where: 
         if name not in known:
             problems.append(f"{where}.{name} = {shown(value)}: {unknown(name, sorted(known))}")
             continue
-        types, accepted, _ = known[name]
+        types, accepted, numbers, _ = known[name]
         # To Python a bool is an int; to a reader of the config it is not.
         fits = type(value) in {kind for t in types for kind in TYPES.get(t, ())}
+        wanted = None
         if accepted and value not in accepted:
-            problems.append(f"{where}.{name} = {shown(value)}: accepted: {', '.join(accepted)}")
+            wanted = ", ".join(map(str, accepted))
         elif not fits:
-            problems.append(f"{where}.{name} = {shown(value)}: accepted: {' or '.join(types)}")
+            wanted = " or ".join(types)
+        elif numbers and value is not None and not numbers.accepts(value):
+            wanted = f"{numbers}{', or null' * ('None' in types)}"
+        if wanted:
+            problems.append(f"{where}.{name} = {shown(value)}: accepted: {wanted}")
     return problems
 
 
-def check_ranges(given: Mapping[str, Any], where: str) -> list[str]:
-    """What the options every learner has say of numbers that do not fit, alone or together."""
-    names = {field.name for field in fields(Options)}
+def check_together(given: Mapping[str, Any], known: Mapping[str, Option], where: str) -> list[str]:
+    """Problems of values that are right one by one, beside each other and the defaults."""
+    values = {name: option.default for name, option in known.items()} | dict(given)
+    numbers = [values[name] for name in ("budget", "population")]
+    if not all(isinstance(number, int) for number in numbers):
+        return []  # a default that is computed: the learner itself looks at it
     try:
-        Options.resolve({name: value for name, value in given.items() if name in names})
+        require_generation(*numbers)
     except ValueError as error:
         return [f"{where}: {error}"]
     return []

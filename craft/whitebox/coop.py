@@ -26,15 +26,24 @@ class CoOpOptions(Options):
     """Options of CoOp; the defaults are those of its authors' scripts."""
 
     mode: str = option("paper", "the released code has no CoOp", accepted=("paper",))
-    context_tokens: int = option(16, "M, context vectors shared by all classes")
-    init_std: float = option(0.02, "standard deviation of the initial context vectors")
-    epochs: int | None = option(None, "passes over the training images; null is CoOp's by shots")
+    # CLIP has 77 positions, of which start, end, the stop and a name of one token need four.
+    context_tokens: int = option(16, "M, context vectors shared by all classes", least=1, most=73)
+    init_std: float = option(
+        0.02, "standard deviation of the initial context vectors", least=0, most=100
+    )
+    epochs: int | None = option(
+        None, "passes over the training images; null is CoOp's by shots", least=1, most=100_000
+    )
     optimizer: str = option("sgd", "optimiser of the context", accepted=("sgd", "adamw"))
-    learning_rate: float = option(0.002, "base learning rate of the context")
-    momentum: float = option(0.9, "momentum of SGD")
-    weight_decay: float = option(5e-4, "weight decay of the context")
-    batch_size: int = option(32, "images in a step; the last incomplete batch is dropped")
-    warmup_rate: float = option(1e-5, "constant learning rate of the first epoch")
+    learning_rate: float = option(0.002, "base learning rate of the context", above=0, most=100)
+    momentum: float = option(0.9, "momentum of SGD", least=0, most=1)
+    weight_decay: float = option(5e-4, "weight decay of the context", least=0, most=100)
+    batch_size: int = option(
+        32, "images in a step; the last incomplete batch is dropped", least=1, most=1_000_000
+    )
+    warmup_rate: float = option(
+        1e-5, "constant learning rate of the first epoch", least=0, most=100
+    )
 
 
 class CoOp(Learner):
@@ -65,7 +74,7 @@ class CoOp(Learner):
         context = (options.init_std * torch.randn(shape, generator=generator)).requires_grad_()
         tower = box.tower.with_context(torch.zeros(shape))
         optimizer = self._optimizer(context)
-        epochs = options.epochs or default_epochs(len(labels) // len(box.tower.class_names))
+        epochs = self._epochs(len(labels), len(box.tower.class_names))
         parts = {"optimizer": optimizer, "shuffling": Draws(generator)}
         for epoch in self._generations("epochs", epochs, **parts):
             optimizer.rate = self._rate(epoch, epochs)
@@ -93,9 +102,12 @@ class CoOp(Learner):
 
     def work(self, images: int, classes: int) -> Work:
         """A step through the text tower for each batch; see :meth:`Learner.work`."""
-        options = self.options
-        epochs = options.epochs or default_epochs(images // classes)
-        return Work(gradients=epochs * max(1, images // options.batch_size))
+        epochs = self._epochs(images, classes)
+        return Work(gradients=epochs * max(1, images // self.options.batch_size))
+
+    def _epochs(self, images: int, classes: int) -> int:
+        given = self.options.epochs
+        return default_epochs(images // classes) if given is None else given
 
     def _optimizer(self, context: torch.Tensor) -> Optimizer:
         options = self.options

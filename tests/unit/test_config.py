@@ -131,6 +131,34 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
         lambda c: c["methods"]["craft"].update(options={"context_tokens": 4}),
         ("methods.craft.options.context_tokens = 4: unknown name",),
     ),
+    "options of CoOp": (
+        lambda c: c["methods"]["coop-4"]["options"].update(
+            epochs=0, context_tokens=500, init_std=-1, momentum=1.5, warmup_rate=-1.0
+        ),
+        (
+            "methods.coop-4.options.epochs = 0: accepted: at least 1 and at most 100,000, or null",
+            "methods.coop-4.options.context_tokens = 500: accepted: at least 1 and at most 73",
+            "methods.coop-4.options.init_std = -1: accepted: at least 0",
+            "methods.coop-4.options.momentum = 1.5: accepted: at least 0 and at most 1",
+            "methods.coop-4.options.warmup_rate = -1.0: accepted: at least 0",
+        ),
+    ),
+    "no context token": (
+        lambda c: c["methods"]["coop-4"]["options"].update(context_tokens=0),
+        ("methods.coop-4.options.context_tokens = 0: accepted: at least 1",),
+    ),
+    "more than a machine holds": (
+        lambda c: c["options"].update(views=2_000_000_000, hidden=2**40, intrinsic_dim=2**30),
+        (
+            "options.views = 2000000000: accepted: at least 0 and at most 1,000",
+            "options.hidden = 1099511627776: accepted: at least 1 and at most 8,192",
+            "options.intrinsic_dim = 1073741824: accepted: at least 1 and at most 4,096",
+        ),
+    ),
+    "released, of a data set or a suite": (
+        lambda c: c.update(released={"views": 1001}),
+        ("released.views = 1001: accepted: at least 0 and at most 1,000",),
+    ),
     "type of an option": (
         lambda c: c["options"].update(budget="many"),
         ("options.budget = 'many': accepted: int",),
@@ -165,7 +193,7 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
     ),
     "swept value": (
         lambda c: c["artefacts"]["ablation_lambda1"].update(values=[-1.0]),
-        ("artefacts.ablation_lambda1.values: option lambda1: -1.0 is below 0",),
+        ("artefacts.ablation_lambda1.values.lambda1 = -1.0: accepted: at least 0 and at most",),
     ),
     "swept values of one name": (
         lambda c: c["artefacts"]["ablation_lambda1"].update(values=[0.1, 0.1000000001]),

@@ -171,7 +171,7 @@ def test_options_are_checked_with_what_released_mode_adds() -> None:
     found = problems(released={"budget": {"16": 20}})
     assert "budget: 20 queries are less than one population of 40" in found
     found = problems(options=MINI["options"] | {"mode": "released", "lambda2_share": 3.0})
-    assert "lambda2_share: 3.0 is not within 0 and 1" in found
+    assert "lambda2_share = 3.0: accepted: at least 0 and at most 1" in found
 
 
 def test_coop_has_no_released_mode() -> None:
@@ -198,7 +198,7 @@ def test_coop_has_no_released_mode() -> None:
         ),
         (
             {"shots": [16], "method": "craft", "differences": ["layers=1"]},
-            "option layers: 1 is below 2",
+            "craft@layers=1.layers = 1: accepted: at least 2",
         ),
         (
             {"shots": [16], "method": "craft", "values": [1.0]},
