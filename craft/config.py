@@ -89,7 +89,7 @@ def load(
 def typed(value: Any) -> Any:
     """A value of ``--config`` as a YAML file would have it.
 
-    Snakemake leaves null and whatever is nested in a value as text.
+    Snakemake leaves null and whatever is nested in a value as text; what a file may not hold stays.
     """
     if isinstance(value, Mapping):
         return {key: typed(entry) for key, entry in value.items()}
@@ -98,8 +98,8 @@ def typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
+        read = plain.parse(value)
+    except (ValueError, yaml.YAMLError):
         return value
     return read if read is None or isinstance(read, (bool, int, float)) else value
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import difflib
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -125,6 +126,8 @@ def check_options(given: Mapping[str, Any], known: Mapping[str, Option], where: 
             wanted = ", ".join(map(str, accepted))
         elif not fits:
             wanted = " or ".join(types)
+            if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9.]+[eE][-+]?[0-9]+", value):
+                wanted += "; to YAML a number has a point and a sign before its exponent: 1.0e-3"
         elif numbers and value is not None and not numbers.accepts(value):
             wanted = f"{numbers}{', or null' * ('None' in types)}"
         if wanted:

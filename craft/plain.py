@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import reprlib
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,9 @@ _REPR.maxlevel, _REPR.maxdict, _REPR.maxlist, _REPR.maxtuple = 3, 8, 20, 20
 _REPR.maxstring = _REPR.maxlong = _REPR.maxother = 120
 
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class PlainError(ValueError):
@@ -56,12 +60,12 @@ def read(path: str | os.PathLike[str], *required: str) -> dict[str, Any]:
     """The mapping in a YAML file; raises PlainError, each line naming the file.
 
     Refused: a mapping without a ``required`` key (a file that was cut short, say), repeated keys,
-    keys that are not text, tags and dates, numbers that are not finite or too large to be exact,
-    control characters, and nesting beyond any use.
+    keys that are not text, tags and dates, numbers that are not finite, too large to be exact or
+    read in two ways (``010``, ``40:00``), control characters, and nesting beyond any use.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-        value = _load(text)
+        value = parse(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PlainError([f"{path}: not a readable YAML file ({reason})"]) from error
@@ -74,8 +78,8 @@ def read(path: str | os.PathLike[str], *required: str) -> dict[str, Any]:
     return value
 
 
-def _load(text: str) -> Any:
-    """The value of a YAML text; raises ValueError or YAMLError."""
+def parse(text: str) -> Any:
+    """The value of a YAML text, less what :func:`check` says; raises ValueError or YAMLError."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent)
@@ -87,18 +91,22 @@ def _load(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        _check_keys(node)
+        _check_nodes(node)
         return loader.construct_document(node)
     finally:
         loader.dispose()
 
 
-def _check_keys(node: yaml.Node) -> None:
-    """Raise ValueError for a key that a map has twice, of which the last would win unsaid."""
+def _check_nodes(node: yaml.Node) -> None:
+    """Raise ValueError for a key that a map has twice, of which the last would win unsaid, and for
+    numbers that are not what they look like."""
     todo, seen = [node], set()
     while todo:
         node = todo.pop()
-        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+        if isinstance(node, yaml.ScalarNode):
+            _check_number(node)
+            continue
+        if id(node) in seen:
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
@@ -115,6 +123,28 @@ def _check_keys(node: yaml.Node) -> None:
                 raise ValueError(f"line {line}: key {shown(key.value)} is there twice")
             keys.add((key.tag, str(key.value)))
             todo += [key, value]
+
+
+def _check_number(node: yaml.ScalarNode) -> None:
+    """Raise ValueError for what YAML 1.1 counts in eights or sixties, and YAML 1.2 does not."""
+    text = node.value
+    if node.tag not in _NUMBERS or not (":" in text or re.match("[-+]?0[0-9_]", text)):
+        return
+    digits = re.sub("^([-+]?)0+(?=[0-9])", r"\1", text.replace("_", ""))
+    number = "it without colons" if ":" in text else digits if len(digits) < 40 else "it without 0"
+    raise ValueError(
+        f"line {node.start_mark.line + 1}: {shown(text)} is {shown(_meant(node))} to YAML: "
+        f"write {number}, or put it in quotes"
+    )
+
+
+def _meant(node: yaml.ScalarNode) -> Any:
+    """The number that YAML 1.1 makes of a scalar."""
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_object(node)
+    finally:
+        loader.dispose()
 
 
 def check(value: Any) -> Iterator[str]:

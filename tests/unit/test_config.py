@@ -12,6 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from craft import plain
 from craft.checks import learner_options
 from craft.config import SCHEMAS, ConfigError, check_files, load, typed
 
@@ -163,6 +164,10 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
         lambda c: c["options"].update(budget="many"),
         ("options.budget = 'many': accepted: int",),
     ),
+    "a number that YAML reads as text": (
+        lambda c: c["options"].update(learning_rate="1e-3"),
+        ("options.learning_rate = '1e-3': accepted: float; to YAML a number has a point",),
+    ),
     "a number where yes or no is asked": (
         lambda c: c["methods"]["no-residual"].update(options={"residual": 0}),
         ("methods.no-residual.options.residual = 0: accepted: bool",),
@@ -282,6 +287,34 @@ def test_a_key_that_is_there_twice_is_no_choice(tmp_path: Path) -> None:
             read(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("options:\n  budget: 02000", "line 2: '02000' is 1024 to YAML: write 2000"),
+        ("seeds:\n- 1\n- [010]", "line 3: '010' is 8 to YAML: write 10, or put it in quotes"),
+        ("budget: -0_7", "line 1: '-0_7' is -7 to YAML: write -7"),
+        ("budget: 40:00", "line 1: '40:00' is 2400 to YAML: write it without colons"),
+        ("sigma: 1:30.5", "line 1: '1:30.5' is 90.5 to YAML: write it without colons"),
+        ("sigma: 00.5", "line 1: '00.5' is 0.5 to YAML: write 0.5"),
+    ],
+)
+def test_numbers_that_yaml_reads_in_eights_or_sixties_are_refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    (problem,) = caught.value.problems
+    assert f"suite.yaml: not a readable YAML file ({said}" in problem
+
+
+def test_zero_points_and_quotes_are_no_octal_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_text("a: [0, 0.5, -0.5, '010', \"40:00\", 10]")
+    assert plain.read(path) == {"a": [0, 0.5, -0.5, "010", "40:00", 10]}
+
+
 def test_a_backbone_of_open_clip_is_four_lines_and_a_label() -> None:
     schema = yaml.safe_load((SCHEMAS / "backbone.schema.yaml").read_text())
     validator = Draft202012Validator(schema)
@@ -322,6 +355,7 @@ def test_every_key_of_a_schema_is_described_and_unknown_ones_are_refused(name: s
 
 def test_values_of_the_command_line_get_their_type() -> None:
     given = {"seeds": ["7"], "shift": "null", "options": {"sigma": "0.5", "mode": "paper"}}
+    assert typed({"budget": "0800", "seeds": ["010"]}) == {"budget": "0800", "seeds": ["010"]}
     assert typed(given) == {
         "seeds": [7],
         "shift": None,

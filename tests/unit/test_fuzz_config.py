@@ -92,6 +92,11 @@ TEXTS = (
     "suite: a\n---\nsuite: b",
     "\n".join(["a: &a [x, x, x]", *(f"a{n}: &a [*a, *a, *a]" for n in range(40))]),
     "suite: " + "9" * 5000,
+    "suite: 010",
+    "suite: 0" + "7" * 5000,
+    "suite: 40:00",
+    "suite: !!int '0x:'",
+    "suite: !!float x",
 )
 
 
