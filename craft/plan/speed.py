@@ -64,7 +64,7 @@ def measure(
 ) -> Speed:
     """Time what fits on ``datasets`` and encodings with ``backbones`` are made of."""
     clock = Clock(device)
-    torch.set_num_threads(1)  # as fits have
+    torch.set_num_threads(1)  # a fit with more of them has as much to do
     options = Options.resolve(suite["options"])
     facts = {name: complete(suite["backbone_facts"][name]) for name in backbones}
     text, gradient, done = {}, 0.0, {}

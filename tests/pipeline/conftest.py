@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import preloaded
+from tests.pipeline import jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "config", "craft", "envs", "profiles", "workflow")
@@ -37,30 +40,41 @@ class Checkout:
 
         Its start is spared but where it is to be a process ``anew``, as one from a shell is.
         """
-        environment = dict(os.environ)
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         arguments += SOON
         if anew:
-            done = subprocess.run(
-                [sys.executable, "-m", "snakemake", *arguments],
-                cwd=self.folder,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            status, output = done.returncode, done.stdout
-        else:
-            status, output = preloaded.snakemake(arguments, self.folder, environment)
+            return self._run("-m", "snakemake", *arguments, succeeds=succeeds)
+        status, output = preloaded.snakemake(arguments, self.folder, _environment())
         assert (status == 0) == succeeds, output[-8000:]
         return output
+
+    def _run(self, *arguments: str, succeeds: bool) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode == 0) == succeeds, done.stdout[-8000:]
+        return done.stdout
+
+    def jobs(self, *arguments: str, succeeds: bool = True) -> list[dict[str, Any]]:
+        """Rule, threads, resources and command of each job, as often as it is started."""
+        output = self._run(jobs.__file__, *arguments, *SOON, succeeds=succeeds)
+        lines = [line for line in output.splitlines() if line.startswith(jobs.MARK)]
+        return [json.loads(line.removeprefix(jobs.MARK)) for line in lines]
 
     def plan(self, *arguments: str, anew: bool = False) -> dict[str, int]:
         """Rule -> number of jobs of a dry-run; empty when there is nothing to do."""
         output = self.snakemake(*arguments, "-n", "-q", "rules", "reason", "host", anew=anew)
         table = output.rpartition("Job stats:")[2]
         return {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from craft.design import Design
 from tests.pipeline.conftest import ROOT, Checkout
 
 MINI = ("--configfile", "config/mini.yaml")
+LEASE = re.compile(r"craft\.device cuda ([\w.]+)")
 PAPER = Design(load(ROOT / "config/config.yaml", ROOT))
 SUITES = {"paper": (), "mini": MINI}
 
@@ -156,17 +157,23 @@ def test_the_dag_can_be_drawn(checkout: Checkout) -> None:
 
 def test_the_device_is_a_choice_of_the_configuration(checkout: Checkout) -> None:
     run = "results/runs/craft/RN50/EuroSAT/shots-1/seed-1/record.json"
-    output = checkout.snakemake(run, "-n", "-p", "--config", "device=cuda")
-    leased = set(re.findall(r"craft\.device cuda ([\w.]+)", output))
+    planned = checkout.jobs(run, "-n", "--config", "device=cuda")
+    leased = {match[1] for job in planned if (match := LEASE.search(job["command"] or ""))}
     assert leased == {"craft.blackbox.images", "craft.fit"}
     # Each of their jobs, and no other, takes one of the GPUs that --resources or a profile allows.
-    for job in re.split(r"^(?=(?:local)?rule )", output, flags=re.M)[1:]:
-        assert ("gpu=1" in job) == ("craft.device cuda" in job), job
-    other = checkout.snakemake(
-        run, "-n", "-p", "--profile", "profiles/gpu", "--config", "dtype=bfloat16"
-    )
-    assert "craft.device cpu craft.fit" in other and "--dtype bfloat16" in other
-    assert "gpu=1" not in other
+    for job in planned:
+        assert job["resources"].get("gpu", 0) == bool(LEASE.search(job["command"] or "")), job
+    other = checkout.jobs(run, "-n", "--profile", "profiles/gpu", "--config", "dtype=bfloat16")
+    (fit,) = (job["command"] for job in other if "craft.fit" in (job["command"] or ""))
+    assert "craft.device cpu craft.fit" in fit and "--dtype bfloat16" in fit
+    assert not any(job["resources"].get("gpu") for job in other)
+
+
+def test_threads_of_a_fit_are_the_configurations_not_the_machines(checkout: Checkout) -> None:
+    run = "results/runs/craft/RN50/EuroSAT/shots-1/seed-1/record.json"
+    planned = checkout.jobs(run, "-n", "--cores", "2", "--config", "fit_threads=4")
+    (fit,) = (job for job in planned if "craft.fit" in (job["command"] or ""))
+    assert fit["threads"] == 2 and "--threads 4" in fit["command"]
 
 
 def test_a_wrong_configuration_stops_before_any_job(checkout: Checkout) -> None:

@@ -130,6 +130,17 @@ def test_no_more_jobs_run_than_there_are_gpus(
     assert max(at_a_time) <= gpus
 
 
+def test_a_job_that_failed_gets_more_of_what_it_may_have_lacked(tmp_path: Path) -> None:
+    broken = Checkout(tmp_path)
+    (tmp_path / "craft/data/mini/tasks.py").write_text("raise SystemExit('out of memory')\n")
+    target = ("results/mini/manifests/digits.csv", *MINI[1:], "--retries", "2", "--cores", "1")
+    tries = [job["resources"] for job in broken.jobs(*target, succeeds=False)]
+    assert len(tries) == 3
+    for asked in ("mem_mb", "runtime"):
+        first = tries[0][asked]
+        assert first > 0 and [job[asked] for job in tries] == [first, 2 * first, 3 * first]
+
+
 @pytest.mark.parametrize("profile", ["slurm", "kubernetes"])
 def test_a_cluster_tries_a_job_again_and_names_its_executor(profile: str) -> None:
     settings = yaml.safe_load((ROOT / f"profiles/{profile}/config.yaml").read_text())

@@ -28,7 +28,7 @@ for fold in FITS:
             lambda wildcards: (
                 "../../envs/learner.yaml" if fast(wildcards) else "../../envs/plain.yaml"
             )
-        threads: 1
+        threads: SUITE["fit_threads"]
         resources:
             **ON_DEVICE,
             mem_mb=growing(4000),
@@ -36,6 +36,8 @@ for fold in FITS:
         params:
             learner=lambda wildcards: LEARNERS[wildcards.method],
             dtype=SUITE["dtype"],
+            # Not {threads}, which is less where --cores is: the bytes would be the machine's.
+            threads=SUITE["fit_threads"],
             cells=cells,
             tests=lambda wildcards, input: named(wildcards, input.tests),
             out=lambda wildcards, output: str(Path(output.record[0]).parents[2]),
@@ -44,7 +46,7 @@ for fold in FITS:
         message:
             f"Fit {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"
         shell:
-            "python -m craft.device {resources.device} craft.fit --learner {params.learner:q} --dtype {params.dtype} --cells {params.cells:q}"
+            "python -m craft.device {resources.device} craft.fit --learner {params.learner:q} --dtype {params.dtype} --threads {params.threads} --cells {params.cells:q}"
             " --method {wildcards.method:q} --backbone {wildcards.backbone:q} --dataset {wildcards.dataset:q} --tower {input.tower:q}"
             " --prompts {input.prompts:q} --train {input.train:q} --splits {input.splits:q} --tests {params.tests:q}"
             " --out {params.out:q} --cache {params.cache:q} > {log:q} 2>&1"

@@ -8,7 +8,7 @@ rule plan:
     localrule: True
     conda:
         "../../envs/plan.yaml"
-    threads: 1  # as the fits have whose speed is measured
+    threads: 1
     resources:
         **ON_DEVICE,
         mem_mb=growing(4000),
