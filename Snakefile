@@ -10,15 +10,10 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# A suite named with --configfile stands alone: nothing of the paper's is merged into it.
-if not workflow.overwrite_configfiles:
-
-    configfile: "config/config.yaml"
-
-
 report: "workflow/report/workflow.rst"
 
 
+include: "workflow/rules/suite.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/claim.smk"
 include: "workflow/rules/needs.smk"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from craft.declared import (
     learner_options,
     unknown,
 )
-from craft.design import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES
+from craft.design import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES, VARIED
+from craft.names import Names
 from craft.plain import shown
 
 
@@ -33,14 +34,25 @@ def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
     yield from (f"{path}: {text}" for text in check_released(fact.get("released", {}), "released"))
 
 
-def check_suite(suite: Mapping[str, Any], root: Path) -> Iterator[str]:
-    """Problems of a suite whose keys have the right types; missing keys are not repeated."""
+def check_suite(
+    suite: Mapping[str, Any],
+    given: Mapping[str, Any],
+    files: Mapping[str, Sequence[str]],
+    root: Path,
+) -> Iterator[str]:
+    """Problems of a suite whose keys have the right types; missing keys are not repeated.
+
+    ``given`` is the suite before what the schema refuses was dropped: what follows from that alone
+    is no problem of its own. ``files`` are names of the data sets and backbones that there are.
+    """
+    names = Names.of(given, files)
     yield from check_released(suite["released"], "released")
-    yield from _check_data(suite)
+    yield from _check_data(suite, names)
     yield from _check_methods(suite)
     for name, spec in suite.get("artefacts", {}).items():
         if name in {**TABLES, **FIGURES}:
-            yield from _check_artefact(suite, name, spec)
+            yield from _check_keys(name, spec, given)
+            yield from _check_artefact(suite, name, spec, names)
         else:
             yield f"artefacts: {unknown(name, {**TABLES, **FIGURES})}"
     drawn = [name for name, fact in suite["facts"].items() if fact.get("encode") == "drawn"]
@@ -77,24 +89,24 @@ def survey_own_images(
     return counts, problems
 
 
-def _check_data(suite: Mapping[str, Any]) -> Iterator[str]:
+def _check_data(suite: Mapping[str, Any], names: Names) -> Iterator[str]:
     facts, few_shot = suite["facts"], suite.get("datasets", [])
     for name in few_shot:
         if name in facts and "source" in facts[name]:
             yield f"datasets: {name} is a shifted test set of {facts[name]['source']}, not few-shot"
     for name in suite["dataset_options"]:
-        if name not in few_shot:
-            yield f"dataset_options: {unknown(name, few_shot)}"
+        yield from names.refuse("datasets", name, "dataset_options")
     shift = suite["shift"]
-    if not shift:
+    if not shift or "source" not in shift:
         return
-    if "source" in shift and shift["source"] not in few_shot:
-        yield f"shift.source: {unknown(shift['source'], few_shot)}"
+    if wrong := list(names.refuse("datasets", shift["source"], "shift.source")):
+        yield from wrong
+        return
     for name in shift.get("targets", ()):
-        origin = facts.get(name, {}).get("source", shift.get("source"))
-        if origin != shift.get("source") or (name in facts and "source" not in facts[name]):
+        origin = facts.get(name, {}).get("source", shift["source"])
+        if origin != shift["source"] or (name in facts and "source" not in facts[name]):
             yield (
-                f"shift.targets: {name} is no shifted test set of {shift.get('source')} "
+                f"shift.targets: {name} is no shifted test set of {shift['source']} "
                 f"(config/datasets/{name}.yaml says source: {shown(facts[name].get('source'))})"
             )
 
@@ -133,55 +145,66 @@ def _check_methods(suite: Mapping[str, Any]) -> Iterator[str]:
                 yield from check_together(options, known, f"{where}.options")
 
 
-def _check_artefact(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[str]:
+def _check_keys(name: str, spec: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
+    """Keys that an artefact lacks, and those that are not its own."""
     where = f"artefacts.{name}"
-    for key in ("backbones", "datasets"):
-        for value in spec.get(key, ()):
-            if key in suite and value not in suite[key]:
-                yield f"{where}.{key}: {unknown(value, suite[key])}"
-    required = {"shots"} if name in COMPARISONS else set()
-    if name in SWEEPS:
-        required = {"shots", "datasets", "method", "option", "values"}
-    elif name == DISCREPANCIES:
-        required = {"shots", "method"}
-    allowed = required | {"backbones", "datasets"}
+    allowed = _required(name) | {"backbones", "datasets"}
     allowed |= {"differences"} if name == DISCREPANCIES else set()
-    for key in sorted(required - set(spec)):
+    for key in sorted(_required(name) - set(given["artefacts"][name])):
         yield f"{where}.{key} is missing"
     for key in sorted(set(spec) - allowed):
         accepted = f"accepted in {name}: {', '.join(sorted(allowed))}"
         yield f"{where}.{key} = {shown(spec[key])}: {accepted}"
-    if name == "robustness" and not suite["shift"]:
+    if name == "robustness" and not given.get("shift"):
         yield f"{where} needs shift: source and targets"
+
+
+def _required(name: str) -> set[str]:
+    if name in SWEEPS:
+        return {"shots", "datasets", "method", "option", "values"}
+    if name == DISCREPANCIES:
+        return {"shots", "method"}
+    return {"shots"} if name in COMPARISONS else set()
+
+
+def _check_artefact(
+    suite: Mapping[str, Any], name: str, spec: Mapping[str, Any], names: Names
+) -> Iterator[str]:
+    where = f"artefacts.{name}"
+    for key in ("backbones", "datasets"):
+        for value in spec.get(key, ()):
+            yield from names.refuse(key, value, f"{where}.{key}")
     yield from _check_shots(suite, name, spec)
-    if required <= set(spec):
-        if name in SWEEPS:
-            yield from _check_sweep(suite, where, spec)
-        elif name == DISCREPANCIES:
-            yield from check_differences(suite, where, spec)
+    if name in VARIED and "method" in spec:
+        yield from names.refuse("methods", spec["method"], f"{where}.method")
+        # What is wrong with a method is told where it is declared.
+        if spec["method"] in suite.get("methods", {}) and _required(name) <= set(spec):
+            check = _check_sweep if name in SWEEPS else check_differences
+            yield from check(suite, where, spec)
 
 
 def _check_shots(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[str]:
     source_only = [(suite["shift"] or {}).get("source")] if name == "robustness" else None
     for dataset in source_only or spec.get("datasets", suite.get("datasets", ())):
         counts = suite["facts"].get(dataset, {}).get("counts", {})
-        if not {"train", "classes"} <= set(counts):
+        if "smallest" in counts:
+            most, why = counts["smallest"], "its smallest class has no more training images"
+        elif {"train", "classes"} <= set(counts):
+            # No class can have more than the mean has, so beyond it some class has too few.
+            most = counts["train"] // counts["classes"]
+            why = f"it has {counts['train']} training images of {counts['classes']} classes"
+        else:
             continue
-        # No class can have more than the mean has, so beyond it some class has too few.
-        most = counts["train"] // counts["classes"]
         for shots in spec.get("shots", ()):
             if shots > most:
                 yield (
                     f"artefacts.{name}.shots: {shots}: accepted for {dataset}: at most {most}, "
-                    f"as it has {counts['train']} training images of {counts['classes']} classes"
+                    f"as {why}"
                 )
 
 
 def _check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) -> Iterator[str]:
-    methods = suite.get("methods", {})
-    if spec["method"] not in methods:
-        yield f"{where}.method: {unknown(spec['method'], methods)}"
-        return
+    methods = suite["methods"]
     try:
         known = learner_options(methods[spec["method"]].get("learner", ""))
     except LookupError:

@@ -67,8 +67,9 @@ def read(path: str | os.PathLike[str], *required: str) -> dict[str, Any]:
         text = Path(path).read_text(encoding="utf-8")
         value = parse(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise PlainError([f"{path}: not a readable YAML file ({reason})"]) from error
+        raise PlainError([f"{path}: not a readable YAML file ({_reason(error)})"]) from error
+    if value is None:
+        raise PlainError([f"{path}: holds nothing; accepted: a mapping of keys to values"])
     if not isinstance(value, dict):
         raise PlainError([f"{path}: {shown(value)} is no mapping of keys to values"])
     if missing := [key for key in required if key not in value]:
@@ -76,6 +77,30 @@ def read(path: str | os.PathLike[str], *required: str) -> dict[str, Any]:
     if problems := [f"{path}: {problem}" for problem in check(value)]:
         raise PlainError(problems)
     return value
+
+
+#: Part of what libyaml says -> what to do about it.
+_ADVICE = {
+    "tab character": "indent with spaces",
+    "cannot start any token": "indent with spaces; text that starts so needs quotes",
+    "mapping values are not allowed": "text with a colon needs quotes; keys of one mapping start "
+    "in one column",
+}
+
+
+def _reason(error: Exception) -> str:
+    """Why a file is no YAML, in one line, with the file's line where there is one."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return f"line {line}: byte {error.object[error.start]:#x} is no UTF-8: save it as UTF-8"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark, problem = error.problem_mark, " ".join(f"{error.problem}".split())
+        advice = [text for part, text in _ADVICE.items() if part in problem]
+        where = f"line {mark.line + 1}, column {mark.column + 1}"
+        return "; ".join([f"{where}: {problem}", *advice])
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def parse(text: str) -> Any:

@@ -78,6 +78,8 @@ def check_counts(manifest: Manifest, facts: Mapping[str, Any]) -> None:
     """Compare classes and images by part with the description; name every difference."""
     names = manifest.class_names()
     found = {"classes": len(names)} | {part: len(manifest.part(part)) for part in PARTS}
+    per_class = Counter(image.label for image in manifest.part("train"))
+    found["smallest"] = min((per_class[label] for label in names), default=0)
     differences = [
         f"{key}: {found[key]} found, {expected} expected"
         for key, expected in facts.get("counts", {}).items()

@@ -46,7 +46,8 @@ def survey(
     """
     if manifest.is_file():
         try:
-            return _counted(Manifest.read(manifest).images), []
+            images = Manifest.read(manifest).images
+            return _counted(images), [] if "source" in facts else _too_few(images, shots)
         except RecordError as error:
             return _counted(()), [f"{error}; delete it to have the folders looked at again"]
     images, found = _read(root, facts)

@@ -26,11 +26,25 @@ TEXTS = {
 }
 
 
+#: What Snakemake's own reader would end on with a traceback, or without a line, by what is put in
+#: the place of the suite's first key.
+UNREADABLE = {
+    "Latin-1": ("suite: caf\xe9".encode("latin-1"), "byte 0xe9 is no UTF-8: save it as UTF-8"),
+    "a tab": (b"suite: paper\n\tresults: x", "indent with spaces"),
+    "a colon": (b"suite: paper: mine", "text with a colon needs quotes"),
+}
+
+
 def refused(checkout: Checkout, text: str) -> str:
     """What Snakemake says of a suite that it must not start."""
     (checkout.folder / "broken.yaml").write_text(text)
+    return stopped(checkout, "--configfile", "broken.yaml")
+
+
+def stopped(checkout: Checkout, *arguments: str) -> str:
+    """What Snakemake says where it must not start."""
     before = set(checkout.folder.rglob("[!.]*"))
-    said = checkout.snakemake("all", "-n", "--configfile", "broken.yaml", succeeds=False)
+    said = checkout.snakemake("all", "-n", *arguments, succeeds=False)
     assert "Traceback" not in said, said
     assert "Job stats" not in said
     after = {path for path in checkout.folder.rglob("[!.]*") if "__pycache__" not in path.parts}
@@ -65,6 +79,23 @@ def test_what_snakemake_would_read_in_silence_stops_it(checkout: Checkout, case:
     whole = (ROOT / "config/mini.yaml").read_text()
     assert old in whole
     assert said in refused(checkout, whole.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_a_paper_suite_that_is_no_yaml_is_told_by_file_and_line(
+    checkout: Checkout, case: str
+) -> None:
+    content, said = UNREADABLE[case]
+    path: Path = checkout.folder / "config/config.yaml"
+    whole = path.read_bytes()
+    line = whole.count(b"\n", 0, whole.index(b"suite: paper")) + content.count(b"\n") + 1
+    try:
+        path.write_bytes(whole.replace(b"suite: paper", content, 1))
+        told = stopped(checkout)
+    finally:
+        path.write_bytes(whole)
+    assert f"config/config.yaml: not a readable YAML file (line {line}" in told
+    assert said in told
 
 
 def test_a_broken_description_stops_it_by_name(checkout: Checkout) -> None:

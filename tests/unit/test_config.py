@@ -14,7 +14,9 @@ from jsonschema import Draft202012Validator
 
 from craft import plain
 from craft.checks import learner_options
-from craft.config import SCHEMAS, ConfigError, check_files, load, typed
+from craft.config import ConfigError, check_files, load, main, typed
+from craft.design import Design
+from craft.schema import SCHEMAS
 
 MINI = yaml.safe_load(Path("config/mini.yaml").read_text())
 Config = dict[str, Any]
@@ -256,6 +258,130 @@ def test_all_problems_come_at_once() -> None:
     assert all(problem.startswith("suite.yaml: ") for problem in found)
 
 
+FOLLOWED: dict[str, tuple[Callable[[Config], Any], str]] = {
+    "a backbone's name": (
+        lambda c: c.update(backbones=["mini-RN", "mini-vit"]),
+        "backbones: unknown name 'mini-RN'; did you mean 'mini-rn'?",
+    ),
+    "a data set's name": (
+        lambda c: c.update(datasets=["digts", *c["datasets"][1:]], dataset_options={"digits": {}}),
+        "datasets: unknown name 'digts'; did you mean 'digits'?",
+    ),
+    "a name for a list": (
+        lambda c: c.update(datasets="objects", dataset_options={"objects": {}}),
+        "datasets = 'objects': accepted: array",
+    ),
+    "a list without an entry": (
+        lambda c: c.update(backbones=[]),
+        "backbones = []: accepted: 1 or more entries",
+    ),
+    "the source of shifted sets": (
+        lambda c: c["shift"].update(source="Objects"),
+        "shift.source: unknown name 'Objects'; did you mean 'objects'?",
+    ),
+    "a shifted set": (
+        lambda c: c["shift"]["targets"].append("objects-v3"),
+        "shift.targets: unknown name 'objects-v3'; did you mean 'objects-v2'?",
+    ),
+    "a shift that is none": (
+        lambda c: c.update(shift="objects"),
+        "shift = 'objects': accepted: object or null",
+    ),
+    "a method without a learner": (
+        lambda c: c["methods"]["craft"].pop("learner"),
+        "methods.craft: learner is missing",
+    ),
+    "shots that are no list": (
+        lambda c: c["artefacts"]["ablation_lambda1"].update(shots=16),
+        "artefacts.ablation_lambda1.shots = 16: accepted: array",
+    ),
+    "a swept option out of range": (
+        lambda c: c["options"].update(lambda1=-1),
+        "options.lambda1 = -1: accepted: at least 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FOLLOWED)
+def test_what_follows_from_one_mistake_alone_is_no_problem_of_its_own(case: str) -> None:
+    change, expected = FOLLOWED[case]
+    (problem,) = problems(change)
+    assert problem.startswith(f"suite.yaml: {expected}")
+
+
+def test_a_name_that_nothing_declares_is_told_beside_a_wrong_one() -> None:
+    def change(config: Config) -> None:
+        config["backbones"][0] = "mini-RN"
+        config["artefacts"]["efficiency"]["backbones"] = ["mini-m"]
+
+    assert len(problems(change)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("Caltech101", 16), ("StanfordCars", 19), ("ImageNet", 732), ("SUN397", 40)]
+)
+def test_more_shots_than_the_smallest_class_has_are_told(name: str, most: int) -> None:
+    paper = yaml.safe_load(Path("config/config.yaml").read_text())
+    for shots, count in ((most, 0), (most + 1, 1)):
+        config = deepcopy(paper)
+        config["artefacts"] = {"few_shot_curves": {"datasets": [name], "shots": [shots]}}
+        found: tuple[str, ...] = ()
+        try:
+            load(config, source="suite.yaml")
+        except ConfigError as error:
+            found = error.problems
+        assert len(found) == count, found
+        expected = f"few_shot_curves.shots: {shots}: accepted for {name}: at most {most}, as its"
+        assert all(expected in problem for problem in found)
+
+
+PLACES = {
+    "a file": ({"results": "README.md"}, "results = 'README.md': cannot be written: "),
+    "below a file": ({"data": "README.md/x"}, "data = 'README.md/x': cannot be written: "),
+    "the folder above": ({"results": ".."}, "results = '..': accepted: a folder that does not"),
+    "the project": ({"data": "."}, "data = '.': accepted: a folder that does not hold the proj"),
+    "everything": ({"data": "/."}, "data = '/.': accepted: a folder that does not hold the proj"),
+    "sources": ({"results": "craft"}, "results = 'craft': accepted: a folder outside craft/"),
+    "below sources": ({"results": "config/mine"}, "results = 'config/mine': accepted: a folder ou"),
+    "in a roundabout way": ({"data": "x/../docs"}, "data = 'x/../docs': accepted: a folder outsi"),
+    "one for both": (
+        {"results": "results/a", "data": "results/x/../a"},
+        "data = 'results/x/../a': accepted: another folder than results",
+    ),
+    "a long name": ({"results": "x" * 300}, "accepted: a path of 1000 bytes, names of 255"),
+}
+
+
+@pytest.mark.parametrize("case", PLACES)
+def test_folders_that_cannot_be_used_are_told(case: str) -> None:
+    given, expected = PLACES[case]
+    (problem,) = problems(lambda config: config.update(given))
+    assert problem.startswith("suite.yaml: ") and expected in problem
+
+
+def test_folders_anywhere_else_are_right(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk").mkdir()
+    for results in ("results/mini", str(tmp_path), str(tmp_path / "link/a/b"), "results/../out"):
+        assert load(MINI | {"results": results, "data": f"{results}/data"})
+
+
+def test_a_link_to_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "unplugged")
+    (problem,) = problems(lambda config: config.update(results=str(tmp_path / "link/results")))
+    assert problem.endswith(f"cannot be written: {tmp_path}/link is no folder")
+
+
+def test_a_folder_that_takes_nothing_new_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may write anywhere, so that permissions alone would not show it.
+    monkeypatch.setattr("os.access", lambda path, mode: str(path) != str(tmp_path))
+    results, data = str(tmp_path / "results"), str(tmp_path)
+    (problem,) = problems(lambda config: config.update(results=results, data=data))
+    assert problem.endswith(f"cannot be written: {tmp_path} takes nothing new from this user")
+
+
 def test_a_fact_file_is_validated_too(tmp_path: Path) -> None:
     for folder, names in (("datasets", MINI["datasets"]), ("backbones", MINI["backbones"])):
         (tmp_path / "config" / folder).mkdir(parents=True)
@@ -307,6 +433,59 @@ def test_numbers_that_yaml_reads_in_eights_or_sixties_are_refused(
         load(path)
     (problem,) = caught.value.problems
     assert f"suite.yaml: not a readable YAML file ({said}" in problem
+
+
+BROKEN = {
+    "no file": (None, "not a readable YAML file (No such file or directory)"),
+    "Latin-1": ("suite: mini\nlabel: caf\xe9".encode("latin-1"), "(line 2: byte 0xe9 is no UTF-8"),
+    "UTF-16": ("suite: mini".encode("utf-16"), "(line 1: byte 0xff is no UTF-8: save it as UTF-8)"),
+    "a tab": (
+        b"suite: mini\nshift:\n\tsource: x",
+        "(line 3, column 1: found character that cannot",
+    ),
+    "nesting": (b"suite: mini\n  seeds: [1]", "(line 2, column 8: mapping values are not allowed"),
+    "a colon": (b"label: BBT: mine", "(line 1, column 11: mapping values are not allowed in this"),
+    "nothing": (b"# to be written\n", "suite.yaml: holds nothing; accepted: a mapping of keys"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_file_that_is_no_yaml_is_told_with_its_line(tmp_path: Path, case: str) -> None:
+    content, said = BROKEN[case]
+    path = tmp_path / "suite.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        main([str(path), str(tmp_path)])
+    problem, folder = caught.value.problems
+    assert problem.startswith(f"{path}: ") and said in problem
+    assert folder == f"{tmp_path}: not a readable YAML file (Is a directory)"
+
+
+def test_the_command_reads_files_as_snakemake_merges_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    above = tmp_path / "above.yaml"
+    above.write_text("options: {hidden: 64}\nseeds: [7]\n")
+    main(["config/mini.yaml", str(above)])
+    merged = MINI | {"options": MINI["options"] | {"hidden": 64}, "seeds": [7]}
+    runs = len(Design(load(merged)).all_runs)
+    right = f"config/mini.yaml + {above}: right; {len(MINI['artefacts'])} artefacts of {runs} runs"
+    assert capsys.readouterr().out == f"{right}\n"
+    above.write_text("options: {hidden: 0}\n")
+    with pytest.raises(
+        ConfigError, match=r"above\.yaml: options\.hidden = 0: accepted: at least 1"
+    ):
+        main(["config/mini.yaml", str(above)])
+
+
+def test_the_command_ends_with_the_problems_and_status_1(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text("suite: [")
+    command = [sys.executable, "-m", "craft.config", str(tmp_path / "suite.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith("error: 1 problem in the configuration\n- ")
+    assert "Traceback" not in done.stderr
 
 
 def test_zero_points_and_quotes_are_no_octal_numbers(tmp_path: Path) -> None:

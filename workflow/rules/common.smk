@@ -7,8 +7,6 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, workflow.basedir)
-
 from snakemake.utils import update_config
 
 from craft.config import ConfigError, check_files, load, typed

@@ -1,0 +1,17 @@
+# The paper's suite, unless --configfile names another, which then stands alone: nothing of the
+# paper's is merged into it. Our reader comes first, as Snakemake's own says neither line nor key;
+# a file of --configfile Snakemake has read before this one (python -m craft.config reads it as we do).
+
+import sys
+
+sys.path.insert(0, workflow.basedir)
+
+from craft.config import ConfigError, check_files
+
+if not workflow.overwrite_configfiles:
+    try:
+        check_files(["config/config.yaml"])
+    except ConfigError as error:
+        raise WorkflowError(str(error))
+
+    configfile: "config/config.yaml"
