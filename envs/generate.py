@@ -1,7 +1,8 @@
 """Write envs/*.yaml, one conda environment per role, from the one lock; --lock makes that anew.
 
     python envs/generate.py          envs/*.yaml from requirements.lock
-    python envs/generate.py --lock   requirements.lock from pyproject.toml (needs uv), then these
+    python envs/generate.py --lock   requirements.lock from pyproject.toml (needs uv), then these,
+                                     and what profiles/kubernetes needs besides
 
 Snakemake hashes an environment's YAML alone, so that packages are listed in it, exactly.
 """
@@ -10,11 +11,15 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
+#: What a profile's plugins need and the lock lacks, or has in another version: 20 packages that
+#: nothing else here uses.
+PLUGINS = {"kubernetes": ROOT / "profiles/kubernetes/requirements.lock"}
 
 PYTHON, PIP = "3.11.13", "25.2"
 
@@ -74,6 +79,12 @@ HEADER = """\
 # installed by `pip install --require-hashes -r requirements.lock`, as the Makefile does.
 """
 
+PLUGINS_HEADER = """\
+# What profiles/{profile} needs beside requirements.lock, exact and hashed. Made by
+# `python envs/generate.py --lock`; installed into an environment of that lock by
+# `pip install --require-hashes --no-deps -r profiles/{profile}/requirements.lock`.
+"""
+
 COMPILE = (
     "uv pip compile pyproject.toml --group test --universal --fork-strategy fewest"
     " --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --output-file"
@@ -87,11 +98,30 @@ _NEEDED_BY = re.compile(rf"^    #   (?P<one>{_NAME})$|^    # via (?P<only>{_NAME
 def make_lock() -> None:
     """Resolve pyproject.toml into the lock, keeping the versions that it has; runs uv."""
     subprocess.run([*COMPILE.split(), str(LOCK)], cwd=ROOT, check=True)
-    text = LOCK.read_text(encoding="utf-8")
-    # Each line says so, as [tool.uv] asks for nothing else.
+    LOCK.write_text(HEADER + _unmarked(LOCK.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def make_plugins(profile: str) -> None:
+    """Resolve a profile's plugins on top of the lock, which keeps what versions it can; runs uv."""
+    path = PLUGINS[profile]
+    shutil.copy(LOCK, path)  # versions to prefer
+    subprocess.run([*COMPILE.split(), str(path), "--group", profile], cwd=ROOT, check=True)
+    known = {entry for lines in read_lock()[0].values() for entry in lines}
+    text = _unmarked(path.read_text(encoding="utf-8")).rstrip("\n")
+    entries = re.split(r"\n(?=[a-z0-9])", text)
+    new = [
+        entry
+        for entry in entries
+        if _REQUIREMENT.match(entry.partition("\n")[0])["line"] not in known
+    ]
+    head = PLUGINS_HEADER.format(profile=profile)
+    path.write_text(head + "\n".join(new) + "\n", encoding="utf-8")
+
+
+def _unmarked(text: str) -> str:
+    """A lock without the mark of Linux at each entry, as [tool.uv] asks for nothing else."""
     text = text.replace(" ; sys_platform == 'linux' \\", " \\")
-    text = text.replace(" and sys_platform == 'linux' \\", " \\")
-    LOCK.write_text(HEADER + text, encoding="utf-8")
+    return text.replace(" and sys_platform == 'linux' \\", " \\")
 
 
 def read_lock() -> tuple[dict[str, list[str]], dict[str, set[str]]]:
@@ -146,6 +176,8 @@ def main() -> None:
     parser.add_argument("--lock", action="store_true", help="resolve requirements.lock anew")
     if parser.parse_args().lock:
         make_lock()
+        for profile in PLUGINS:
+            make_plugins(profile)
     for role in ROLES:
         (ROOT / "envs" / f"{role}.yaml").write_text(environment(role), encoding="utf-8")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-from importlib.util import find_spec
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from snakemake.cli import parse_args
+
+from tests.plugins import kubernetes_plugins  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
@@ -41,15 +45,36 @@ def test_commands_are_found() -> None:
     assert len(commands()) > 25
 
 
-@pytest.mark.parametrize(("page", "arguments"), commands())
-def test_a_command_is_read_as_it_is_meant(
-    page: str, arguments: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if "kubernetes" in arguments and not find_spec("snakemake_executor_plugin_kubernetes"):
-        pytest.skip("the profile's plugin is not installed (docs/operations.md says how)")
-    monkeypatch.chdir(ROOT)  # where the profiles are
+def read_arguments(arguments: str) -> None:
+    """Have Snakemake read a command's arguments; AssertionError where it misunderstands them."""
     words = shlex.split(arguments)
     _, read = parse_args(words)
     assert all(re.match(r"\w+=", entry) for entry in read.config or ())
     # Options that take all words that follow leave none to be a target.
     assert read.targets or {"--unlock", "--until"} & set(words)
+
+
+@pytest.mark.parametrize(
+    ("page", "arguments"), [each for each in commands() if "kubernetes" not in each[1]]
+)
+def test_a_command_is_read_as_it_is_meant(
+    page: str, arguments: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)  # where the profiles are
+    read_arguments(arguments)
+
+
+def test_a_command_with_plugins_of_its_own_is_read_as_it_is_meant(
+    kubernetes_plugins: str,  # noqa: F811
+) -> None:
+    # In another process, as Snakemake looks for plugins once.
+    found = [arguments for _, arguments in commands() if "kubernetes" in arguments]
+    assert found
+    script = f"from {__name__} import read_arguments\nfor words in {found}: read_arguments(words)"
+    path = os.pathsep.join([kubernetes_plugins, str(ROOT)])
+    environment = os.environ | {"PYTHONPATH": path}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -129,3 +129,17 @@ def test_the_lock_is_exact_hashed_and_names_no_host() -> None:
         assert "--hash=sha256:" in entry, entry.splitlines()[0]
     assert "://" not in LOCK
     assert "--index" not in LOCK and "--find-links" not in LOCK
+
+
+@pytest.mark.parametrize("profile", generate.PLUGINS)
+def test_a_profiles_plugins_are_exact_hashed_and_beside_the_lock(profile: str) -> None:
+    text = generate.PLUGINS[profile].read_text()
+    entries = re.split(r"\n(?=[a-z0-9])", text)[1:]
+    assert all(re.match(r"[a-z0-9._-]+==\S+", entry) for entry in entries)
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert "://" not in text
+    mine = {entry.partition("==")[0]: entry.splitlines()[0].strip(" \\") for entry in entries}
+    lines, _ = generate.read_lock()
+    assert not any(line in lines.get(name, ()) for name, line in mine.items())
+    groups = tomllib.loads(Path("pyproject.toml").read_text())["dependency-groups"]
+    assert set(groups[profile]) <= set(mine)
