@@ -27,7 +27,8 @@ class GuardedBox:
 
     ``timeout`` seconds bound the wait for a block (None: no bound), ``retries`` how often what
     failed is asked again, after ``pause`` seconds. A query is charged once, however often it was
-    asked: the meter counts what a learner got. Raises BoxError, naming what was asked.
+    asked: the meter counts what a learner got. Raises BoxError, naming what was asked; ValueError
+    for a timeout, retries or pause that cannot be.
     """
 
     def __init__(
@@ -38,6 +39,12 @@ class GuardedBox:
         retries: int = 0,
         pause: float = 1.0,
     ) -> None:
+        if timeout is not None and not 0 < timeout < math.inf:
+            raise ValueError(f"timeout {timeout!r}; accepted: seconds above 0, or None")
+        if retries != int(retries) or retries < 0:
+            raise ValueError(f"retries {retries!r}; accepted: 0, 1, 2, ...")
+        if not 0 <= pause < math.inf:
+            raise ValueError(f"pause {pause!r}; accepted: seconds, 0 or more")
         self.context_length, self.context_width = box.context_length, box.context_width
         self.embedding_std, self.class_names = box.embedding_std, box.class_names
         self.image_sets, self.meter = box.image_sets, box.meter

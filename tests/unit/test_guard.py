@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 
@@ -99,6 +100,19 @@ def test_a_box_that_does_not_answer_in_time_is_asked_again_then_given_up() -> No
     assert box.meter.counts["search"] == 6
     with pytest.raises(BoxError, match=r"context 3 of 6: TimeoutError: no answer within 0.5 s"):
         ask(GuardedBox(Misbehaving(hangs), timeout=0.5))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("timeout", value) for value in (0, -1, math.nan, math.inf)),
+        *(("retries", value) for value in (-1, 0.5)),
+        *(("pause", value) for value in (-1, math.nan)),
+    ],
+)
+def test_waits_that_cannot_be_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} {value}; accepted: "):
+        GuardedBox(ToyBox(), **{name: value})
 
 
 def test_a_refusal_is_no_failure() -> None:
