@@ -1,13 +1,12 @@
 """How the workflow bears many runs: ``python -m benchmarks.load [--runs 2500 5000 10000]``.
 
 The paper's design with more seeds, and a made-up score for each run: planned by a dry-run, then
-gathered, traced, tabulated and drawn. One line per size and step with its processor seconds and
-peak memory, then the exponent of growth from the smallest size to the largest: 1 is linear.
+gathered, traced, tabulated and drawn. A row to each size and step with its processor seconds and
+peak memory, then each step's exponent of growth: 1 is linear.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -15,12 +14,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks import measure
 from craft.config import load
 from craft.design import TABLES, Design, Run
 
@@ -83,8 +83,8 @@ def write_scores(design: Design, folder: Path) -> None:
         path.write_text(json.dumps(score(design, run)), encoding="utf-8")
 
 
-def measured(command: Sequence[str], folder: Path) -> tuple[float, float, float]:
-    """Seconds on the clock and of processors, and peak memory in MB, of a command.
+def measured(command: Sequence[str], folder: Path) -> dict[str, float]:
+    """Seconds on the clock and of processors, and peak memory of the largest process in MB.
 
     Raises CalledProcessError where it fails; what it says is left in ``folder``/said.txt.
     """
@@ -99,7 +99,11 @@ def measured(command: Sequence[str], folder: Path) -> tuple[float, float, float]
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return elapsed, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return {
+        "wall s": elapsed,
+        "cpu s": usage.ru_utime + usage.ru_stime,
+        "peak MB": usage.ru_maxrss / 1024,
+    }
 
 
 def steps(design: Design, folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -125,35 +129,40 @@ def _command(module: str, design: Path, out: str) -> list[str]:
     return [sys.executable, "-m", module, "--design", design.read_text("utf-8"), "--out", out]
 
 
-def main() -> None:
-    """Print a table of steps and sizes."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
-    parser.add_argument("--runs", type=int, nargs="+", default=[2500, 5000, 10_000])
-    given = parser.parse_args()
-    found: dict[str, list[tuple[int, float]]] = {}
-    for runs in sorted(given.runs):
+def checkout(folder: Path, config: Mapping[str, Any]) -> Design:
+    """Copy the project into ``folder`` with a suite.yaml; returns the suite's design."""
+    for part in PARTS:
+        source = ROOT / part
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / part)
+    (folder / "suite.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    return Design(load(config, ROOT))
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Measure each step at each size and report; returns what is written as JSON."""
+    parser = measure.parser(__doc__)
+    parser.add_argument("--runs", type=int, nargs="+", help="(default: 2500 5000 10000)")
+    given = parser.parse_args(arguments)
+    rows = []
+    for runs in sorted(given.runs or ([600] if given.smoke else [2500, 5000, 10_000])):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            for part in PARTS:
-                source = ROOT / part
-                copy = shutil.copytree if source.is_dir() else shutil.copy
-                copy(source, folder / part)
-            config = suite(runs, "results/load")
-            (folder / "suite.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-            design = Design(load(config, ROOT))
-            count = len(design.all_runs)
+            design = checkout(folder, suite(runs, "results/load"))
             for step, command in steps(design, folder):
                 if step == "gather":  # the dry-run plans everything: no score is there yet
                     write_scores(design, folder / "results/load")
-                elapsed, seconds, memory = measured(command, folder)
-                found.setdefault(step, []).append((count, seconds))
-                line = f"{step:24s} {count:6d} runs {elapsed:7.1f} s {seconds:7.1f} CPU s"
-                print(f"{line} {memory:6.0f} MB", flush=True)
-    for step, points in found.items():
-        (small, least), (large, most) = points[0], points[-1]
-        if large > small:
-            exponent = math.log(most / least) / math.log(large / small)
-            print(f"{step:24s} grows as runs^{exponent:.2f}")
+                rows.append({"step": step, "runs": len(design.all_runs)})
+                rows[-1] |= measured(command, folder)
+    exponents = {}
+    for step in dict.fromkeys(row["step"] for row in rows):
+        line = [row for row in rows if row["step"] == step]
+        if len(line) > 1:
+            sizes, seconds = ([row[key] for row in line] for key in ("runs", "cpu s"))
+            exponents[step] = measure.exponent(sizes, seconds)
+    result = {"exponents": exponents}
+    measure.report(result, rows, given)
+    return result | {"rows": rows}
 
 
 if __name__ == "__main__":
