@@ -369,9 +369,12 @@ def test_what_a_manifest_lists_is_not_looked_at_again(project):
     with pytest.raises(ConfigError, match="lists no image; delete it"):
         load(SUITE, project)
     rows = [Image(f"{n}.jpg", n % 3, "abc"[n % 3], "train") for n in range(7)]
-    Manifest(tuple(rows)).write(path)
+    Manifest((*rows, Image("7.jpg", 1, "b", "test"))).write(path)
     counts = load(SUITE, project)["facts"]["mine"]["counts"]
-    assert counts == {"classes": 3, "train": 7, "val": 0, "test": 0}
+    assert counts == {"classes": 3, "train": 7, "val": 0, "test": 1}
+    Manifest((*rows[:-2], Image("7.jpg", 1, "b", "test"))).write(path)
+    with pytest.raises(ConfigError, match=r"fewer training images than 2 shots: c \(1\)"):
+        load(SUITE, project)
 
 
 @pytest.mark.parametrize(
