@@ -31,13 +31,18 @@ DISTRIBUTIONS = (
 )
 
 
+@functools.cache
 def source(module: str) -> Path | None:
     """File of a module of this project, None for any other; nothing is imported."""
-    path = ROOT.joinpath(*module.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
+    path = os.path.join(ROOT, *module.split("."))
+    for candidate in (f"{path}.py", os.path.join(path, "__init__.py")):
+        if os.path.isfile(candidate):
+            return Path(candidate)
     return None
+
+
+#: Where a statement holds others.
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 @functools.cache
@@ -77,14 +82,18 @@ def modules(*entries: str) -> tuple[str, ...]:
 def _imports(module: str, runs_main: bool) -> tuple[str, ...]:
     """Every module that a module's import statements may name, existing or not."""
     found: list[str] = []
-    parts = [n for n in tree(module).body if runs_main or getattr(n, "name", None) != "main"]
-    for node in (node for part in parts for node in ast.walk(part)):
+    todo = [n for n in tree(module).body if runs_main or getattr(n, "name", None) != "main"]
+    for node in todo:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             # Imports are absolute here (ruff's TID252); `from package import name` imports a
             # module where the name is one.
             found += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            # Imports are statements: expressions, most of a tree, are left out.
+            for block in _BLOCKS:
+                todo += getattr(node, block, ())
     return tuple(found)
 
 

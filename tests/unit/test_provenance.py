@@ -84,7 +84,7 @@ def test_a_hash_follows_the_sources_and_nothing_else(
     (package / "other.py").write_text("")
 
     def fresh() -> str:
-        for cached in (modules, code_hash, provenance.tree, provenance._imports):
+        for cached in (modules, code_hash, provenance.source, provenance.tree, provenance._imports):
             cached.cache_clear()
         return code_hash("pack.stage")
 
