@@ -17,8 +17,8 @@ rule backbone:
         "../../envs/vision.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        mem_mb=4000,
+        runtime=30,
     params:
         weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
         code=code_hash("craft.blackbox.weights"),

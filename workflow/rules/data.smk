@@ -47,8 +47,8 @@ rule fetch:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(720),
+        mem_mb=2000,
+        runtime=720,
     params:
         # No hash of the code: what was fetched and verified stays.
         root=tree,

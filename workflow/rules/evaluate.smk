@@ -23,12 +23,12 @@ for fold in SCORES:
             "../../envs/data.yaml"
         threads: 1
         resources:
-            mem_mb=growing(1000),
-            runtime=growing(10),
+            mem_mb=1000,
+            runtime=10,
         params:
-            runs=lambda wildcards, input: [str(Path(path).parent) for path in input.records],
-            tests=lambda wildcards: [",".join(TESTS[run]) for run in fitted(wildcards)],
-            manifests=lambda wildcards, input: named(wildcards, input.manifests),
+            runs=folders_of_runs,
+            tests=tests_of_runs,
+            manifests=named_manifests,
             code=code_hash("craft.evaluate"),
         message:
             f"Score {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"

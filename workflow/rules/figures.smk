@@ -27,8 +27,8 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
             "../../envs/report.yaml"
         threads: 1
         resources:
-            mem_mb=growing(2000),
-            runtime=growing(10),
+            mem_mb=2000,
+            runtime=10,
         params:
             artefact=figure,
             design=literal(json.dumps(DESIGN.restrict(figure))),

@@ -25,8 +25,14 @@ for fold in FITS:
             method=fold.method,
         conda:
             # A plain text tower is run by open_clip, which the learner's environment lacks.
-            lambda wildcards: (
-                "../../envs/learner.yaml" if fast(wildcards) else "../../envs/plain.yaml"
+            (
+                "../../envs/learner.yaml"
+                if all(map(fast, BACKBONES))  # said once, not asked of every job
+                else lambda wildcards: (
+                    "../../envs/learner.yaml"
+                    if fast(wildcards.backbone)
+                    else "../../envs/plain.yaml"
+                )
             )
         threads: SUITE["fit_threads"]
         resources:
@@ -34,19 +40,16 @@ for fold in FITS:
             mem_mb=growing(4000),
             runtime=growing(720 if fold.trains else 60),
         params:
-            learner=lambda wildcards: LEARNERS[wildcards.method],
             dtype=SUITE["dtype"],
             # Not {threads}, which is less where --cores is: the bytes would be the machine's.
             threads=SUITE["fit_threads"],
-            cells=cells,
-            tests=lambda wildcards, input: named(wildcards, input.tests),
-            out=lambda wildcards, output: str(Path(output.record[0]).parents[2]),
+            fit=what_to_fit,
+            tests=named_features,
+            out=folder_of_runs,
             cache=f"{RESULTS}/cache/fit/{{method}}/{{backbone}}/{{dataset}}",
-            code=lambda wildcards: CODE[wildcards.method],
         message:
             f"Fit {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"
         shell:
-            "python -m craft.device {resources.device} craft.fit --learner {params.learner:q} --dtype {params.dtype} --threads {params.threads} --cells {params.cells:q}"
-            " --method {wildcards.method:q} --backbone {wildcards.backbone:q} --dataset {wildcards.dataset:q} --tower {input.tower:q}"
-            " --prompts {input.prompts:q} --train {input.train:q} --splits {input.splits:q} --tests {params.tests:q}"
-            " --out {params.out:q} --cache {params.cache:q} > {log:q} 2>&1"
+            "python -m craft.device {resources.device} craft.fit {params.fit[arguments]:q} --dtype {params.dtype} --threads {params.threads}"
+            " --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q} --splits {input.splits:q}"
+            " --tests {params.tests:q} --out {params.out:q} --cache {params.cache:q} > {log:q} 2>&1"

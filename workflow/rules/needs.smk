@@ -1,5 +1,17 @@
 # What a job needs, looked up in the dictionaries of common.smk.
 
+from inspect import signature
+
+
+def called_often(function):
+    """A function that many jobs call, with its signature at hand.
+
+    Snakemake asks for the signature two or three times per call; to derive it takes longer than
+    the call itself.
+    """
+    function.__signature__ = signature(function)
+    return function
+
 
 def tree_of(name):
     """Folder of a data set's tree."""
@@ -76,11 +88,6 @@ def weights(wildcards):
     return BACKBONES[wildcards.backbone]["weights"] or []
 
 
-def fast(wildcards):
-    """Whether a backbone's file promises the text tower that needs no open_clip."""
-    return BACKBONES[wildcards.backbone]["text"] == "fast"
-
-
 def drawn(wildcards):
     """Splits that say which training images to encode, where the pool is too large for all.
 
@@ -93,31 +100,46 @@ def drawn(wildcards):
     return expand(SPLIT, dataset=wildcards.dataset, shots=SHOTS, seed=DESIGN.seeds)
 
 
+# --- jobs that fit runs, and jobs that score them ---
+
+
 def fitted(wildcards):
     """Runs of the job that wildcards name."""
     names = ("method", "backbone", "dataset", "shots", "seed")
     return RUNS_OF[tuple(wildcards[name] for name in names if name in wildcards.keys())]
 
 
-def cells(wildcards):
-    """Options and test sets of a job's runs by their shots, as its command takes them."""
-    return json.dumps(
-        {
-            run.shots: {
-                "options": OPTIONS[run.method, run.dataset, run.shots],
-                "tests": TESTS[run],
-            }
-            for run in fitted(wildcards)
+def fast(backbone):
+    """Whether a backbone's file promises the text tower that needs no open_clip."""
+    return BACKBONES[backbone]["text"] == "fast"
+
+
+@called_often
+def what_to_fit(wildcards):
+    """Arguments of the command that go by a job's wildcards, and the code of its learner.
+
+    One function: Snakemake takes longer to call several, and to format what each returns.
+    """
+    cells = {
+        run.shots: {
+            "options": OPTIONS[run.method, run.dataset, run.shots],
+            "tests": TESTS[run],
         }
-    )
+        for run in fitted(wildcards)
+    }
+    named = {"learner": LEARNERS[wildcards.method], "cells": json.dumps(cells)}
+    named |= {name: wildcards[name] for name in ("method", "backbone", "dataset")}
+    arguments = [part for name, value in named.items() for part in (f"--{name}", value)]
+    return {"arguments": arguments, "code": CODE[wildcards.method]}
 
 
+@called_often
 def train_features(wildcards):
     """Features of the training images, then of each augmented view that the method uploads."""
     options = [OPTIONS[run.method, run.dataset, run.shots] for run in fitted(wildcards)]
     views = sorted({view for given in options for view in copies(given)})
     parts = ["train", *(f"train-view-{view}" for view in views)]
-    return expand(FEATURES, part=parts, allow_missing=True)
+    return [FEATURES.replace("{part}", part) for part in parts]
 
 
 def tests(wildcards):
@@ -125,19 +147,50 @@ def tests(wildcards):
     return list(dict.fromkeys(name for run in fitted(wildcards) for name in TESTS[run]))
 
 
+@called_often
 def test_features(wildcards):
     """Features of those test sets."""
-    return expand(FEATURES, backbone=wildcards.backbone, dataset=tests(wildcards), part="test")
+    pattern = FEATURES.replace("{part}", "test")
+    return [pattern.replace("{dataset}", name) for name in tests(wildcards)]
 
 
+@called_often
 def test_manifests(wildcards):
     """Manifests, and so the labels, of those test sets."""
-    return expand(MANIFEST, dataset=tests(wildcards))
+    return [MANIFEST.replace("{dataset}", name) for name in tests(wildcards)]
 
 
-def named(wildcards, paths):
-    """NAME=PATH for one path per test set."""
-    return [f"{name}={path}" for name, path in zip(tests(wildcards), paths)]
+@called_often
+def named_features(wildcards, input):
+    """NAME=PATH of the features of each test set."""
+    return [f"{name}={path}" for name, path in zip(tests(wildcards), input.tests)]
+
+
+@called_often
+def named_manifests(wildcards, input):
+    """NAME=PATH of the manifest of each test set."""
+    return [f"{name}={path}" for name, path in zip(tests(wildcards), input.manifests)]
+
+
+@called_often
+def folder_of_runs(wildcards, output):
+    """Folder below which a job's runs are, by shots and seed."""
+    return output.record[0].rsplit("/", 3)[0]
+
+
+@called_often
+def folders_of_runs(wildcards, input):
+    """Folder of each run that a job scores."""
+    return [os.path.dirname(path) for path in input.records]
+
+
+@called_often
+def tests_of_runs(wildcards):
+    """Test sets of each of them, as a command takes them."""
+    return [",".join(TESTS[run]) for run in fitted(wildcards)]
+
+
+# --- tables and figures ---
 
 
 def scores(runs):
@@ -167,5 +220,8 @@ def literal(text):
 
 
 def growing(amount):
-    """A resource that each further attempt at a job gets once more of."""
-    return lambda wildcards, attempt: amount * attempt
+    """A resource that each further attempt at a job gets once more of.
+
+    For rules that are sent to a cluster; of one that is not, nothing else would end an attempt.
+    """
+    return called_often(lambda wildcards, attempt: amount * attempt)

@@ -11,8 +11,8 @@ rule plan:
     threads: 1
     resources:
         **ON_DEVICE,
-        mem_mb=growing(4000),
-        runtime=growing(10),
+        mem_mb=4000,
+        runtime=10,
     params:
         # Not SUITE: a dry-run of Snakemake reads it, as it read this configuration.
         config=literal(json.dumps({key: config[key] for key in config if key != "target"})),

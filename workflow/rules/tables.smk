@@ -28,8 +28,8 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
             "../../envs/report.yaml"
         threads: 1
         resources:
-            mem_mb=growing(2000),
-            runtime=growing(10),
+            mem_mb=2000,
+            runtime=10,
         params:
             artefact=table,
             design=literal(json.dumps(DESIGN.restrict(table))),
