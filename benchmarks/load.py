@@ -1,7 +1,7 @@
 """How the workflow bears many runs: ``python -m benchmarks.load [--runs 2500 5000 10000]``.
 
 The paper's design with more seeds, and a made-up score for each run: planned by a dry-run, then
-gathered, traced, tabulated and drawn. A row to each size and step with its processor seconds and
+gathered and traced, tabulated and drawn. A row to each size and step with its processor seconds and
 peak memory, then each step's exponent of growth: 1 is linear.
 """
 
@@ -113,8 +113,8 @@ def steps(design: Design, folder: Path) -> Iterator[tuple[str, list[str]]]:
     whole = folder / "whole.json"
     whole.write_text(json.dumps(dict(design.config)), encoding="utf-8")
     # A design of many seeds is longer than one argument of a command line may be elsewhere.
-    for name in ("gather", "provenance"):
-        yield name, _command(f"craft.tables.{name}", whole, f"{name}.out")
+    outputs = ["--runs", "runs.csv", "--provenance", "provenance.json"]
+    yield "gather", [*_command("craft.tables.gather", whole), *outputs]
     for name in design.artefacts():
         if name in _UNCHANGED:
             continue
@@ -122,11 +122,11 @@ def steps(design: Design, folder: Path) -> Iterator[tuple[str, list[str]]]:
         part.write_text(json.dumps(design.restrict(name)), encoding="utf-8")
         module = "craft.tables" if name in TABLES else "craft.figures"
         published = ["--published", "config/published"]
-        yield name, [*_command(module, part, name), "--artefact", name, *published]
+        yield name, [*_command(module, part), "--artefact", name, *published, "--out", name]
 
 
-def _command(module: str, design: Path, out: str) -> list[str]:
-    return [sys.executable, "-m", module, "--design", design.read_text("utf-8"), "--out", out]
+def _command(module: str, design: Path) -> list[str]:
+    return [sys.executable, "-m", module, "--design", design.read_text("utf-8")]
 
 
 def checkout(folder: Path, config: Mapping[str, Any]) -> Design:

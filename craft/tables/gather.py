@@ -1,4 +1,4 @@
-"""Gather every run of a design into one CSV, a row per run."""
+"""Gather every run of a design: one CSV with a row per run, and where each comes from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 from craft.cli import run_command
 from craft.design import Design, Run
-from craft.storage import RecordError, write_text
+from craft.storage import RecordError, write_json, write_text
+from craft.tables.provenance import provenance
 from craft.tables.scores import Scores
 
 log = logging.getLogger(__name__)
@@ -91,13 +92,19 @@ def _pairs(values: Mapping[str, str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write OUT."""
+    """Write both files."""
     parser = argparse.ArgumentParser(prog="python -m craft.tables.gather", description=__doc__)
     parser.add_argument("--design", required=True, type=json.loads, metavar="JSON")
-    parser.add_argument("--out", required=True, metavar="FILE")
+    parser.add_argument("--runs", required=True, metavar="FILE", help="CSV to write")
+    parser.add_argument("--provenance", required=True, metavar="FILE", help="JSON to write")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    write_text(given.out, gather(Design(given.design)))
+    design = Design(given.design)
+    found = provenance(design)
+    write_json(given.provenance, found)
+    counts = len(found["runs"]), len(found["environments"]), len(found["missing"])
+    log.info("%d runs in %d environments, %d missing", *counts)
+    write_text(given.runs, gather(design))
 
 
 if __name__ == "__main__":

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
-from collections.abc import Sequence
 from typing import Any
 
-from craft.cli import run_command
 from craft.design import Design
 from craft.provenance import config_hash
-from craft.storage import RecordError, write_json
+from craft.storage import RecordError
 from craft.tables.scores import Scores
-
-log = logging.getLogger(__name__)
 
 #: What a run shares with many others, kept once per combination.
 SHARED = ("commit", "code_hash", "versions", "machine")
@@ -54,20 +48,3 @@ def provenance(design: Design) -> dict[str, Any]:
         "runs": runs,
         "missing": missing,
     }
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write OUT."""
-    parser = argparse.ArgumentParser(prog="python -m craft.tables.provenance", description=__doc__)
-    parser.add_argument("--design", required=True, type=json.loads, metavar="JSON")
-    parser.add_argument("--out", required=True, metavar="FILE")
-    given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    found = provenance(Design(given.design))
-    write_json(given.out, found)
-    counts = len(found["runs"]), len(found["environments"]), len(found["missing"])
-    log.info("%d runs in %d environments, %d missing", *counts)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -42,6 +42,7 @@ rule gather:
         scores=scores(RUNS),
     output:
         runs=f"{RESULTS}/runs.csv",
+        provenance=f"{RESULTS}/provenance.json",
     log:
         f"{LOG}/gather/runs.log",
     benchmark:
@@ -52,38 +53,13 @@ rule gather:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=2000,
+        runtime=10,
     params:
         design=literal(json.dumps(SUITE)),
         code=code_hash("craft.tables.gather"),
     message:
-        "Gather every run into {output.runs}"
+        "Gather every run, and where it comes from, into {output}"
     shell:
-        "python -m craft.tables.gather --design {params.design:q} --out {output.runs:q} > {log:q} 2>&1"
-
-
-rule provenance:
-    input:
-        scores=scores(RUNS),
-    output:
-        provenance=f"{RESULTS}/provenance.json",
-    log:
-        f"{LOG}/provenance/provenance.log",
-    benchmark:
-        f"{BENCHMARK}/provenance/provenance.tsv"
-    # As gather.
-    localrule: True
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-    params:
-        design=literal(json.dumps(SUITE)),
-        code=code_hash("craft.tables.provenance"),
-    message:
-        "Gather where every run comes from into {output.provenance}"
-    shell:
-        "python -m craft.tables.provenance --design {params.design:q} --out {output.provenance:q} > {log:q} 2>&1"
+        "python -m craft.tables.gather --design {params.design:q} --runs {output.runs:q}"
+        " --provenance {output.provenance:q} > {log:q} 2>&1"
