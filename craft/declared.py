@@ -55,13 +55,14 @@ def learner_options(learner: str) -> dict[str, Option]:
     if path is None:
         raise LookupError(f"module {module} does not exist")
     trees = {entry: tree(entry) for entry in modules(module)}
-    classes = [node.name for node in trees[module].body if isinstance(node, ast.ClassDef)]
-    if name not in classes:
-        raise LookupError(f"class: {unknown(name, classes)}")
+    names = [node.name for node in trees[module].body if isinstance(node, ast.ClassDef)]
+    if name not in names:
+        raise LookupError(f"class: {unknown(name, names)}")
     options: dict[str, Option] = {}
     # The learner's own module last: what it declares anew wins.
     for entry in sorted(trees, key=lambda entry: entry == module):
-        for node in ast.walk(trees[entry]):
+        classes = (node for node in trees[entry].body if isinstance(node, ast.ClassDef))
+        for node in (node for owner in classes for node in owner.body):
             if isinstance(node, ast.AnnAssign) and _is_option(node.value):
                 options[node.target.id] = Option(
                     tuple(ast.unparse(node.annotation).split(" | ")),
