@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,11 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from craft.data import download
+from craft.cli import run_command
+from craft.data import acquisition, download
 from craft.data.acquisition import FetchError, acquire
 from craft.data.manifest import build
 from craft.data.splits import draw
 from craft.data.transport import Policy
+from craft.signals import ENDED
 from tests.miniature.archives import (
     DESCRIPTIONS,
     NAMES,
@@ -369,6 +372,46 @@ def test_a_fetch_that_is_killed_is_continued_and_two_make_one_tree(
     assert len(site.ranges_asked(path)) == 2
     assert build(root, mini.facts)
     assert json.loads((root.parent / "fetched.json").read_text())["dataset"] == "OxfordPets"
+
+
+def test_told_to_end_while_it_unpacks_it_keeps_the_download(
+    make: Callable[..., Miniature],
+    tmp_path: Path,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mini, root, unpack = make("EuroSAT"), tmp_path / "data/mine", acquisition.unpack
+
+    def ended(*given: Any, **more: Any) -> None:
+        unpack(*given, **more)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(acquisition, "unpack", ended)
+    with pytest.raises(SystemExit) as end:
+        run_command(lambda: get(mini, root))
+    assert end.value.code == ENDED
+    kept = tmp_path / "data/downloads/mine"
+    assert capsys.readouterr().err == f"ended by SIGTERM; what came is kept in {kept}\n"
+    left = {path.name for path in root.parent.iterdir()}
+    assert left == {"downloads", ".mine.lock"}
+    monkeypatch.setattr(acquisition, "unpack", unpack)
+    asked = len(site.asked)
+    get(mini, root)
+    assert len(site.asked) == asked and root.is_dir()
+
+
+def test_an_archive_that_is_deleted_while_it_is_unpacked_costs_nothing(
+    make: Callable[..., Miniature], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mini, unpack = make("EuroSAT"), acquisition.unpack
+
+    def gone(archive: Path, *given: Any, **more: Any) -> None:
+        unpack(archive, *given, **more)
+        archive.unlink()
+
+    monkeypatch.setattr(acquisition, "unpack", gone)
+    assert get(mini, tmp_path / "data/mine")["source"] != "present"
 
 
 def test_the_command_fails_with_its_reasons_and_no_traceback(
