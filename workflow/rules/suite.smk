@@ -1,6 +1,6 @@
 # The paper's suite, unless --configfile names another, which then stands alone: nothing of the
 # paper's is merged into it. Our reader comes first, as Snakemake's own says neither line nor key;
-# a file of --configfile Snakemake has read before this one (python -m craft.config reads it as we do).
+# a file of --configfile Snakemake has read before this one (docs/operations.md has a command for it).
 
 import sys
 
