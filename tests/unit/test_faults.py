@@ -24,7 +24,7 @@ from craft.data.mini import tasks
 from craft.design import Design
 from craft.figures import __main__ as figure
 from craft.tables import __main__ as table
-from craft.tables import gather, provenance
+from craft.tables import gather
 from tests.unit.synthetic_scores import config, seeds_apart, write_scores
 
 #: Where the kernel lets nobody make a file, root included.
@@ -128,8 +128,11 @@ JOBS = {
             "runs/shots-1/seed-1/predictions.safetensors",
         ),
     ),
-    "gather": Job(gather.main, "--out {out}/runs.csv --design", json=DESIGN),
-    "provenance": Job(provenance.main, "--out {out}/provenance.json --design", json=DESIGN),
+    "gather": Job(
+        gather.main,
+        "--runs {out}/runs.csv --provenance {out}/provenance.json --design",
+        json=DESIGN,
+    ),
     "table": Job(
         table.main,
         "--artefact architectures --out {out}/architectures --design",
