@@ -9,7 +9,7 @@ import reprlib
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,11 +31,7 @@ _WORDS = {
 
 
 class _Wrong(Exception):
-    """A value of another type; says where in the field, the value, and what is accepted."""
-
-    def __init__(self, value: Any, accepted: str, place: str = "") -> None:
-        super().__init__(value, accepted, place)
-        self.value, self.accepted, self.place = value, accepted, place
+    """What is wrong with a value, and at which place."""
 
 
 def build(cls: type[T], value: Any, path: str | os.PathLike[str], what: str) -> T:
@@ -44,22 +40,27 @@ def build(cls: type[T], value: Any, path: str | os.PathLike[str], what: str) -> 
     Raises RecordError, which calls the file no ``what``: fields that lack, are unknown, or hold
     what the declared type is not.
     """
+    try:
+        return _instance(cls, value, "")
+    except _Wrong as wrong:
+        raise RecordError(f"{path}: not a {what} ({wrong})") from None
 
-    def refused(why: str) -> RecordError:
-        return RecordError(f"{path}: not a {what} ({why})")
 
+def _instance(cls: type[T], value: Any, place: str) -> T:
+    """An instance of a dataclass from a mapping; raises _Wrong."""
     if not isinstance(value, Mapping):
-        raise refused(f"{reprlib.repr(value)}: accepted: {_WORDS[dict]}")
+        raise _wrong(value, dict, place)
     required, hints = _declared(cls)
     if missing := [name for name in required if name not in value]:
-        raise refused(f"lacks {missing[0]!r}")
+        raise _Wrong(f"lacks {place}{missing[0]!r}")
     if unknown := [name for name in value if name not in hints]:
-        raise refused(f"unknown {reprlib.repr(unknown[0])}")
-    try:
-        return cls(**{name: _typed(entry, hints[name], name) for name, entry in value.items()})
-    except _Wrong as wrong:
-        found = f"{wrong.place} = {reprlib.repr(wrong.value)}"
-        raise refused(f"{found}: accepted: {wrong.accepted}") from None
+        raise _Wrong(f"unknown {place}{reprlib.repr(unknown[0])}")
+    return cls(**{name: _typed(entry, hints[name], place + name) for name, entry in value.items()})
+
+
+def _wrong(value: Any, kind: type, place: str) -> _Wrong:
+    accepted = _WORDS.get(kind, kind.__name__)
+    return _Wrong(f"{place or 'its content'} = {reprlib.repr(value)}: accepted: {accepted}")
 
 
 @functools.cache
@@ -79,8 +80,9 @@ def _typed(value: Any, hint: Any, place: str) -> Any:
         try:
             return None if value is None else _typed(value, inner[0], place)
         except _Wrong as wrong:
-            wrong.accepted += " or null"
-            raise
+            raise _Wrong(f"{wrong} or null") from None
+    if is_dataclass(kind):
+        return _instance(kind, value, f"{place}.")
     if kind is dict and isinstance(value, dict):
         return {key: _typed(each, inner[1], f"{place}.{key}") for key, each in value.items()}
     if kind in (list, tuple) and isinstance(value, list | tuple):
@@ -89,5 +91,5 @@ def _typed(value: Any, hint: Any, place: str) -> Any:
     finite = not isinstance(value, float) or math.isfinite(value)
     right = kind not in (dict, list, tuple) and (isinstance(value, kind) or number)
     if not (right and finite) or (isinstance(value, bool) and kind is not bool):
-        raise _Wrong(value, _WORDS[kind], place)
+        raise _wrong(value, kind, place)
     return value

@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from craft.blackbox.prompts import PromptError, PromptTokens
+from craft.fields import build
 from craft.storage import RecordError, write_tensors
 
 _META = ("architecture", "logit_scale", "embedding_std")
@@ -84,11 +85,26 @@ class PlainText:
         path: str | os.PathLike[str],
     ) -> PlainText:
         """From what a file holds; raises RecordError naming it."""
+        value = {key: metadata[key] for key in _META if key in metadata}
+        value["tensors"] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        text = build(cls, value, path, "text-tower file")
         try:
-            values = {key: metadata[key] for key in _META}
-        except KeyError as error:
-            raise RecordError(f"{path}: not a text-tower file (lacks {error})") from error
-        return cls({name: torch.from_numpy(array) for name, array in arrays.items()}, **values)
+            with torch.device("meta"):  # for the shapes of its entries alone
+                entries = _build_text_tower(**text.architecture).state_dict()
+        except Exception as error:  # open_clip looks at no key before it uses it
+            raise RecordError(
+                f"{path}: no text tower of open_clip's by its architecture "
+                f"({type(error).__name__}: {error})"
+            ) from error
+        shapes = {name: tuple(entry.shape) for name, entry in entries.items()}
+        found = {name: tuple(tensor.shape) for name, tensor in text.tensors.items()}
+        for name in {**shapes, **found}:
+            if found.get(name) != shapes.get(name):
+                raise RecordError(
+                    f"{path}: {name} of shape {found.get(name, 'none')}; accepted: "
+                    f"{shapes.get(name, 'no such tensor')}"
+                )
+        return text
 
 
 class PlainTower:

@@ -14,6 +14,7 @@ from typing import Any
 
 from craft import plain
 from craft.cli import run_command
+from craft.fields import build
 from craft.records import Manifest
 from craft.storage import RecordError, read_json, write_json
 
@@ -82,18 +83,6 @@ class PromptTokens:
         """The start of text, where there is one."""
         return () if self.start_id is None else (self.start_id,)
 
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> PromptTokens:
-        """Rebuild from the JSON object that ``asdict`` makes; raises KeyError, TypeError."""
-        return cls(
-            template=value["template"],
-            class_names=tuple(value["class_names"]),
-            start_id=value["start_id"],
-            context_ids=tuple(value["context_ids"]),
-            suffix_ids=tuple(tuple(ids) for ids in value["suffix_ids"]),
-            pad_id=value["pad_id"],
-        )
-
 
 class _Clip:
     """CLIP's own tokenizer: start of text, words, end of text, zeros."""
@@ -157,16 +146,12 @@ class Prompts:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Prompts:
         """Read the JSON; raises RecordError."""
-        value = read_json(path)
-        try:
-            return cls(
-                backbone=value["backbone"],
-                dataset=value["dataset"],
-                learner=PromptTokens.from_json(value["learner"]),
-                zero_shot=PromptTokens.from_json(value["zero_shot"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordError(f"{path}: not a prompts file ({error!r})") from error
+        prompts = build(cls, read_json(path), path, "prompts file")
+        for tokens in (prompts.learner, prompts.zero_shot):
+            names, suffixes = len(tokens.class_names), len(tokens.suffix_ids)
+            if not names or names != suffixes or not all(tokens.suffix_ids):
+                raise RecordError(f"{path}: {names} class names, tokens behind {suffixes} of them")
+        return prompts
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

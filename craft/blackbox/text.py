@@ -268,9 +268,16 @@ def _batch_bytes(device: torch.device) -> int:
 
 
 def _check_ends(weights: TextWeights, prompt: PromptTokens) -> None:
-    """The model must read each prompt out at its last token, whatever rule it has for that."""
+    """The model must know each prompt's tokens and read it out at its last one, whatever rule it
+    has for that."""
+    vocabulary = len(weights.tensors["token_embedding"])
     for name, suffix in zip(prompt.class_names, prompt.suffix_ids, strict=True):
         ids = [prompt.start_id, *prompt.context_ids, *suffix]
+        if foreign := [n for n in ids if n is not None and not 0 <= n < vocabulary]:
+            raise PromptError(
+                f"class {name!r}: token {foreign[0]}, of a model of {vocabulary} tokens; the "
+                "prompts are another backbone's"
+            )
         if (position := weights.read_out(ids)) != len(ids) - 1:
             raise UnsupportedTextTower(
                 f"class {name!r}: the model reads its features out at token {position} of "

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from craft.fields import build
 from craft.storage import RecordError, read_tensors, write_tensors
 
 #: Tensors of one residual block; linear weights are (out, in).
@@ -163,16 +164,54 @@ class TextWeights:
         path: str | os.PathLike[str],
     ) -> TextWeights:
         """From what a file holds; raises RecordError naming it."""
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        try:
-            weights = cls(tensors=tensors, **{key: metadata[key] for key in cls._META})
-        except KeyError as error:
-            raise RecordError(f"{path}: not a text-weights file (lacks {error})") from error
+        value = {key: metadata[key] for key in cls._META if key in metadata}
+        value["tensors"] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        weights = build(cls, value, path, "text-weights file")
+        for name in ("activation", "pooling"):
+            accepted = ACTIVATIONS if name == "activation" else POOLING
+            if getattr(weights, name) not in accepted:
+                raise RecordError(
+                    f"{path}: {name} {getattr(weights, name)!r}; accepted: {', '.join(accepted)}"
+                )
         names = [f"blocks.{n}.{name}" for n in range(weights.layers) for name in BLOCK]
-        missing = [name for name in (*SHARED, *names) if name not in tensors]
-        if missing:
-            raise RecordError(f"{path}: not a text-weights file (lacks {missing[0]})")
+        missing = [name for name in (*SHARED, *names) if name not in weights.tensors]
+        if missing or not names:
+            what = f"lacks {missing[0]}" if missing else f"{weights.layers} layers"
+            raise RecordError(f"{path}: not a text-weights file ({what})")
+        for name, shape in _shapes(weights.tensors).items():
+            found = weights.tensors[name]
+            if tuple(found.shape) != shape or found.dtype != torch.float32:
+                raise RecordError(
+                    f"{path}: {name} of shape {tuple(found.shape)}, {found.dtype}; accepted: "
+                    f"{shape}, float32"
+                )
+        width = weights.tensors["token_embedding"].shape[1]
+        if weights.heads < 1 or width % weights.heads:
+            raise RecordError(f"{path}: {weights.heads} heads do not divide a width of {width}")
         return weights
+
+
+def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape that each tensor has, by the widths of embedding, hidden layers and features."""
+
+    def first(name: str) -> int:
+        return tensors[name].shape[0] if name in tensors and tensors[name].ndim else 0
+
+    d = tensors["token_embedding"].shape[-1] if tensors["token_embedding"].ndim else 0
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in tensors:
+        block, _, layer = name.rpartition(".")[0].rpartition(".")
+        hidden = first(f"{block}.fc.weight") if layer in ("fc", "proj") else 0
+        out, wide = {"qkv": (3 * d, d), "fc": (hidden, d), "proj": (d, hidden)}.get(layer, (d, d))
+        if name.endswith("embedding"):
+            shapes[name] = (first(name), d)
+        elif layer == "projection":
+            out = first("projection.weight")
+            shapes[name] = (out, d) if name.endswith("weight") else (out,)
+        else:
+            is_matrix = name.endswith("weight") and not layer.startswith("ln")
+            shapes[name] = (out, wide) if is_matrix else (out,)
+    return shapes
 
 
 def _require(supported: bool, what: str) -> None:

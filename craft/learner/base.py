@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 
 from craft.learner.checkpoint import Checkpoint, Part
+from craft.learner.diverged import BOX, Diverged, require_finite
 from craft.learner.options import Options
 from craft.learner.work import Work
 from craft.protocol import BlackBox
@@ -44,21 +45,21 @@ class Learner(abc.ABC):
         """What each generation noted, in order.
 
         Reading it waits for a GPU where that has numbers yet to compute, all of them at once; a
-        generation does not wait. Raises FloatingPointError if one of them is not finite.
+        generation does not wait. Raises Diverged if one of them is not finite.
         """
         late = [
-            (row, name)
-            for row in self._rows
+            (row, name, generation)
+            for generation, row in enumerate(self._rows, 1)
             for name, value in row.items()
             if isinstance(value, torch.Tensor)
         ]
         if late:
-            values = torch.stack([row[name].double() for row, name in late]).tolist()
-            for (row, name), value in zip(late, values, strict=True):
+            values = torch.stack([row[name].double() for row, name, _ in late]).tolist()
+            for (row, name, generation), value in zip(late, values, strict=True):
                 if not math.isfinite(value):
-                    raise FloatingPointError(
-                        f"{name} is not finite after {row['queries']} queries: nor are the black "
-                        "box's predictions, or the refiner has diverged"
+                    raise Diverged(
+                        f"{name} is not finite in generation {generation}, after "
+                        f"{row['queries']} queries: {self._cause()}"
                     )
                 row[name] = value
         return self._rows
@@ -70,6 +71,10 @@ class Learner(abc.ABC):
     def _note(self, **values: float | torch.Tensor) -> None:
         """Add a generation's row; tensors () stay where they are until somebody reads them."""
         self._rows.append(values)
+
+    def _cause(self) -> str:
+        """What a number of this learner's that is not finite comes from."""
+        return BOX
 
     @abc.abstractmethod
     def fit(
@@ -88,7 +93,7 @@ class Learner(abc.ABC):
 
         ``refine_sets`` are uploads of the same images in the same order that train the refiner,
         taken in turn. ``progress`` is called with self after each generation. Raises
-        BudgetExceeded, FloatingPointError (scores that are not finite) and what the box raises.
+        BudgetExceeded, Diverged (numbers that are not finite) and what the box raises.
         """
 
     def _generations(self, phase: str, count: int, **parts: Part) -> Iterator[int]:
@@ -138,11 +143,21 @@ class Learner(abc.ABC):
         return logits
 
     def predict(self, box: BlackBox, image_set: str) -> torch.Tensor:
-        """Logits (N, K) on an uploaded image set, one query; raises RuntimeError before fit."""
+        """Logits (N, K) on an uploaded image set, one query.
+
+        Raises RuntimeError before fit, and Diverged.
+        """
         if self.offset_ is None:
             raise RuntimeError(f"{type(self).__name__}.predict was called before fit")
         with torch.no_grad():
-            return self.refine(query(box, image_set, self.offset_, "evaluate"))
+            refined = self.refine(query(box, image_set, self.offset_, "evaluate"))
+        if not torch.isfinite(refined).all():
+            _ = self.history_  # raises for the generation that it began in
+            raise Diverged(
+                f"the learner's scores on {image_set!r} are not finite after generation "
+                f"{len(self._rows)}: {self._cause()}"
+            )
+        return refined
 
     def state(self) -> dict[str, torch.Tensor]:
         """Tensors that make up the fitted learner, for safetensors."""
@@ -159,13 +174,9 @@ class Learner(abc.ABC):
 
 
 def query(box: BlackBox, image_set: str, offset: torch.Tensor, purpose: str) -> torch.Tensor:
-    """Logits (N, K) of a single context (1, L, D); raises FloatingPointError if not finite."""
+    """Logits (N, K) of a single context (1, L, D); raises Diverged."""
     logits = torch.cat(list(box.predict(image_set, offset, purpose)))[0]
-    if not torch.isfinite(logits).all():
-        raise FloatingPointError(
-            f"the black box's predictions on {image_set!r} hold numbers that are not finite"
-        )
-    return logits
+    return require_finite(logits, f"scores of the black box on {image_set!r}", BOX)
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from craft.learner.base import Progress
+from craft.learner.diverged import BOX
 from craft.learner.losses import mean_over_images, search_loss
 from craft.learner.prompt import PromptGenerator, search_generation
 from craft.learner.refining import RefiningLearner
@@ -56,9 +57,10 @@ class Collaborative(RefiningLearner):
         def fitness(logits: torch.Tensor) -> torch.Tensor:  # (B, N, K) -> (B,)
             return mean_over_images(loss, logits, labels)
 
+        cause = self._cause() if needs_refined else BOX
         parts = {"prompts": prompts, "trainer": trainer}
         for generation in self._generations("collaboration", options.generations, **parts):
-            searched = search_generation(prompts, box, train_set, fitness)
+            searched = search_generation(prompts, box, train_set, fitness, cause)
             self.queries_ += options.population
             self.offset_ = prompts.context()
             image_set = refine_sets[generation % len(refine_sets)]

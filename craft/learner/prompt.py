@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import torch
 
+from craft.learner.diverged import BOX, require_finite
 from craft.learner.options import Options
 from craft.protocol import BlackBox
 
@@ -88,6 +89,11 @@ class PromptGenerator:
         offsets = np.asarray(z, dtype=np.float32) @ self._projection.T
         return torch.from_numpy(offsets.reshape(-1, *self._shape))
 
+    @property
+    def generation(self) -> int:
+        """Number of the generation to be told next, from 1."""
+        return len(self._told) + 1
+
     def ask(self) -> torch.Tensor:
         """A population of context offsets, (P, L, D)."""
         self._asked = self._es.ask()
@@ -145,13 +151,16 @@ def search_generation(
     box: BlackBox,
     image_set: str,
     fitness: Callable[[torch.Tensor], torch.Tensor],
+    cause: str = BOX,
 ) -> dict[str, float]:
     """Ask, score and tell one population; what a learner's history says of it (all but queries).
 
-    ``fitness`` is as in :func:`score_candidates`, which says what is raised.
+    ``fitness`` is as in :func:`score_candidates`, ``cause`` what a loss that is not finite comes
+    from. Raises Diverged, and what the box raises.
     """
     losses = score_candidates(box, image_set, prompts.ask(), fitness)
-    prompts.tell(losses)
+    about = f"losses of candidates on {image_set!r} in generation {prompts.generation}"
+    prompts.tell(require_finite(losses, about, cause))
     return {
         "search_loss_best": losses.min().item(),
         "search_loss_mean": losses.mean().item(),
@@ -168,15 +177,7 @@ def score_candidates(
     """Losses (P,) of P contexts, block by block: ``fitness`` maps logits (B, N, K) to (B,).
 
     They are on the CPU, where a search reads them: the one wait for a GPU in a generation.
-    Raises FloatingPointError where the black box answers with numbers that are not finite.
     """
-    losses = []
     with torch.no_grad():
-        for logits in box.predict(image_set, offsets, "search"):
-            losses.append(fitness(logits))
-    result = torch.cat(losses).cpu()
-    if not torch.isfinite(result).all():
-        raise FloatingPointError(
-            f"the black box's predictions on {image_set!r} give a loss that is not finite"
-        )
-    return result
+        losses = [fitness(logits) for logits in box.predict(image_set, offsets, "search")]
+    return torch.cat(losses).cpu()

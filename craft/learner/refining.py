@@ -9,6 +9,7 @@ from typing import Self
 import torch
 
 from craft.learner.base import Learner, Progress, percent_right, query
+from craft.learner.diverged import BOX, lower
 from craft.learner.refiner import Refiner, RefinerTrainer
 from craft.learner.work import Work
 from craft.protocol import BlackBox
@@ -42,6 +43,11 @@ class RefiningLearner(Learner):
     """A learner whose answer is ``refiner_`` applied to the black box's logits."""
 
     refiner_: Refiner | None = None
+
+    def _cause(self) -> str:
+        """The refiner's training, or the box."""
+        names = ("learning_rate", "weight_decay", "lambda1", "lambda2")
+        return f"{lower('the refiner', self.options, *names)}; or {BOX}"
 
     def _start(self, box: BlackBox, labels: torch.Tensor, seed: int) -> RefinerTrainer:
         """A new refiner, where the labels are; its start and shuffling depend on ``seed`` only."""

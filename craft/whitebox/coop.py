@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from craft.learner.base import Learner, Progress, accuracy
 from craft.learner.checkpoint import Draws
+from craft.learner.diverged import Diverged, lower, require_finite
 from craft.learner.optimizer import SGD, Adam, Optimizer
 from craft.learner.options import Options, option
 from craft.learner.work import Work
@@ -85,6 +86,8 @@ class CoOp(Learner):
                 loss = F.cross_entropy(tower.logit_scale * features[batch] @ text.T, labels[batch])
                 optimizer.step(loss)
                 total, steps = total + loss.item(), steps + 1
+            if not math.isfinite(total):
+                raise Diverged(f"the loss is not finite in epoch {epoch + 1}: {self._cause()}")
             self.offset_ = context.detach().clone()[None]
             self._note(epoch=epoch + 1, loss=total / steps)
             if progress:
@@ -93,12 +96,18 @@ class CoOp(Learner):
         return self
 
     def predict(self, box: WhiteBox, image_set: str) -> torch.Tensor:
-        """Logits (N, K) on a set of cached features; raises RuntimeError before fit."""
+        """Logits (N, K) on a set of cached features; raises RuntimeError before fit, Diverged."""
         if self.offset_ is None:
             raise RuntimeError("CoOp.predict was called before fit")
         with torch.no_grad():
             text = box.tower.with_context(torch.zeros_like(self.offset_[0])).encode(self.offset_)
-            return box.tower.logit_scale * box.image_sets[image_set] @ text[0].T
+            logits = box.tower.logit_scale * box.image_sets[image_set] @ text[0].T
+        about = f"after epoch {len(self.history_)}, the learner's scores on {image_set!r}"
+        return require_finite(logits, about, self._cause())
+
+    def _cause(self) -> str:
+        names = ("learning_rate", "init_std", "momentum", "weight_decay")
+        return lower("the context", self.options, *names)
 
     def work(self, images: int, classes: int) -> Work:
         """A step through the text tower for each batch; see :meth:`Learner.work`."""

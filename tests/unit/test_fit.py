@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from craft.cli import run_command
 from craft.fit import load_learner, main
 from craft.records import Predictions, RunRecord, Split
 from craft.storage import METADATA, RecordError
@@ -185,6 +186,32 @@ def test_a_file_that_is_none_of_ours_is_named(fit, files, name: str, content: st
     with pytest.raises(RecordError, match=rf"{name}\.safetensors: not a"):
         fit()
     assert not list(files.rglob("record.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("refine_only:RefineOnly", {}, "refine_loss is not finite in generation 1, after"),
+        ("refine_only:RefineOnly", {"budget": 20, "passes": 5}, "finite after generation 1:"),
+        (
+            "collaborative:Collaborative",
+            {"curve_points": 1},
+            "losses .* in generation 2 are not",
+        ),
+        ("coop:CoOp", {"context_tokens": 3, "epochs": 9}, "loss is not finite in epoch 8"),
+        ("coop:CoOp", {"context_tokens": 3, "epochs": 7}, "after epoch 7, .*scores on .* are not"),
+    ],
+)
+def test_a_fit_that_diverges_says_when_and_what_to_lower(
+    fit, files, name: str, options: dict, said: str
+) -> None:
+    fast = {"learning_rate": 100, "weight_decay": 100, "passes": 30}
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: fit(name, **fast | options))
+    message = str(ended.value.code)
+    assert re.match(f"error: .*{said}", message) and "\n" not in message
+    assert "lower one of the options learning_rate = 100, " in message
+    assert not list(files.rglob("predictions.safetensors"))
 
 
 def test_a_view_that_was_not_encoded_is_named(fit) -> None:

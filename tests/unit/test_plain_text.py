@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from functools import lru_cache
 
 import open_clip
@@ -235,6 +236,22 @@ def test_a_foreign_file_is_named(tmp_path):
         read_tower(tmp_path / "foreign", PROMPTS)
     with pytest.raises(RecordError, match="not a text-weights file"):
         TextWeights.read(tmp_path / "p")
+
+
+def test_a_plain_tower_of_wrong_shapes_or_architecture_is_named(tmp_path):
+    model, architecture = small("SigLIP's")
+    whole = PlainText.from_model(model, architecture, None)
+    name, tensor = next(iter(whole.tensors.items()))
+    for damaged, said in (
+        (replace(whole, tensors=whole.tensors | {name: tensor[:-1]}), f"{name} of shape"),
+        (replace(whole, tensors={name: tensor}), "of shape none; accepted"),
+        (replace(whole, tensors=whole.tensors | {"x": tensor}), "x of shape .*no such tensor"),
+        (replace(whole, architecture={"embed_dim": 8}), "no text tower of open_clip's by its arch"),
+        (replace(whole, architecture=[]), r"architecture = \[\]: accepted: names and"),
+    ):
+        damaged.write(tmp_path / "p", {})
+        with pytest.raises(RecordError, match=f"p: .*{said}"):
+            read_tower(tmp_path / "p", PROMPTS)
 
 
 # --- tokenizers of the package transformers -------------------------------------------------------

@@ -1,6 +1,7 @@
 """The prefix-sharing text tower against open_clip's own modules run on whole prompts."""
 
 import threading
+from dataclasses import replace
 from functools import lru_cache
 
 import open_clip
@@ -17,6 +18,7 @@ from craft.blackbox.prompts import PromptError, Prompts, PromptTokens
 from craft.blackbox.text import TextTower
 from craft.blackbox.text_weights import TextWeights, UnsupportedTextTower
 from craft.storage import RecordError
+from tests.unit.small_model import text_weights
 
 TOLERANCE = 1e-5
 TOKENIZER = open_clip.SimpleTokenizer()
@@ -365,6 +367,44 @@ def test_foreign_files_are_named(tmp_path):
         Prompts.read(tmp_path / "x")
     with pytest.raises(RecordError, match="x"):
         TextWeights.read(tmp_path / "x")
+
+
+def test_a_text_tower_of_wrong_shapes_or_types_is_named(tmp_path):
+    whole, path = text_weights(), tmp_path / "text.safetensors"
+    said = r"text\.safetensors: \S+ of shape .*accepted: \("
+    for name, tensor in whole.tensors.items():
+        for damaged in (tensor[..., None], tensor[..., 1:].contiguous(), tensor.double()):
+            replace(whole, tensors=whole.tensors | {name: damaged}).write(path, {})
+            with pytest.raises(RecordError, match=said):
+                TextWeights.read(path)
+    for change, said in (
+        ({"heads": 3}, "3 heads do not divide a width of 16"),
+        ({"layers": "1"}, "layers = '1': accepted: a whole number"),
+        ({"layers": 0}, "0 layers"),
+        ({"activation": "relu"}, "activation 'relu'; accepted: gelu, gelu_tanh, quick_gelu"),
+        ({"logit_scale": float("nan")}, "logit_scale = nan: accepted: a finite number"),
+    ):
+        replace(whole, **change).write(path, {})
+        with pytest.raises(RecordError, match=rf"text\.safetensors: .*{said}"):
+            TextWeights.read(path)
+
+
+def test_prompts_of_another_vocabulary_or_without_tokens_are_named(tmp_path):
+    tokens = PromptTokens("a {}.", ("cat", "dog"), 0, (1,), ((3, 20), (4, 19)))
+    with pytest.raises(PromptError, match="'cat': token 20, of a model of 20 tokens"):
+        TextTower.from_tokens(text_weights(), tokens)
+    path = tmp_path / "prompts.json"
+    for change, said in (
+        ({"suffix_ids": ((3, 19),)}, "2 class names, tokens behind 1 of them"),
+        (
+            {"suffix_ids": ((3, 19), ("x",))},
+            r"zero_shot\.suffix_ids\[1\]\[0\] = 'x': accepted: a w",
+        ),
+        ({"class_names": ()}, "0 class names"),
+    ):
+        Prompts("b", "d", tokens, replace(tokens, **change)).write(path)
+        with pytest.raises(RecordError, match=rf"prompts\.json: .*{said}"):
+            Prompts.read(path)
 
 
 # --- packing --------------------------------------------------------------------------------------
