@@ -10,12 +10,9 @@ from collections.abc import Iterator
 
 import torch
 
-from craft.protocol import BlackBox, BudgetExceeded
+from craft.protocol import PURPOSES, BlackBox, BudgetExceeded
 
 log = logging.getLogger(__name__)
-
-#: What a box says of a question that is wrong: no failure, and no better if asked again.
-_REFUSALS = (KeyError, ValueError, BudgetExceeded)
 
 
 class BoxError(RuntimeError):
@@ -23,11 +20,11 @@ class BoxError(RuntimeError):
 
 
 class GuardedBox:
-    """A black box whose answers have the declared shape, are finite and are not all one number.
+    """A black box whose answers have the declared shape, are finite and tell classes apart.
 
     ``timeout`` seconds bound the wait for a block (None: no bound), ``retries`` how often what
     failed is asked again, after ``pause`` seconds. A query is charged once, however often it was
-    asked: the meter counts what a learner got. Raises BoxError, naming what was asked; ValueError
+    asked, and whether or not an answer came. Raises BoxError, naming what was asked; ValueError
     for a timeout, retries or pause that cannot be.
     """
 
@@ -53,14 +50,31 @@ class GuardedBox:
     def predict(
         self, image_set: str, context_offsets: torch.Tensor, purpose: str = "search"
     ) -> Iterator[torch.Tensor]:
-        """Yield logits (B, N, K) for offsets (P, L, D); see craft.protocol.BlackBox.predict."""
-        if image_set not in self.image_sets:
-            raise KeyError(f"image set {image_set!r} is not uploaded")
+        """Yield logits (B, N, K) for offsets (P, L, D); see craft.protocol.BlackBox.predict.
+
+        A question that is wrong is refused here, unasked; whatever the box raises but
+        BudgetExceeded is a failure of its.
+        """
+        self._refuse(image_set, context_offsets, purpose)
         about = f"the black box, asked for {purpose} on {image_set!r}"
         expected = (self.image_sets[image_set], len(self.class_names))
         blocks = self._ask(image_set, context_offsets, purpose, about)
         # Not a generator itself, so that a refused question raises here.
         return _checked(blocks, len(context_offsets), expected, about)
+
+    def _refuse(self, image_set: str, offsets: torch.Tensor, purpose: str) -> None:
+        if image_set not in self.image_sets:
+            raise KeyError(f"image set {image_set!r} is not uploaded")
+        if purpose not in PURPOSES:
+            raise ValueError(f"unknown purpose {purpose!r}; accepted: {', '.join(PURPOSES)}")
+        expected = (self.context_length, self.context_width)
+        if offsets.ndim != 3 or tuple(offsets.shape[1:]) != expected:
+            raise ValueError(
+                f"context offsets of shape {tuple(offsets.shape)}, not (P, {expected[0]}, "
+                f"{expected[1]})"
+            )
+        if not torch.isfinite(offsets).all():
+            raise ValueError("context offsets that are not finite")
 
     def _ask(
         self, image_set: str, offsets: torch.Tensor, purpose: str, about: str
@@ -68,7 +82,7 @@ class GuardedBox:
         before = dict(self.meter.counts)
         try:
             blocks = self._box.predict(image_set, offsets, purpose)
-        except _REFUSALS:
+        except BudgetExceeded:
             raise
         except Exception as error:
             blocks = _failing(error)
@@ -148,25 +162,35 @@ def _checked(
 
     Values are looked at where they are and judged once, so that no device waits for each block.
     """
-    done, numbers, bounds = 0, 0, []
+    done, extremes = 0, []
     for block in blocks:
-        shape = tuple(getattr(block, "shape", ()))
+        if not isinstance(block, torch.Tensor) or not block.is_floating_point():
+            kind = getattr(block, "dtype", "no numbers")
+            raise BoxError(
+                f"{about}, answered with a {type(block).__name__} of {kind}, not with a "
+                "torch.Tensor of real floating-point numbers"
+            )
+        shape = tuple(block.shape)
         if len(shape) != 3 or shape[1:] != expected or done + shape[0] > contexts:
             raise BoxError(
                 f"{about}, answered with shape {shape}, not (at most {contexts - done} contexts, "
                 f"{expected[0]} images, {expected[1]} classes)"
             )
-        bounds.append(torch.stack(torch.aminmax(block.detach())))  # NaN where any number is
-        numbers += block.numel()
+        # NaN where any number is
+        low, high = torch.aminmax(block.detach(), dim=-1)  # (B, N): over classes
+        if block.numel():
+            extremes.append(torch.stack([low.min(), high.max(), (high - low).max()]))
         yield block
         done += len(block)
     if done != contexts:
         raise BoxError(f"{about}, answered for {done} of {contexts} contexts")
-    if not bounds:
+    if not extremes:
         return
-    extremes = torch.stack(bounds)  # (blocks, 2)
-    low, high = torch.stack([extremes[:, 0].min(), extremes[:, 1].max()]).tolist()
+    lows, highs, spreads = torch.stack(extremes).T  # (blocks,) each
+    low, high, spread = torch.stack([lows.min(), highs.max(), spreads.max()]).tolist()
     if not (math.isfinite(low) and math.isfinite(high)):
         raise BoxError(f"{about}, answered with numbers that are not finite")
-    if low == high and numbers > 1:
+    if low == high and (contexts * math.prod(expected) > 1):
         raise BoxError(f"{about}, answered with {low:g} for every image and class")
+    if spread == 0 and expected[1] > 1:
+        raise BoxError(f"{about}, answered with one number for all classes of an image, each time")

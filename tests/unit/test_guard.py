@@ -64,7 +64,12 @@ def test_it_is_a_box_and_changes_no_answer() -> None:
         (each(lambda b: b[:, :-1]), r"shape \(2, 79, 4\), not \(at most 6 contexts, 80 images, 4"),
         (each(lambda b: b[..., :3]), r"shape \(2, 80, 3\)"),
         (each(lambda b: b[0]), r"shape \(80, 4\)"),
-        (each(lambda b: b.tolist()), r"shape \(\)"),
+        (each(lambda b: b.tolist()), "a list of no numbers, not with a torch.Tensor of real"),
+        (each(lambda b: b.numpy()), "a ndarray of float32, not with a torch.Tensor of real"),
+        (each(lambda b: b + 0j), "a Tensor of torch.complex64, not with a torch.Tensor of real"),
+        (each(lambda b: b.long()), "a Tensor of torch.int64, not with a torch.Tensor of real"),
+        (each(lambda b: b[..., :1].expand_as(b)), "answered with one number for all classes of an"),
+        (lambda blocks: [*blocks], "failed at context 1 of 6: TypeError: 'list' object"),
         (each(lambda b: torch.cat([b] * 4)), r"shape \(8, 80, 4\), not \(at most 6"),
         (lambda blocks: iter([next(blocks)]), "answered for 2 of 6 contexts"),
         (dies, "failed at context 3 of 6: ConnectionError: gone away"),
@@ -91,6 +96,40 @@ def test_what_failed_is_asked_again_and_charged_once() -> None:
     assert box.meter.counts["search"] == 6
     with pytest.raises(BoxError, match="failed at context 5 of 6"):
         ask(GuardedBox(Misbehaving(dies, dies), retries=1, pause=0))
+
+
+@pytest.mark.parametrize("error", [KeyError("scores"), ValueError("Expecting value: line 1")])
+def test_what_a_box_raises_before_it_answers_is_a_failure_as_any_other(error: Exception) -> None:
+    """A box that is no generator: a page in place of JSON, a key that its answer lacks."""
+
+    def fails(blocks: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+        next(blocks)  # it was charged
+        raise error
+
+    box = Misbehaving(fails, fails)
+    assert torch.equal(ask(GuardedBox(box, retries=2, pause=0)), ask(ToyBox()))
+    assert box.meter.counts["search"] == 6
+    box = Misbehaving(*[fails] * 3, budget=6)
+    name = type(error).__name__
+    with pytest.raises(BoxError, match=f"failed at context 1 of 6: {name}: .*{error.args[0]}"):
+        ask(GuardedBox(box, retries=2, pause=0))
+    assert len(box.asked) == 3 and box.meter.counts["search"] == 6
+
+
+@pytest.mark.parametrize(
+    ("offsets", "purpose", "said"),
+    [
+        (torch.zeros(6, 2, 4), "search", r"offsets of shape \(6, 2, 4\), not \(P, 2, 3\)"),
+        (torch.zeros(2, 3), "search", r"offsets of shape \(2, 3\), not"),
+        (torch.full((1, 2, 3), float("inf")), "search", "offsets that are not finite"),
+        (OFFSETS, "play", "unknown purpose 'play'; accepted: search, refine, evaluate"),
+    ],
+)
+def test_a_wrong_question_is_not_asked(offsets: torch.Tensor, purpose: str, said: str) -> None:
+    box = ToyBox()
+    with pytest.raises(ValueError, match=said):
+        GuardedBox(box, retries=3).predict("train", offsets, purpose)
+    assert box.asked == [] and box.meter.total == 0
 
 
 def test_a_box_that_does_not_answer_in_time_is_asked_again_then_given_up() -> None:
