@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from craft.config import load
-from craft.design import FIGURES, MEASURED, TABLES, Design
+from craft.design import COMPARISONS, FIGURES, MEASURED, TABLES, Design
 from craft.plan.__main__ import learner_of
 from craft.plan.cost import of_run
 from craft.plan.speed import Speed
@@ -197,3 +197,37 @@ def test_a_change_of_a_label_fits_nothing_again(finished: Checkout) -> None:
         assert not any(rule.startswith("fit") for rule in finished.plan("all_tables", *TINY))
     finally:
         config.write_text(before)
+
+
+def test_one_file_and_one_line_make_a_row_in_every_table(
+    finished: Checkout, tmp_path: Path
+) -> None:
+    """As docs/adding-a-method.md says, in a suite that has run: what is there stays."""
+    page = (ROOT / "docs/adding-a-method.md").read_text(encoding="utf-8")
+
+    def block(language: str) -> str:
+        return re.search(rf"```{language}\n(.*?)```", page, re.DOTALL).group(1)
+
+    checkout = Checkout(tmp_path)
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "craft/learner/random_search.py").write_text(block("python"))
+    line = yaml.safe_load(block("yaml"))["methods"]
+    for path in (tmp_path / "config/mini.yaml", tmp_path / "tiny.yaml"):
+        config = yaml.safe_load(path.read_text())
+        config["methods"] |= line
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+    # One plan of all, whose jobs say what they wait for.
+    only_plan = ("-n", "-q", "host", "--configfile", "config/mini.yaml")
+    plan = checkout.snakemake(*COMPARISONS, *only_plan)
+    for artefact in COMPARISONS:
+        reason = re.search(rf"(?:Table|Figure) \d+: {artefact}\n(.*)", plan).group(1)
+        assert "/runs/random-search/" in reason, artefact
+
+    target = ("results/tiny/architectures.csv", *TINY)
+    jobs = checkout.plan(*target)
+    assert jobs == {"architectures": 1, "fit_1": 1, "score_1": 1, "total": 3}
+    checkout.snakemake(*target)
+    with (tmp_path / target[0]).open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row["method"] == "random-search"]
+    assert {row["label"] for row in rows} == {"random search"}
+    assert all(0 < float(row["mean"]) <= 100 for row in rows)

@@ -87,8 +87,8 @@ def test_an_environment_has_what_its_rules_import(role: str) -> None:
 def test_an_environment_installs_and_imports_what_its_rules_do(role: str, tmp_path: Path) -> None:
     if "torch" in listed(role) and not os.environ.get("CRAFT_ENV_TEST"):
         pytest.skip("several GB of torch; CRAFT_ENV_TEST=1 installs it")
-    pip = yaml.safe_load(Path(f"envs/{role}.yaml").read_text())["dependencies"][-1]["pip"]
-    (tmp_path / "requirements.txt").write_text("\n".join(pip))
+    listing = yaml.safe_load(Path(f"envs/{role}.yaml").read_text())["dependencies"][-1]["pip"]
+    (tmp_path / "requirements.txt").write_text("\n".join(listing))
     folder = tmp_path / "environment"
     python = folder / "bin/python"
 
@@ -97,11 +97,12 @@ def test_an_environment_installs_and_imports_what_its_rules_do(role: str, tmp_pa
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
     try:
-        succeeds(sys.executable, "-m", "venv", folder)
-        # These packages alone, and pip finds that none of them needs another one.
-        install = ("install", "--no-deps", "--no-compile", "--disable-pip-version-check")
-        succeeds(python, "-m", "pip", *install, "-r", tmp_path / "requirements.txt")
-        succeeds(python, "-m", "pip", "check")
+        # These packages alone, by the pip that is here, which finds that none needs another one.
+        succeeds(sys.executable, "-m", "venv", "--without-pip", folder)
+        pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+        install = ("install", "--no-deps", "--no-compile")
+        succeeds(*pip, *install, "-r", tmp_path / "requirements.txt")
+        succeeds(*pip, "check")
         # Imports every plugin in sight, so that it is tried here only, where there are no others.
         modules = commands(role) + ["snakemake.api"] * ("snakemake" in listed(role))
         names = f"import importlib, sys; sys.path.insert(0, '')\nfor name in {modules}:"
