@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import yaml
 
 from craft.blackbox import mini
+from craft.blackbox.openclip import open_clip
 
 KINDS = ("mini", "open_clip")
 PRECISIONS = ("fp32", "fp16", "bf16")

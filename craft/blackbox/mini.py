@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from open_clip.model import CLIP
-from open_clip.tokenizer import SimpleTokenizer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from craft.blackbox.openclip import open_clip
 from craft.storage import replacing
 
 VOCABULARY = "vocabulary"  # int32 (n,): token ids whose embeddings are stored, ascending
@@ -23,18 +22,20 @@ _EMBEDDING = "token_embedding.weight"
 _FORMAT = "craft-mini-backbone-1"
 
 
-def tokenizer(config: dict) -> SimpleTokenizer:
+def tokenizer(config: dict) -> open_clip.SimpleTokenizer:
     """Return CLIP's byte-pair tokenizer at the backbone's context length."""
-    return SimpleTokenizer(context_length=config["open_clip"]["text_cfg"]["context_length"])
+    return open_clip.SimpleTokenizer(
+        context_length=config["open_clip"]["text_cfg"]["context_length"]
+    )
 
 
-def build(config: dict, vocab_size: int | None = None) -> CLIP:
+def build(config: dict, vocab_size: int | None = None) -> open_clip.CLIP:
     """Return an untrained fp32 model from a backbone's config, or one with a smaller vocabulary."""
     architecture = config["open_clip"]
     text = dict(architecture["text_cfg"])
     if vocab_size is not None:
         text["vocab_size"] = vocab_size
-    return CLIP(
+    return open_clip.CLIP(
         embed_dim=architecture["embed_dim"],
         vision_cfg=dict(architecture["vision_cfg"]),
         text_cfg=text,
@@ -50,7 +51,9 @@ def pixels(images: np.ndarray, config: dict) -> torch.Tensor:
     return (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
-def save(path: Path, model: CLIP, vocabulary: np.ndarray, metadata: dict[str, str]) -> None:
+def save(
+    path: Path, model: open_clip.CLIP, vocabulary: np.ndarray, metadata: dict[str, str]
+) -> None:
     """Write a model built over a compact vocabulary (n,), whole or not at all."""
     state = {}
     for name, tensor in model.state_dict().items():
@@ -81,7 +84,7 @@ def read_vocabulary(path: Path) -> np.ndarray:
         return file.get_tensor(VOCABULARY)
 
 
-def load(config: dict, path: str | Path) -> CLIP:
+def load(config: dict, path: str | Path) -> open_clip.CLIP:
     """Return the pretrained model in eval mode and fp32; ValueError for a file that does not fit.
 
     config is a backbone's config (key `open_clip`), path a file written by `save`.

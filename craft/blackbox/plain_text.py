@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
-
-# Private, and the only way to a text tower without its image tower; tests notice if it changes.
-from open_clip.model import _build_text_tower
 from torch import nn
 from torch.nn import functional as F
 
+from craft.blackbox.openclip import open_clip
 from craft.blackbox.prompts import PromptError, PromptTokens
 from craft.fields import build
 from craft.storage import RecordError, write_tensors
+
+# Private, and the only way to a text tower without its image tower; tests notice if it changes.
+_build_text_tower = open_clip.model._build_text_tower
 
 _META = ("architecture", "logit_scale", "embedding_std")
 _ARCHITECTURE = ("embed_dim", "text_cfg", "quick_gelu")

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 from safetensors import SafetensorError
 from torch import nn
@@ -30,6 +29,7 @@ from craft.blackbox.backbone import (
     require_quick_gelu,
     tokenizer_of,
 )
+from craft.blackbox.openclip import open_clip
 from craft.blackbox.plain_text import PlainText
 from craft.blackbox.prompts import PromptTokens
 from craft.blackbox.text import TextTower

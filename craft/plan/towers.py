@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 from PIL import Image
 
 from craft.blackbox import mini
 from craft.blackbox.backbone import tokenizer_of
+from craft.blackbox.openclip import open_clip
 from craft.blackbox.preprocess import Preprocess
 from craft.blackbox.prompts import PromptTokens
 from craft.blackbox.text import DTYPES, TextTower

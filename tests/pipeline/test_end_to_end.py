@@ -225,7 +225,7 @@ def test_one_file_and_one_line_make_a_row_in_every_table(
 
     target = ("results/tiny/architectures.csv", *TINY)
     jobs = checkout.plan(*target)
-    assert jobs == {"architectures": 1, "fit_1": 1, "score_1": 1, "total": 3}
+    assert jobs == {"architectures": 1, "fit_1_2": 1, "score_1_2": 1, "total": 3}
     checkout.snakemake(*target)
     with (tmp_path / target[0]).open() as stream:
         rows = [row for row in csv.DictReader(stream) if row["method"] == "random-search"]

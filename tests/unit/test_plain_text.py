@@ -222,7 +222,8 @@ def test_without_open_clip_a_fast_tower_works_and_a_plain_one_says_what_it_needs
     PlainText.from_model(model, architecture, None).write(tmp_path / "plain", {})
     for name in [name for name in sys.modules if name.partition(".")[0] == "open_clip"]:
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "craft.blackbox.plain_text")
+    for name in ("plain_text", "openclip"):
+        monkeypatch.delitem(sys.modules, f"craft.blackbox.{name}")
     assert read_tower(tmp_path / "fast", PROMPTS).context_length == 4
     with pytest.raises(RecordError, match=r"plain: a plain text tower, which needs open_clip"):
         read_tower(tmp_path / "plain", PROMPTS)
