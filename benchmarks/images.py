@@ -145,15 +145,14 @@ def _photographs(folder: Path, count: int) -> list[tuple[int, Image]]:
 
 
 def _model(smoke: bool) -> torch.nn.Module:
-    import open_clip
-    from open_clip.model import CLIP
+    from craft.blackbox.openclip import open_clip
 
     torch.manual_seed(0)
     if smoke:
-        model = CLIP(8, _SMALL, _TEXT, quick_gelu=True)
+        model = open_clip.CLIP(8, _SMALL, _TEXT, quick_gelu=True)
     else:
         config = open_clip.get_model_config(ARCHITECTURE)
-        model = CLIP(config["embed_dim"], config["vision_cfg"], _TEXT, quick_gelu=True)
+        model = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _TEXT, quick_gelu=True)
     return model.eval().requires_grad_(False)
 
 

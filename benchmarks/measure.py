@@ -38,15 +38,14 @@ def text_model(architecture: str | None, seed: int = 0) -> torch.nn.Module:
     Biases and norms, which start at constants, are made random too: a forward that left them out
     would show.
     """
-    import open_clip
-    from open_clip.model import CLIP
+    from craft.blackbox.openclip import open_clip
 
     torch.manual_seed(seed)
     if architecture is None:
         config: dict[str, Any] = {"embed_dim": 32, "text_cfg": _SMALL, "quick_gelu": True}
     else:
         config = open_clip.get_model_config(architecture)
-    model = CLIP(
+    model = open_clip.CLIP(
         config["embed_dim"], _VISION, config["text_cfg"], quick_gelu=config.get("quick_gelu", False)
     )
     with torch.no_grad():
@@ -63,7 +62,7 @@ def text_weights(architecture: str | None) -> TextWeights:
 
 def tokens(names: Sequence[str]) -> PromptTokens:
     """Prompts "a photo of a NAME." under CLIP's tokenizer."""
-    import open_clip
+    from craft.blackbox.openclip import open_clip
 
     return PromptTokens.tokenise(open_clip.SimpleTokenizer(), names)
 

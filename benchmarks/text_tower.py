@@ -116,8 +116,9 @@ def _fast(given: Any) -> dict[str, Any]:
 @torch.inference_mode()
 def _plain(given: Any) -> dict[str, Any]:
     """Seconds per candidate, each a forward of every prompt at full length."""
-    import open_clip
-    from open_clip.transformer import text_global_pool
+    from craft.blackbox.openclip import open_clip
+
+    pool = open_clip.transformer.text_global_pool
 
     architecture = None if given.smoke else ARCHITECTURE
     model, tokenizer = measure.text_model(architecture), open_clip.SimpleTokenizer()
@@ -133,7 +134,7 @@ def _plain(given: Any) -> dict[str, Any]:
             x = model.token_embedding(ids)
             x[:, 1 : 1 + len(offset)] += offset
             x = model.transformer(x + model.positional_embedding, attn_mask=model.attn_mask)
-            x = text_global_pool(model.ln_final(x), ids, model.text_pool_type)
+            x = pool(model.ln_final(x), ids, model.text_pool_type)
             return F.normalize(x @ model.text_projection, dim=-1)
 
         features[name] = forward()

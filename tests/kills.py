@@ -59,7 +59,7 @@ class Disturbed:
         }
         (checkout.folder / "kills.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         start = time.monotonic()
-        checkout.snakemake(*self._arguments("whole"))
+        checkout.snakemake(*self._arguments("whole"), anew=True)  # as those that are ended
         self.seconds = time.monotonic() - start
 
     def _arguments(self, name: str) -> list[str]:
@@ -76,7 +76,7 @@ class Disturbed:
             while ended.total() < kills:
                 process = self._start()
                 started.append(process.pid)
-                moment = moments.uniform(0, self.seconds / 3)
+                moment = moments.uniform(0, self.seconds / 2)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(moment)
                 if process.poll() is None:
@@ -112,7 +112,7 @@ class Disturbed:
                 moments.choice(jobs).kill()
             # Snakemake tells of it and goes on with the other jobs for a while.
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(moments.uniform(0, self.seconds / 6))
+                process.wait(moments.uniform(0, self.seconds / 4))
         elif way in _TOLD:
             os.killpg(process.pid, _TOLD[way])
             with contextlib.suppress(subprocess.TimeoutExpired):
