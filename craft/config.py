@@ -75,13 +75,10 @@ def load(
             if name not in files[folder]:
                 problems.append(f"{source}: {key}: {unknown(name, files[folder])}")
                 continue
-            try:
-                fact = validated(_read(root / path), schema, str(path), problems)
-            except ConfigError as error:
-                problems += error.problems
-                continue
-            problems += check_facts(fact, path)
-            facts[folder][name] = fact
+            fact, found = described(path, root, schema)
+            problems += found
+            if fact is not None:
+                facts[folder][name] = fact
     merged = {**suite, "facts": facts["datasets"], "backbone_facts": facts["backbones"]}
     problems += [f"{source}: {problem}" for problem in check_suite(merged, given, files, root)]
     problems += [f"{source}: {problem}" for problem in check_places(merged, given, root)]
@@ -93,6 +90,16 @@ def load(
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return merged
+
+
+def described(path: Path, root: Path, schema: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """What the file of a data set or a backbone says, with defaults, and what is wrong with it."""
+    problems: list[str] = []
+    try:
+        fact = validated(_read(root / path), schema, str(path), problems)
+    except ConfigError as error:
+        return None, list(error.problems)
+    return fact, [*problems, *check_facts(fact, path)]
 
 
 def typed(value: Any) -> Any:

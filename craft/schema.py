@@ -36,6 +36,9 @@ def validated(
     """What of ``given`` the schema accepts, with defaults; the rest goes to ``problems``."""
     validator = _validator(schema_name)
     errors = sorted(validator.iter_errors(given), key=lambda error: list(map(str, error.path)))
+    # Of a value of another type nothing more is worth saying.
+    alien = {tuple(error.path) for error in errors if error.validator == "type"}
+    errors = [e for e in errors if e.validator == "type" or tuple(e.path) not in alien]
     accepted = copy.deepcopy(given)
     for error in errors:
         problems += [f"{source}: {text}" for text in _describe(error)]
