@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import psutil
@@ -57,6 +58,11 @@ class Disturbed:
             },
             "artefacts": {"architectures": {"shots": [1]}, "dataset_statistics": {}},
         }
+        # Fits of seconds would end before their state is saved for the first time.
+        rule = checkout.folder / "workflow/rules/fit.smk"
+        saving = rule.read_text().replace("--cache {", "--save-every 0 --cache {")
+        assert saving.count("--save-every 0") == 1
+        rule.write_text(saving)
         (checkout.folder / "kills.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         start = time.monotonic()
         checkout.snakemake(*self._arguments("whole"), anew=True)  # as those that are ended
@@ -69,11 +75,14 @@ class Disturbed:
     def kill(
         self, kills: int, seed: int, tell: Callable[[str], None] = lambda line: None
     ) -> collections.Counter[str]:
-        """End it so many times, let it finish; what was ended how often. ``tell`` gets each."""
+        """End it so many times, let it finish; what was ended how often. ``tell`` gets each.
+
+        The last moment is not random: a fit is killed that has a state to go on from.
+        """
         moments, ended = random.Random(seed), collections.Counter()
         started = []
         try:
-            while ended.total() < kills:
+            while ended.total() < kills - 1:
                 process = self._start()
                 started.append(process.pid)
                 moment = moments.uniform(0, self.seconds / 2)
@@ -85,12 +94,30 @@ class Disturbed:
                     tell(f"{ended.total()} of {kills}: {way} ended after {moment:.1f} s")
                 elif process.returncode == 0:  # done: something to kill is needed
                     self._forget()
+            _kill(started)  # what a Snakemake left running would write what is forgotten now
+            self._forget()
+            started.append(self._kill_a_fit())
+            ended["fit"] += 1
+            tell(f"{kills} of {kills}: everything ended beside the state of a fit")
             self.checkout.snakemake(*self._arguments("killed"))
         finally:
-            for group in started:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(group, signal.SIGKILL)
+            _kill(started)
         return ended
+
+    def _kill_a_fit(self) -> int:
+        """Start, wait for the state of a fit, kill everything; the group that it was."""
+        process = self._start()
+        while not list(self.checkout.folder.glob("results/killed/cache/fit/**/state.safetensors")):
+            assert process.poll() is None, "no fit was caught at work (kills.log)"
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return process.pid
+
+    def resumes(self) -> int:
+        """How often the runs that stand at the end went on from a state."""
+        records = self.checkout.folder.glob("results/killed/runs/**/record.json")
+        return sum(json.loads(record.read_text())["notes"]["resumes"] for record in records)
 
     def _start(self) -> subprocess.Popen:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
@@ -147,6 +174,12 @@ class Disturbed:
         return found
 
 
+def _kill(groups: Iterable[int]) -> None:
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+
+
 def main() -> None:
     """Kill, compare, tell."""
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
@@ -164,6 +197,7 @@ def main() -> None:
         ended = disturbed.kill(given.kills, given.seed, lambda line: print(line, flush=True))
         took = f"{time.monotonic() - start:.0f} s, seed {given.seed}"
         print(f"ended {ended.total()} times ({took}): {dict(sorted(ended.items()))}")
+        print(f"runs went on from their own state {disturbed.resumes()} times")
         if differences := disturbed.differences():
             raise SystemExit(f"not the same bytes: {', '.join(differences)}")
         made = f"{len(TABLES)} files of tables and {RUNS * len(RUN_FILES)} of runs"

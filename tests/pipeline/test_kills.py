@@ -11,3 +11,4 @@ def test_a_suite_ended_at_20_random_moments_makes_the_same_tables(checkout: Chec
     ended = disturbed.kill(20, seed=1)
     assert ended.total() == 20 and len(ended) > 2
     assert disturbed.differences() == []
+    assert disturbed.resumes() >= 1
