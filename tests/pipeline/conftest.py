@@ -17,6 +17,8 @@ from tests import preloaded
 from tests.pipeline import jobs
 
 ROOT = Path(__file__).resolve().parents[2]
+#: What a shell would run, were a path or a name not quoted in a job's command.
+SHELL = 'it\'s $(touch pwned) `touch pwned`; touch pwned & "x" > pwned'
 PARTS = ("Snakefile", "config", "craft", "envs", "profiles", "workflow")
 
 #: The default profile starts jobs in bursts of 10 s, and waits for the end of the last.

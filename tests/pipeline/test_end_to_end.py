@@ -17,9 +17,11 @@ from craft.plan.__main__ import learner_of
 from craft.plan.cost import of_run
 from craft.plan.speed import Speed
 from craft.records import Score
-from tests.pipeline.conftest import ROOT, Checkout
+from tests.pipeline.conftest import ROOT, SHELL, Checkout
 
 TINY = ("--configfile", "tiny.yaml")
+#: Every job's command names it.
+RESULTS = f"results/{SHELL}"
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +32,8 @@ def finished(checkout: Checkout) -> Checkout:
     shown = ["architectures", "efficiency", "few_shot_curves"]
     config |= {
         "suite": "tiny",
-        "results": "results/tiny",
-        "data": "results/tiny/data",
+        "results": RESULTS,
+        "data": f"{RESULTS}/data",
         "seeds": [1, 2],
         "backbones": ["mini-rn"],
         "datasets": ["digits"],
@@ -52,7 +54,7 @@ def finished(checkout: Checkout) -> Checkout:
 
 
 def results(checkout: Checkout) -> Path:
-    return checkout.folder / "results/tiny"
+    return checkout.folder / RESULTS
 
 
 def test_every_artefact_is_there(finished: Checkout) -> None:
@@ -63,6 +65,11 @@ def test_every_artefact_is_there(finished: Checkout) -> None:
     for suffix in ("pdf", "png", "csv"):
         assert (folder / f"figures/few_shot_curves.{suffix}").stat().st_size
     assert len((folder / "runs.csv").read_text().splitlines()) == 1 + 1 + 2 * 2 * 2
+
+
+def test_no_shell_runs_what_the_folder_is_called(finished: Checkout) -> None:
+    assert {path.name for path in (finished.folder / "results").iterdir()} == {SHELL}
+    assert not [*finished.folder.rglob("pwned")]
 
 
 def test_a_run_states_what_it_spent(finished: Checkout) -> None:
@@ -223,7 +230,7 @@ def test_one_file_and_one_line_make_a_row_in_every_table(
         reason = re.search(rf"(?:Table|Figure) \d+: {artefact}\n(.*)", plan).group(1)
         assert "/runs/random-search/" in reason, artefact
 
-    target = ("results/tiny/architectures.csv", *TINY)
+    target = (f"{RESULTS}/architectures.csv", *TINY)
     jobs = checkout.plan(*target)
     assert jobs == {"architectures": 1, "fit_1_2": 1, "score_1_2": 1, "total": 3}
     checkout.snakemake(*target)

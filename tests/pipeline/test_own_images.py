@@ -12,13 +12,14 @@ import pytest
 from PIL import Image, ImageDraw
 
 from craft.records import Features, Manifest
-from tests.pipeline.conftest import ROOT, Checkout
+from tests.pipeline.conftest import ROOT, SHELL, Checkout
 
 PAGE = (ROOT / "docs/your-own-data.md").read_text(encoding="utf-8")
 SHAPES = {
     "circle": lambda draw, box: draw.ellipse(box, fill="red"),
     "square": lambda draw, box: draw.rectangle(box, fill="blue"),
     "star": lambda draw, box: draw.regular_polygon((24, 20, 14), 3, fill="green"),
+    SHELL: lambda draw, box: draw.rectangle((4, 16, 44, 24), fill="yellow"),
 }
 
 
@@ -82,10 +83,12 @@ def test_the_example_ends_in_a_table(checkout: Checkout, described: Path) -> Non
     assert all(row["seeds"] == row["expected"] and row["mean"] for row in rows) and len(rows) == 2
     manifest = Manifest.read(results / "manifests/mine.csv")
     assert {p: len(manifest.part(p)) for p in ("train", "val", "test")} == {
-        "train": 12,
+        "train": 16,
         "val": 0,
-        "test": 9,
+        "test": 12,
     }
+    assert SHELL in manifest.class_names().values()
+    assert not [*described.rglob("pwned")]
     assert checkout.plan(*command()) == {}
 
 
