@@ -466,10 +466,10 @@ def test_the_command_reads_files_as_snakemake_merges_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     above = tmp_path / "above.yaml"
-    above.write_text("options: {hidden: 64}\nseeds: [7]\n")
+    # Learner and artefacts of the method stay those of the file below.
+    above.write_text("methods: {craft: {label: mine}}\nseeds: [7]\n")
     main(["config/mini.yaml", str(above)])
-    merged = MINI | {"options": MINI["options"] | {"hidden": 64}, "seeds": [7]}
-    runs = len(Design(load(merged)).all_runs)
+    runs = len(Design(load(MINI | {"seeds": [7]})).all_runs)
     right = f"config/mini.yaml + {above}: right; {len(MINI['artefacts'])} artefacts of {runs} runs"
     assert capsys.readouterr().out == f"{right}\n"
     above.write_text("options: {hidden: 0}\n")

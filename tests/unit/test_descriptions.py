@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,22 @@ def test_every_data_set_but_imagenet_can_be_fetched() -> None:
         if facts["kind"] == "split_json":
             assert len(facts["split"]["sources"]) >= 2, name
             assert facts["split"]["sha256"]
+
+
+def test_the_smallest_class_fits_the_counts() -> None:
+    few_shot = [facts["counts"] for facts in FACTS.values() if facts["counts"]["train"]]
+    assert len(few_shot) == 11
+    for counts in few_shot:
+        assert 16 <= counts["smallest"] <= counts["train"] // counts["classes"]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "split" in FACTS[name]])
+def test_the_smallest_class_is_that_of_the_published_split(name: str) -> None:
+    path = Path(os.environ.get("CRAFT_SPLITS", ""), FACTS[name]["split"]["file"])
+    if not path.is_file():
+        pytest.skip(f"set CRAFT_SPLITS to a folder with CoOp's {path.name}")
+    train = Counter(item[1] for item in json.loads(path.read_text(encoding="utf-8"))["train"])
+    assert min(train.values()) == FACTS[name]["counts"]["smallest"]
 
 
 def test_a_source_without_a_fixed_revision_has_a_sum() -> None:

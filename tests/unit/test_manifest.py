@@ -74,6 +74,15 @@ def test_counts_that_differ_are_all_named(tmp_path):
         build(tmp_path, facts)
 
 
+def test_the_smallest_class_is_counted_too(tmp_path):
+    facts = coop(tmp_path)
+    facts["counts"]["smallest"] = 1
+    assert build(tmp_path, facts)
+    facts["counts"]["smallest"] = 2
+    with pytest.raises(ManifestError, match="toy: smallest: 1 found, 2 expected"):
+        build(tmp_path, facts)
+
+
 def test_missing_images_are_named(tmp_path):
     facts = coop(tmp_path)
     for name in ("a/1.jpg", "a/2.jpg", "a/3.jpg", "b/1.jpg"):
