@@ -91,12 +91,19 @@ def _plot(rows: list[dict[str, Any]], exponents: dict[str, float], path: Path) -
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator, NullLocator
 
     figure, panels = plt.subplots(1, len(exponents), figsize=(9, 3), layout="constrained")
     for panel, (axis, slope) in zip(panels, exponents.items(), strict=True):
         line = [row for row in rows if row["axis"] == axis]
-        panel.loglog([row[axis] for row in line], [row["s per generation"] for row in line], "o-")
+        sizes = [row[axis] for row in line]
+        panel.loglog(sizes, [row["s per generation"] for row in line], "o-")
         panel.set(xlabel=axis, title=f"exponent {slope:.2f}")
+        panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_locator(NullLocator())
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("seconds per generation")
     figure.savefig(path, dpi=120)
