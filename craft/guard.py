@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import torch
 
-from craft.protocol import PURPOSES, BlackBox, BudgetExceeded
+from craft.protocol import PURPOSES, BlackBox, BudgetExceeded, check_question
 
 log = logging.getLogger(__name__)
 
@@ -55,26 +55,14 @@ class GuardedBox:
         A question that is wrong is refused here, unasked; whatever the box raises but
         BudgetExceeded is a failure of its.
         """
-        self._refuse(image_set, context_offsets, purpose)
+        check_question(self, image_set, context_offsets)
+        if purpose not in PURPOSES:
+            raise ValueError(f"unknown purpose {purpose!r}; accepted: {', '.join(PURPOSES)}")
         about = f"the black box, asked for {purpose} on {image_set!r}"
         expected = (self.image_sets[image_set], len(self.class_names))
         blocks = self._ask(image_set, context_offsets, purpose, about)
         # Not a generator itself, so that a refused question raises here.
         return _checked(blocks, len(context_offsets), expected, about)
-
-    def _refuse(self, image_set: str, offsets: torch.Tensor, purpose: str) -> None:
-        if image_set not in self.image_sets:
-            raise KeyError(f"image set {image_set!r} is not uploaded")
-        if purpose not in PURPOSES:
-            raise ValueError(f"unknown purpose {purpose!r}; accepted: {', '.join(PURPOSES)}")
-        expected = (self.context_length, self.context_width)
-        if offsets.ndim != 3 or tuple(offsets.shape[1:]) != expected:
-            raise ValueError(
-                f"context offsets of shape {tuple(offsets.shape)}, not (P, {expected[0]}, "
-                f"{expected[1]})"
-            )
-        if not torch.isfinite(offsets).all():
-            raise ValueError("context offsets that are not finite")
 
     def _ask(
         self, image_set: str, offsets: torch.Tensor, purpose: str, about: str

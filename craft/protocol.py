@@ -74,3 +74,21 @@ class BlackBox(Protocol):
         non-finite offset) and BudgetExceeded.
         """
         ...
+
+
+def check_question(box: BlackBox, image_set: str, context_offsets: torch.Tensor) -> None:
+    """Refuse what no box can answer: offsets (P, L, D) that are not its own, or not finite.
+
+    Raises KeyError for an image set that is not uploaded, ValueError for the offsets.
+    """
+    if image_set not in box.image_sets:
+        known = ", ".join(box.image_sets) or "none"
+        raise KeyError(f"image set {image_set!r} is not uploaded; uploaded: {known}")
+    expected = (box.context_length, box.context_width)
+    if context_offsets.ndim != 3 or tuple(context_offsets.shape[1:]) != expected:
+        raise ValueError(
+            f"context offsets of shape {tuple(context_offsets.shape)}, not "
+            f"(P, {expected[0]}, {expected[1]})"
+        )
+    if not torch.isfinite(context_offsets).all():
+        raise ValueError("context offsets that are not finite")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 
 from craft.blackbox.text import TextTower
-from craft.protocol import QueryMeter
+from craft.protocol import QueryMeter, check_question
 
 
 class LocalBox:
@@ -47,17 +47,7 @@ class LocalBox:
     ) -> Iterator[torch.Tensor]:
         """Yield logits (B, N, K) for offsets (P, L, D); see craft.protocol.BlackBox.predict."""
         # Not a generator itself, so that a refused call raises here and not at the first block.
-        if image_set not in self._images:
-            known = ", ".join(self._images) or "none"
-            raise KeyError(f"image set {image_set!r} is not uploaded; uploaded: {known}")
-        expected = (self.context_length, self.context_width)
-        if context_offsets.ndim != 3 or tuple(context_offsets.shape[1:]) != expected:
-            raise ValueError(
-                f"context offsets of shape {tuple(context_offsets.shape)}, not "
-                f"(P, {self.context_length}, {self.context_width})"
-            )
-        if not torch.isfinite(context_offsets).all():
-            raise ValueError("context offsets that are not finite")
+        check_question(self, image_set, context_offsets)
         self.meter.charge(purpose, len(context_offsets))
         return self._blocks(self._images[image_set], context_offsets)
 
