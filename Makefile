@@ -1,5 +1,6 @@
 # make mini   set up .venv from the lock, run the embedded suite, show its headline table
-# make test   the same environment; formatting, lint, import contracts, tests
+# make test   the same environment; formatting, lint, types, import contracts, tests
+# make test-all   and the tests that take long or need a quiet machine or Slurm
 #
 # PYTHON=python3.12 picks the interpreter (3.11 or newer), CORES=2 bounds the jobs at a time,
 # WORKERS=1 the tests at a time.
@@ -16,20 +17,23 @@ MINI_BACKBONES := mini-rn mini-vit
 # Without byte code each of the suite's hundreds of jobs would compile its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: mini test environment clean rebuild-mini-backbones
+.PHONY: mini test test-all environment clean rebuild-mini-backbones
 
 mini: environment
 	$(BIN)/snakemake all $(MINI)
 	$(BIN)/snakemake all $(MINI) --quiet all --report results/mini/report.html
 	@$(BIN)/python -m craft.tables.show --results results/mini
 
-test: environment
+# The tests that each call runs; test-all leaves none out.
+test-all: CHOSEN := -m ""
+test test-all: environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(CHOSEN)
 
 environment: $(READY)
 

@@ -70,9 +70,9 @@ def folds(runs: Iterable[Run], per_job: str) -> list[Fold]:
         shapes: dict[tuple[int, ...], list[tuple[str, str, str]]] = {}
         for cell, values in shots.items():
             shapes.setdefault(tuple(sorted(values)), []).append(cell)
-        for values, cells in sorted(shapes.items()):
-            name = "_".join(map(str, values))
-            found.append(Fold(name, _one_of_together(cells), values, tuple(sorted(seeds))))
+        for shape, cells in sorted(shapes.items()):
+            name = "_".join(map(str, shape))
+            found.append(Fold(name, _one_of_together(cells), shape, tuple(sorted(seeds))))
     elif shots:
         methods = _one_of(method for method, _, _ in shots)
         found.append(Fold("", methods, (), tuple(sorted(seeds)) if per_job == "seeds" else ()))

@@ -32,6 +32,7 @@ ROLES = {
             "huggingface-hub",
             "numpy",
             "pillow",
+            "pydantic",
             "pyyaml",
             "requests",
             "safetensors",
@@ -42,15 +43,35 @@ ROLES = {
     ),
     "vision": (
         "the black box's side: weights, prompts, image features",
-        ("numpy", "open-clip-torch", "pillow", "pyyaml", "safetensors", "torch", "torchvision"),
+        (
+            "filelock",
+            "numpy",
+            "open-clip-torch",
+            "pillow",
+            "pydantic",
+            "pyyaml",
+            "safetensors",
+            "torch",
+            "torchvision",
+        ),
     ),
     "learner": (
         "fits, which know the model by its answers: no open_clip, timm or huggingface_hub",
-        ("cma", "numpy", "pyyaml", "safetensors", "torch"),
+        ("cma", "filelock", "numpy", "pydantic", "pyyaml", "safetensors", "torch"),
     ),
     "plain": (
         "fits of backbones whose text tower open_clip has to run (docs/backbones.md)",
-        ("cma", "numpy", "open-clip-torch", "pyyaml", "safetensors", "torch", "torchvision"),
+        (
+            "cma",
+            "filelock",
+            "numpy",
+            "open-clip-torch",
+            "pydantic",
+            "pyyaml",
+            "safetensors",
+            "torch",
+            "torchvision",
+        ),
     ),
     "plan": (
         "the cost of a target: what Snakemake would run, and how fast that is here",
@@ -69,7 +90,17 @@ ROLES = {
     ),
     "report": (
         "tables and figures",
-        ("markdown-it-py", "matplotlib", "numpy", "pandas", "pyyaml", "safetensors"),
+        (
+            "jinja2",
+            "markdown-it-py",
+            "matplotlib",
+            "numpy",
+            "pandas",
+            "pydantic",
+            "pyyaml",
+            "safetensors",
+            "tabulate",
+        ),
     ),
 }
 

@@ -2,7 +2,7 @@
 what an undisturbed run made.
 
 ``python -m tests.kills --kills 50`` does so in a temporary checkout and says what was killed; the
-test suite does it 20 times.
+tests do it 3 times, or 20 (`make test-all`).
 """
 
 from __future__ import annotations

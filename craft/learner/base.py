@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 
@@ -48,25 +48,25 @@ class Learner(abc.ABC):
         generation does not wait. Raises Diverged if one of them is not finite.
         """
         late = [
-            (row, name, generation)
+            (row, name, generation, value)
             for generation, row in enumerate(self._rows, 1)
             for name, value in row.items()
             if isinstance(value, torch.Tensor)
         ]
         if late:
-            values = torch.stack([row[name].double() for row, name, _ in late]).tolist()
-            for (row, name, generation), value in zip(late, values, strict=True):
+            values = torch.stack([value.double() for *_, value in late]).tolist()
+            for (row, name, generation, _), value in zip(late, values, strict=True):
                 if not math.isfinite(value):
                     raise Diverged(
                         f"{name} is not finite in generation {generation}, after "
                         f"{row['queries']} queries: {self._cause()}"
                     )
                 row[name] = value
-        return self._rows
+        return cast("list[dict[str, float]]", self._rows)
 
     @history_.setter
     def history_(self, rows: list[dict[str, float]]) -> None:
-        self._rows = rows
+        self._rows = cast("list[dict[str, float | torch.Tensor]]", rows)
 
     def _note(self, **values: float | torch.Tensor) -> None:
         """Add a generation's row; tensors () stay where they are until somebody reads them."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from craft.learner.base import Progress
+from craft.learner.checkpoint import Part
 from craft.learner.diverged import BOX
 from craft.learner.losses import mean_over_images, search_loss
 from craft.learner.prompt import PromptGenerator, search_generation
@@ -58,7 +59,7 @@ class Collaborative(RefiningLearner):
             return mean_over_images(loss, logits, labels)
 
         cause = self._cause() if needs_refined else BOX
-        parts = {"prompts": prompts, "trainer": trainer}
+        parts: dict[str, Part] = {"prompts": prompts, "trainer": trainer}
         for generation in self._generations("collaboration", options.generations, **parts):
             searched = search_generation(prompts, box, train_set, fitness, cause)
             self.queries_ += options.population

@@ -28,7 +28,8 @@ def mean_over_images(
     if images >= len(labels):
         return loss(logits, labels)
     parts = zip(logits.split(images, dim=1), labels.split(images), strict=True)
-    return sum(loss(scores, target) * len(target) for scores, target in parts) / len(labels)
+    weighted = (loss(scores, target) * len(target) for scores, target in parts)
+    return sum(weighted, logits.new_zeros(())) / len(labels)
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -49,6 +50,10 @@ def search_loss(
 
     ``refined`` may be None where neither the KL term nor the objective needs it.
     """
+    if refined is None:
+        if weight or objective == "refined":
+            raise ValueError("refined logits: expected a tensor, got None")
+        return cross_entropy(black_box, labels)
     if not weight:
         return cross_entropy(refined if objective == "refined" else black_box, labels)
     log_i, log_o = F.log_softmax(black_box, dim=-1), F.log_softmax(refined, dim=-1)

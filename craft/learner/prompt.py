@@ -20,7 +20,7 @@ from craft.protocol import BlackBox
 def _unimportable(*modules: str) -> Iterator[None]:
     """Hide optional modules while another one is imported."""
     hidden = {name: sys.modules.get(name) for name in modules}
-    sys.modules.update(dict.fromkeys(modules))
+    sys.modules.update(dict.fromkeys(modules))  # type: ignore[arg-type]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -67,18 +67,15 @@ class PromptGenerator:
             unit = rng.standard_normal(shape)
         self._projection = (std * unit).astype(np.float32)
         bounds = [None, None] if options.bound is None else [-options.bound, options.bound]
-        self._es = cma.CMAEvolutionStrategy(
-            np.zeros(d),
-            options.sigma,
-            {
-                "popsize": options.population,
-                "bounds": bounds,
-                "randn": lambda *shape: rng.standard_normal(shape),
-                "seed": np.nan,  # leave numpy's global generator alone
-                "verbose": -9,
-                "verb_log": 0,
-            },
-        )
+        settings: dict[str, object] = {
+            "popsize": options.population,
+            "bounds": bounds,
+            "randn": lambda *shape: rng.standard_normal(shape),
+            "seed": np.nan,  # leave numpy's global generator alone
+            "verbose": -9,
+            "verb_log": 0,
+        }
+        self._es = cma.CMAEvolutionStrategy(np.zeros(d), options.sigma, settings)
         self._asked: list[np.ndarray] = []
         self._fresh: np.ndarray | None = None
         self._told: list[list[float]] = []  # losses of every population so far

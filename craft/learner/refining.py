@@ -9,6 +9,7 @@ from typing import Self
 import torch
 
 from craft.learner.base import Learner, Progress, percent_right, query
+from craft.learner.checkpoint import Part
 from craft.learner.diverged import BOX, lower
 from craft.learner.refiner import Refiner, RefinerTrainer
 from craft.learner.work import Work
@@ -79,9 +80,10 @@ class RefiningLearner(Learner):
 
         The context does not move, so each upload is scored once and its scores are kept.
         """
+        assert self.offset_ is not None, "set by the caller"
         trainer = self._start(box, labels, seed)
         scores = Scores(box, self.offset_, refine_sets)
-        parts = {"scores": scores, "trainer": trainer}
+        parts: dict[str, Part] = {"scores": scores, "trainer": trainer}
         for generation in self._generations("refinement", self.options.generations, **parts):
             logits = scores.of(generation % len(refine_sets))
             refined = self._refine_once(trainer, logits, labels, generation)

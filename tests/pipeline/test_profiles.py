@@ -69,6 +69,7 @@ def test_slurm_is_planned_the_same_jobs(checkout: Checkout, planned: dict[str, i
     assert sum(jobs for rule, jobs in planned.items() if rule.startswith("fit")) > 10
 
 
+@pytest.mark.exhaustive
 def test_kubernetes_is_planned_the_same_jobs(
     checkout: Checkout,
     bucket: tuple[str, ...],

@@ -13,7 +13,10 @@ import yaml
 from tests.pipeline.conftest import ROOT, Checkout
 from tests.slurm.cluster import Cluster, unavailable
 
-pytestmark = pytest.mark.skipif(bool(unavailable()), reason=str(unavailable()))
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(bool(unavailable()), reason=str(unavailable())),
+]
 
 TARGET = "results/tiny/architectures.csv"
 SUITE = ("--configfile", "tiny.yaml")

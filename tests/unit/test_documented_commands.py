@@ -64,6 +64,7 @@ def test_a_command_is_read_as_it_is_meant(
     read_arguments(arguments)
 
 
+@pytest.mark.exhaustive
 def test_a_command_with_plugins_of_its_own_is_read_as_it_is_meant(
     kubernetes_plugins: str,  # noqa: F811
 ) -> None:

@@ -83,6 +83,7 @@ def test_an_environment_has_what_its_rules_import(role: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("role", generate.ROLES)
 def test_an_environment_installs_and_imports_what_its_rules_do(role: str, tmp_path: Path) -> None:
     if "torch" in listed(role) and not os.environ.get("CRAFT_ENV_TEST"):

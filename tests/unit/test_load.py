@@ -37,6 +37,7 @@ def table(design: Design) -> None:
     build("ablation_components", design, Published.none())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("step", [gather, provenance, table, lambda d: Design(d.config).all_runs])
 def test_steps_stay_linear(designs: list[Design], step: Callable[[Design], object]) -> None:
     def seconds(design: Design) -> float:
