@@ -22,10 +22,11 @@ PANEL_HEIGHT = 1.55  # inches
 
 
 def panels(design: Design, scores: Scores, published: Published) -> tuple[Panel, ...]:
-    """The average first, then each data set; zero-shot is a single point at no shots."""
+    """The average of several first, then each data set; zero-shot is one point at no shots."""
     made = []
     for backbone in design.backbones(ARTEFACT):
-        for dataset in (AVERAGE, *design.datasets(ARTEFACT)):
+        datasets = design.datasets(ARTEFACT)
+        for dataset in (AVERAGE, *datasets) if len(datasets) > 1 else datasets:
             label = AVERAGE if dataset == AVERAGE else dataset_label(design, dataset)
             curves = tuple(
                 _curve(design, scores, published, backbone, dataset, method)
@@ -71,11 +72,11 @@ def draw(made: tuple[Panel, ...]) -> Figure:
             axes.set_ylabel("Accuracy (%)")
         if (row + 1, column) not in places:
             axes.set_xlabel("Shots per class")
-    handles = _handles(made, looks)
+    handles, labels = _legend(made, looks)
     if spare:
-        grid[-1, -1].legend(handles=handles, loc="center")
+        grid[-1, -1].legend(handles=handles, labels=labels, loc="center")
     else:
-        style.shared_legend(figure, handles, "outside lower center")
+        style.shared_legend(figure, handles, labels, "outside lower center")
     return figure
 
 
@@ -129,9 +130,13 @@ def _panel(axes: Axes, panel: Panel, looks: dict[str, style.Look]) -> None:
     style.say_missing(axes, panel.incomplete())
 
 
-def _handles(made: tuple[Panel, ...], looks: dict[str, style.Look]) -> list[Line2D]:
-    handles = []
+def _legend(
+    made: tuple[Panel, ...], looks: dict[str, style.Look]
+) -> tuple[list[Line2D], list[str]]:
+    """The legend's handles and labels."""
+    handles, labels = [], []
     for method, label in methods_of(made).items():
+        labels.append(label)
         look = looks[method]
         zero_shot = method == ZERO_SHOT
         handles.append(
@@ -142,11 +147,9 @@ def _handles(made: tuple[Panel, ...], looks: dict[str, style.Look]) -> list[Line
                 marker=look.marker,
                 linestyle=":" if zero_shot else "-",
                 markersize=7 if zero_shot else 4,
-                label=label,
             )
         )
     if any(curve.published()[0] for panel in made for curve in panel.curves):
-        handles.append(
-            Line2D([], [], color=style.GREY, linewidth=0.8, linestyle="--", label="published")
-        )
-    return handles
+        handles.append(Line2D([], [], color=style.GREY, linewidth=0.8, linestyle="--"))
+        labels.append("published")
+    return handles, labels

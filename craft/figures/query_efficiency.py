@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from craft.design import Design, Run
@@ -77,23 +78,26 @@ def draw(made: tuple[Panel, ...]) -> Figure:
     looks = style.looks(list(methods_of(made)))
     figure = style.new_figure(width, rows * PANEL_HEIGHT + 0.3)
     grid = figure.subplots(rows, columns, squeeze=False)
+    handles: dict[tuple[str, str], Line2D] = {}  # (method, what its label adds) -> first line
     for index, axes in enumerate(grid.flat):
         if index >= len(made):
             axes.set_axis_off()
             continue
-        _panel(axes, made[index], looks)
+        for key, line in _panel(axes, made[index], looks).items():
+            handles.setdefault(key, line)
         if index % columns == 0:
             axes.set_ylabel("Accuracy (%)")
         if index + columns >= len(made):
             axes.set_xlabel("Queries")
-    handles = {}
-    for axes in grid.flat:
-        handles |= {text: h for h, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    style.shared_legend(figure, list(handles.values()), "outside upper center")
+    names = methods_of(made)
+    labels = [f"{names[method]}{suffix}" for method, suffix in handles]
+    style.shared_legend(figure, list(handles.values()), labels, "outside upper center")
     return figure
 
 
-def _panel(axes: Axes, panel: Panel, looks: dict[str, style.Look]) -> None:
+def _panel(axes: Axes, panel: Panel, looks: dict[str, style.Look]) -> dict[tuple[str, str], Line2D]:
+    """Draw a panel; return its lines by method and what the legend adds to the method's label."""
+    lines = {}
     furthest = max(x for curve in panel.curves for x, _ in curve.points)
     for curve in panel.curves:
         color = looks[curve.method].color
@@ -104,16 +108,18 @@ def _panel(axes: Axes, panel: Panel, looks: dict[str, style.Look]) -> None:
             pass  # named as missing below
         elif xs[-1] > 0:
             marker = looks[curve.method].marker
-            axes.plot(xs, means, color=color, marker=marker, markersize=3, label=curve.label)
+            (line,) = axes.plot(xs, means, color=color, marker=marker, markersize=3)
+            lines[curve.method, ""] = line
             axes.fill_between(xs, low, high, color=color, alpha=0.2, linewidth=0)
         else:
-            axes.axhline(means[-1], color=color, linestyle="--", linewidth=1.0, label=curve.label)
+            line = axes.axhline(means[-1], color=color, linestyle="--", linewidth=1.0)
+            lines[curve.method, ""] = line
             axes.fill_between(
                 [0, furthest], low * 2, high * 2, color=color, alpha=0.12, linewidth=0
             )
         xs, numbers = curve.published()
         if xs:
-            axes.plot(
+            (line,) = axes.plot(
                 xs,
                 numbers,
                 linestyle="none",
@@ -121,10 +127,11 @@ def _panel(axes: Axes, panel: Panel, looks: dict[str, style.Look]) -> None:
                 markersize=6,
                 markerfacecolor="none",
                 markeredgecolor=color,
-                label=f"{curve.label}, published",
             )
+            lines[curve.method, ", published"] = line
     axes.set_title(panel.title)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     style.say_missing(axes, panel.incomplete())
+    return lines

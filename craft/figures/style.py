@@ -24,6 +24,7 @@ DPI = 200
 RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 7.0,
+    "text.parse_math": False,  # a dollar in a label is a dollar, as in the tables
     "axes.titlesize": 8.0,
     "axes.labelsize": 7.5,
     "xtick.labelsize": 7.0,
@@ -97,10 +98,15 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def shared_legend(figure: Figure, handles: Sequence[Artist], loc: str) -> Legend:
-    """A legend outside the panels, in as few rows as the figure's width allows."""
+def shared_legend(
+    figure: Figure, handles: Sequence[Artist], labels: Sequence[str], loc: str
+) -> Legend:
+    """A legend outside the panels, in as few rows as the figure's width allows.
+
+    Labels are handed over: matplotlib drops an artist whose own label starts with an underscore.
+    """
     for columns in range(len(handles), 0, -1):
-        legend = figure.legend(handles=handles, loc=loc, ncols=columns)
+        legend = figure.legend(handles=handles, labels=labels, loc=loc, ncols=columns)
         width = legend.get_window_extent(figure.canvas.get_renderer()).width
         if width <= figure.bbox.width or columns == 1:
             break

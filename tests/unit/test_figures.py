@@ -52,6 +52,13 @@ def drawn(module, made):
     return figure, [axes for axes in figure.axes if axes.get_title()]
 
 
+def legend_lines(figure, axes):
+    """Label in the legend -> the line of a figure's only panel, which they follow one to one."""
+    (legend,) = figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    return dict(zip(texts, axes.lines, strict=True))
+
+
 # --- Figure 2 ------------------------------------------------------------------------------------
 
 
@@ -169,8 +176,8 @@ def test_query_curves_have_bands_and_methods_without_queries_are_levels(design):
     (panel,) = made = panels(query_efficiency, design)
     curves = {curve.method: curve for curve in panel.curves}
     assert curves["craft"].drawn() == ([40, 80, 120], [59.0, 69.0, 79.0], [1.0, 1.0, 1.0])
-    _figure, (axes,) = drawn(query_efficiency, made)
-    lines = {line.get_label(): line for line in axes.lines}
+    figure, (axes,) = drawn(query_efficiency, made)
+    lines = legend_lines(figure, axes)
     assert list(lines) == ["ZS-CLIP", "BBT", "CraFT", "CoOp (L=16)"]
     assert list(lines["CraFT"].get_xdata()) == [40, 80, 120]
     assert set(lines["ZS-CLIP"].get_ydata()) == {58.0}
@@ -189,9 +196,8 @@ def test_a_missing_run_leaves_its_curve_out(design):
     for run in design.cell("craft", "rn", "blue", 16):  # one run missing, two, all
         scores.path(run).unlink()
         made = panels(query_efficiency, design)
-        _, (axes,) = drawn(query_efficiency, made)
-        labels = [line.get_label() for line in axes.lines]
-        assert labels == ["ZS-CLIP", "BBT", "CoOp (L=16)"]
+        figure, (axes,) = drawn(query_efficiency, made)
+        assert list(legend_lines(figure, axes)) == ["ZS-CLIP", "BBT", "CoOp (L=16)"]
         assert [text.get_text() for text in axes.texts] == ["runs missing: CraFT"]
 
 
@@ -206,8 +212,8 @@ def test_seeds_scored_at_different_points_are_refused(design):
 
 def test_the_published_end_point_is_marked(paper):
     made = panels(query_efficiency, paper, PUBLISHED)
-    _, (axes,) = drawn(query_efficiency, made)
-    (mark,) = [line for line in axes.lines if line.get_label() == "CraFT, published"]
+    figure, (axes,) = drawn(query_efficiency, made)
+    mark = legend_lines(figure, axes)["CraFT, published"]
     assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([8000], [61.33])
 
 
@@ -227,6 +233,28 @@ def test_a_further_method_is_a_further_curve_with_a_look_of_its_own(tmp_path):
     looks = style.looks(list(METHODS_4 | further))
     assert len({(look.color, look.marker) for look in looks.values()}) == len(looks)
     assert looks["craft"] == style.looks(["craft"])["craft"]
+
+
+@pytest.mark.parametrize("module", [few_shot_curves, query_efficiency])
+def test_labels_are_text_and_no_formulas(tmp_path, module):
+    labels = {"bbt": r"$\foo$", "craft": "_CraFT $\\lambda$", "zero-shot": "_"}
+    methods = {name: METHODS[name] | {"label": label} for name, label in labels.items()}
+    value = config(tmp_path, methods=methods)
+    value["facts"]["blue"]["label"] = "blue $\\lambda$"
+    value["backbone_facts"]["rn"]["label"] = "$rn"
+    for artefact in ("few_shot_curves", "query_efficiency"):
+        value["artefacts"][artefact]["backbones"] = ["rn", "vit"]
+    design = Design(value)
+    write_scores(design, seeds_apart, rising)
+    figure, axes = drawn(module, panels(module, design))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        labels[name] for name in ("bbt", "craft", "zero-shot")
+    ]
+    (title,) = {a.title for a in axes if a.get_title().startswith("$rn: blue")}
+    assert "blue $\\lambda$" in title.get_text()
+    texts = [title, *legend.get_texts()]
+    assert not any(text.get_parse_math() for text in texts)
 
 
 @pytest.mark.parametrize("module", [few_shot_curves, query_efficiency])
