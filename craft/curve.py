@@ -30,6 +30,7 @@ class CurveRecorder:
         self._queries: list[int] = []
         self._labels: dict[str, list[np.ndarray]] = {name: [] for name in bench.tests}
         self.seconds = 0.0  # spent predicting, not fitting
+        self._last = 0.0  # of them, for the last point
 
     def __call__(self, learner: Learner) -> None:
         """Predict if the next point has been reached."""
@@ -38,7 +39,16 @@ class CurveRecorder:
             self._predict(learner)
 
     def finish(self, learner: Learner) -> Predictions:
-        """Predict with the fitted learner; returns all points, the last one final."""
+        """Predict with the fitted learner; return all points, the last one final.
+
+        A point at the same number of queries, of a generation that was the last or of a refiner
+        that trained on without searching, gives way to the end: a curve has one value there.
+        """
+        if self._queries and self._queries[-1] == learner.queries_:
+            self._queries.pop()
+            self.seconds -= self._last
+            for rows in self._labels.values():
+                rows.pop()
         self._predict(learner)
         return Predictions(
             queries=np.array(self._queries, dtype=np.int64),
@@ -73,4 +83,5 @@ class CurveRecorder:
             logits = learner.predict(self._box, f"test/{name}")  # (N, K)
             columns = logits[:, torch.from_numpy(classes).long().to(logits.device)].argmax(dim=1)
             self._labels[name].append(classes[columns.cpu().numpy()])
-        self.seconds += time.perf_counter() - start
+        self._last = time.perf_counter() - start
+        self.seconds += self._last

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from craft.cli import run_command
+from craft.curve import CurveRecorder
 from craft.fit import load_learner, main
 from craft.records import Predictions, RunRecord, Split
 from craft.storage import METADATA, RecordError
@@ -78,6 +79,31 @@ def test_the_curve_is_spread_over_the_budget_and_ends_with_it(fit) -> None:
     predictions = Predictions.read(fit() / "seed-1/predictions.safetensors")
     assert predictions.queries.tolist() == [20, 40, 60, 80]
     assert predictions.labels["toy"].shape == (4, CLASSES * PER_CLASS)
+
+
+@pytest.mark.parametrize("name", ["prompt_only:PromptOnly", "sequential:Sequential"])
+def test_a_curve_has_one_point_at_a_number_of_queries(fit, name: str) -> None:
+    """A budget that is no multiple of the population: its search ends before a point is due."""
+    out = fit(name, budget=50, curve_points=10)
+    predictions = Predictions.read(out / "seed-1/predictions.safetensors")
+    assert predictions.queries.tolist() == [20, 40]
+    assert {len(labels) for labels in predictions.labels.values()} == {2}
+
+
+def test_the_curve_ends_with_the_fitted_learner(fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `sequential` refines after its last query is in the curve's last point."""
+    final = []
+    finish = CurveRecorder.finish
+
+    def watched(self, learner):
+        made = finish(self, learner)
+        final.append(learner.predict(self._box, "test/toy").argmax(dim=1))
+        return made
+
+    monkeypatch.setattr(CurveRecorder, "finish", watched)
+    out = fit("sequential:Sequential", budget=50, curve_points=10, learning_rate=0.1)
+    labels = Predictions.read(out / "seed-1/predictions.safetensors").labels["toy"]
+    assert labels[-1].tolist() == final[0].tolist()
 
 
 def test_a_shifted_set_is_predicted_among_its_own_classes(fit) -> None:
