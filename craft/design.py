@@ -30,6 +30,16 @@ TABLES = {
 }
 FIGURES = {"few_shot_curves": "Figure 2", "query_efficiency": "Figure 3"}
 
+#: Suites that rebuild the paper's artefacts: in full, and in miniature.
+REBUILDS = ("paper", "mini")
+
+
+def heading(suite: str, artefact: str) -> str:
+    """Return an artefact's name, behind its place in the paper where the suite rebuilds that."""
+    name, place = artefact.replace("_", " "), {**TABLES, **FIGURES}[artefact]
+    return f"{place}: {name}" if suite in REBUILDS else name
+
+
 #: Artefacts whose rows are methods: a method that names none of its own appears in all of these.
 COMPARISONS = (
     "architectures",

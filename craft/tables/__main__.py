@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from craft.cli import run_command
-from craft.design import DISCREPANCIES, TABLES, Design
+from craft.design import DISCREPANCIES, TABLES, Design, heading
 from craft.storage import write_text
 from craft.tables import ablations, comparisons, costs
 from craft.tables.assumptions import blackbox_assumptions
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         log.warning("missing: %s", missing)
     text = markdown(table)
     write_text(f"{given.out}.md", text)
-    write_text(f"{given.out}.html", page(f"{table.place}: {table.artefact}", text))
+    write_text(f"{given.out}.html", page(heading(table.suite, table.artefact), text))
     write_text(f"{given.out}.tex", latex(table))
     write_text(f"{given.out}.csv", tidy(table))
     log.info("%s: %d rows, %d columns", given.out, len(table.rows), len(table.columns))

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from craft.design import TABLES, Design
+from collections.abc import Sequence
+
+import numpy as np
+
+from craft.design import TABLES, Design, Run
+from craft.modes import spelled
+from craft.storage import RecordError
+from craft.tables.costs import recorded
 from craft.tables.layout import METHOD, YES_NO, Column, Row, Stub, Table
 from craft.tables.naming import (
     dataset_label,
@@ -19,6 +26,8 @@ from craft.tables.scores import Scores
 COMPONENTS = ("PG", "PR", "Co")
 SYMBOLS = {"lambda1": "λ₁", "lambda2": "λ₂"}
 HEADS = {"mlp": "MLP", "linear": "Linear"}
+#: Decimals of a swept value above which its heading is spelled with an exponent.
+LONGEST_FRACTION = 7
 
 
 def components(design: Design, scores: Scores, published: Published) -> Table:
@@ -68,7 +77,13 @@ def _shots_table(
             )
             marked = component_marks(design, method)
             if artefact == "ablation_residual":
-                marked = refiner_marks(design, method)
+                runs = [
+                    run
+                    for dataset in datasets
+                    for column in columns
+                    for run in design.cell(method, backbone, dataset, int(column))
+                ]
+                marked = refiner_marks(design, method, runs, scores)
             label = design.label(method)
             ids = {"backbone": backbone, "method": method, "label": label}
             ids |= {
@@ -80,12 +95,19 @@ def _shots_table(
         artefact=artefact,
         place=TABLES[artefact],
         suite=design.config["suite"],
-        caption=f"{caption}: {only_backbone(design, artefact)}average accuracy (%) over "
-        f"{len(datasets)} data sets by shots. {seeds_phrase(design, artefact)}",
+        caption=f"{caption}: {only_backbone(design, artefact)}{_averaged(design, datasets)} "
+        f"by shots. {seeds_phrase(design, artefact)}",
         stub=(*where_heading(design, artefact), METHOD, *marks),
         columns=tuple(Column(column, column, "Shots") for column in columns),
         rows=tuple(rows),
     )
+
+
+def _averaged(design: Design, datasets: Sequence[str]) -> str:
+    """How a caption says what its accuracies are of."""
+    if len(datasets) > 1:
+        return f"average accuracy (%) over {len(datasets)} data sets"
+    return f"accuracy (%) on {dataset_label(design, datasets[0])}"
 
 
 def component_marks(design: Design, method: str) -> tuple[bool | None, ...]:
@@ -96,14 +118,27 @@ def component_marks(design: Design, method: str) -> tuple[bool | None, ...]:
     return tuple(component in named for component in COMPONENTS)
 
 
-def refiner_marks(design: Design, method: str) -> tuple[Stub, Stub]:
-    """(residual, architecture) of a method's refiner; dashes where its components lack one."""
-    spec = design.config["methods"][method]
-    if "PR" not in spec.get("components", ()):
+def refiner_marks(
+    design: Design, method: str, runs: Sequence[Run], scores: Scores
+) -> tuple[Stub, Stub]:
+    """Return (residual, architecture) of a row's refiners, as its runs record their options.
+
+    Options come from the suite, the data set and the method, so that runs of one row may differ:
+    both values are shown then. Dashes where the method's components lack a refiner, or no run says.
+    """
+    if "PR" not in design.config["methods"][method].get("components", ()):
         return (None, None)
-    options = spec.get("options", {})
-    head = options.get("head", "mlp")
-    return (bool(options.get("residual", True)), HEADS.get(head, head))
+    found: dict[tuple[bool, str], None] = {}
+    for run in runs:
+        try:
+            options = recorded(scores.score(run), "options")
+        except RecordError:
+            continue
+        found[bool(options["residual"]), HEADS.get(options["head"], options["head"])] = None
+    if len(found) > 1:
+        shortcuts, heads = (dict.fromkeys(values) for values in zip(*found, strict=True))
+        return " / ".join(YES_NO[value] for value in shortcuts), " / ".join(heads)
+    return next(iter(found), (None, None))
 
 
 def lambda1(design: Design, scores: Scores, published: Published) -> Table:
@@ -121,8 +156,8 @@ def _sweep(design: Design, scores: Scores, published: Published, artefact: str, 
     shots, option, base = only_shots(design, artefact), spec["option"], spec["method"]
     datasets, backbones = design.datasets(artefact), design.backbones(artefact)
     symbol = SYMBOLS.get(option, option)
-    swept = {f"{value:g}": method for value, method in design.sweep_ids(artefact).items()}
-    digits = max(2, *(len(column.partition(".")[2]) for column in swept))
+    swept = {spelled(value): method for value, method in design.sweep_ids(artefact).items()}
+    headings = sweep_headings(tuple(design.sweep_ids(artefact)))
     rows = []
     for backbone in backbones:
         cells = tuple(
@@ -143,6 +178,20 @@ def _sweep(design: Design, scores: Scores, published: Published, artefact: str, 
         f"{only_backbone(design, artefact)}{names}, {shots} shots, accuracy (%). "
         f"{seeds_phrase(design, artefact)}",
         stub=(*where_heading(design, artefact), METHOD),
-        columns=tuple(Column(column, f"{float(column):.{digits}f}", symbol) for column in swept),
+        columns=tuple(
+            Column(column, heading, symbol) for column, heading in zip(swept, headings, strict=True)
+        ),
         rows=tuple(rows),
     )
+
+
+def sweep_headings(values: Sequence[float]) -> list[str]:
+    """Return each swept value in full: two decimals or more, as many for all where that is short.
+
+    Values that decimals would spell at length, as 1e-12, stand as the configuration has them.
+    """
+    plain = [np.format_float_positional(value, trim="-") for value in values]
+    digits = max(2, *(len(text.partition(".")[2]) for text in plain))
+    if digits > LONGEST_FRACTION:
+        return [spelled(value) for value in values]
+    return [f"{value:.{digits}f}" for value in values]

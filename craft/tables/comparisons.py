@@ -29,7 +29,7 @@ from craft.tables.naming import (
     where_heading,
 )
 from craft.tables.published import Published
-from craft.tables.scores import Sample, Scores, average
+from craft.tables.scores import Sample, Scores, with_average
 
 
 def architectures(design: Design, scores: Scores, published: Published) -> Table:
@@ -49,14 +49,18 @@ def _by_dataset(
 ) -> Table:
     shots, datasets = only_shots(design, artefact), design.datasets(artefact)
     columns = [Column(name, dataset_label(design, name)) for name in datasets]
+    if len(datasets) > 1:
+        columns.append(Column(AVERAGE, AVERAGE))
+    names = [column.id for column in columns]
     rows = []
     for backbone in design.backbones(artefact):
         for method in compared_methods(design, artefact, published, backbone):
             samples = None
             if method.run:
-                samples = [scores.cell(method.id, backbone, name, shots) for name in datasets]
-                samples.append(average(samples))
-            cells = _cells(samples, backbone, method.id, (*datasets, AVERAGE), published)
+                samples = with_average(
+                    [scores.cell(method.id, backbone, name, shots) for name in datasets]
+                )
+            cells = _cells(samples, backbone, method.id, names, published)
             ids = {"backbone": backbone, "method": method.id, "label": method.label}
             rows.append(Row(ids, (*where(design, artefact, backbone), method.heading), cells))
     return Table(
@@ -66,7 +70,7 @@ def _by_dataset(
         caption=f"Accuracy (%) {what}, {only_backbone(design, artefact)}{shots} shots. "
         f"{seeds_phrase(design, artefact)}",
         stub=(*where_heading(design, artefact), METHOD),
-        columns=(*columns, Column(AVERAGE, AVERAGE)),
+        columns=tuple(columns),
         rows=tuple(rows),
     )
 
@@ -76,16 +80,21 @@ def robustness(design: Design, scores: Scores, published: Published) -> Table:
     artefact = "robustness"
     shots = only_shots(design, artefact)
     source, targets = design.config["shift"]["source"], tuple(design.config["shift"]["targets"])
+    columns = [Column(source, dataset_label(design, source), "Source")]
+    columns += [Column(name, shift_label(design, name), "Target") for name in targets]
+    if len(targets) > 1:
+        columns.append(Column(AVERAGE, "Avg.", "Target"))
+    names = [column.id for column in columns]
     rows = []
     for backbone in design.backbones(artefact):
         for method in compared_methods(design, artefact, published, backbone):
             samples, seen = None, None
             if method.run:
                 runs = design.cell(method.id, backbone, source, shots)
-                samples = [scores.sample(runs, test_set) for test_set in (source, *targets)]
-                samples.append(average(samples[1:]))
+                shifted = [scores.sample(runs, target) for target in targets]
+                samples = [scores.sample(runs, source), *with_average(shifted)]
                 seen = black_box(scores, runs)
-            cells = _cells(samples, backbone, method.id, (source, *targets, AVERAGE), published)
+            cells = _cells(samples, backbone, method.id, names, published)
             ids = {"backbone": backbone, "method": method.id, "label": method.label}
             ids["black_box"] = YES_NO[seen]
             rows.append(Row(ids, (backbone_label(design, backbone), method.heading, seen), cells))
@@ -95,13 +104,10 @@ def robustness(design: Design, scores: Scores, published: Published) -> Table:
         suite=design.config["suite"],
         caption="Accuracy (%) under distribution shift: trained on "
         f"{dataset_label(design, source)} with {shots} shots, tested on it and on shifted test "
-        f"sets; Avg. is the mean of the targets. {seeds_phrase(design, artefact)}",
+        f"sets{'; Avg. is the mean of the targets' if len(targets) > 1 else ''}. "
+        f"{seeds_phrase(design, artefact)}",
         stub=(BACKBONE, METHOD, BLACK_BOX),
-        columns=(
-            Column(source, dataset_label(design, source), "Source"),
-            *(Column(name, shift_label(design, name), "Target") for name in targets),
-            Column(AVERAGE, "Avg.", "Target"),
-        ),
+        columns=tuple(columns),
         rows=tuple(rows),
     )
 

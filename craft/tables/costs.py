@@ -159,18 +159,20 @@ def training_time(design: Design, scores: Scores, published: Published) -> Table
     backbones = design.backbones(artefact)
     compared = {name: compared_methods(design, artefact, published, name) for name in backbones}
     methods = max(compared.values(), key=len)
+    several = len(datasets) > 1
     rows = []
     for backbone in backbones:
         columns: list[list[Sample | None]] = []
         for method in methods:
-            samples: list[Sample | None] = [None] * (len(datasets) + 1)
+            samples: list[Sample | None] = [None] * (len(datasets) + several)
             if method.run:
                 cells = [design.cell(method.id, backbone, name, shots) for name in datasets]
                 samples = [scores.collect(runs, _fit_seconds) for runs in cells]
-                samples.append(total(samples))
+                if several:
+                    samples.append(total(samples))
             columns.append(samples)
         run = [method.id for method in methods if method.run]
-        for index, dataset in enumerate((*datasets, TOTAL)):
+        for index, dataset in enumerate((*datasets, TOTAL) if several else datasets):
             label = TOTAL if dataset == TOTAL else dataset_label(design, dataset)
             cells = tuple(
                 published.cell(samples[index], backbone, method.id, dataset)

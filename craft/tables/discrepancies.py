@@ -9,7 +9,7 @@ from craft import modes
 from craft.design import DISCREPANCIES, TABLES, Design
 from craft.tables.layout import AVERAGE, BACKBONE, Cell, Column, Row, Table
 from craft.tables.naming import backbone_label, dataset_label, only_shots, seeds_phrase
-from craft.tables.scores import Sample, Scores, average, minus
+from craft.tables.scores import Sample, Scores, minus, with_average
 
 CHOICE = "Choice"
 SAME = "no difference on this data set: the runs are those of paper mode"
@@ -53,7 +53,9 @@ def discrepancies(design: Design, scores: Scores) -> Table:
                 == design.cell(ids["paper"], backbone, dataset, shots)
                 for dataset in datasets
             ]
-            columns = list(zip(samples, paper, [*same, all(same)], strict=True))
+            if len(datasets) > 1:
+                same.append(all(same))
+            columns = list(zip(samples, paper, same, strict=True))
             accuracies = [Cell.of(ours, None, [SAME] * alike) for ours, _, alike in columns]
             changes = [
                 Cell(None) if name == "paper" or alike else Cell.of(minus(ours, theirs), None, ())
@@ -66,7 +68,9 @@ def discrepancies(design: Design, scores: Scores) -> Table:
             where = (backbone_label(design, backbone),) if several else ()
             rows.append(Row(row, (*where, label, before, after), (*accuracies, *changes)))
     where = "" if several else f"{backbone_label(design, backbones[0])}, "
-    heads = [*((name, dataset_label(design, name)) for name in datasets), (AVERAGE, AVERAGE)]
+    heads = [(name, dataset_label(design, name)) for name in datasets]
+    if len(datasets) > 1:
+        heads.append((AVERAGE, AVERAGE))
     return Table(
         artefact=DISCREPANCIES,
         place=TABLES[DISCREPANCIES],
@@ -88,9 +92,8 @@ def discrepancies(design: Design, scores: Scores) -> Table:
 def _samples(
     scores: Scores, method: str, backbone: str, datasets: Iterable[str], shots: int
 ) -> list[Sample]:
-    """A sample per data set, and their average."""
-    samples = [scores.cell(method, backbone, dataset, shots) for dataset in datasets]
-    return [*samples, average(samples)]
+    """A sample per data set, and the average of several."""
+    return with_average([scores.cell(method, backbone, dataset, shots) for dataset in datasets])
 
 
 def values(

@@ -54,7 +54,7 @@ def latex(table: Table) -> str:
     columns = PARAGRAPH if table.kind == WORDS else "c"
     alignment = "l" * len(table.stub) + columns * len(table.columns) + "l" * len(table.after)
     lines = [
-        f"% {table.artefact}: {table.origin}; suite {table.suite}",
+        f"% {table.artefact}: {table.origin}",
         r"\begin{table*}[t]",
         r"\centering",
         *([r"\scriptsize", r"\setlength{\tabcolsep}{2pt}"] if wide else [r"\small"]),

@@ -6,7 +6,7 @@ import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from craft.design import OWN
+from craft.design import OWN, REBUILDS
 from craft.tables.scores import Sample
 
 #: A row's stub entry: text, a tick (True), a cross (False) or a dash (None: does not apply).
@@ -159,8 +159,12 @@ class Table:
 
     @property
     def origin(self) -> str:
-        """Where the table is from, in words."""
-        return "not in the paper" if self.place == OWN else f"{self.place} of the paper"
+        """Where the table is from and which suite it is of, in words."""
+        suite = f"suite: {self.suite}"
+        if self.suite not in REBUILDS:
+            return suite
+        place = "not in the paper" if self.place == OWN else f"{self.place} of the paper"
+        return f"{place}; {suite}"
 
     @property
     def name_column(self) -> int:

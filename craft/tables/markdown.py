@@ -15,7 +15,7 @@ def markdown(table: Table) -> str:
     """The table, what is missing, the published numbers where there are any, the footnotes."""
     marks = table.note_marks()
     below = table.has_published()  # notes are marked where the published numbers stand
-    head = f"**{table.artefact}** ({table.origin}; suite: {table.suite})"
+    head = f"**{table.artefact}** ({table.origin})"
     ours = _grid(table, _ours, {} if below else marks)
     parts = [f"{head}. {_escaped(table.caption)}", ours]
     if missing := table.missing():

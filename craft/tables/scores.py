@@ -60,6 +60,11 @@ def average(samples: Sequence[Sample]) -> Sample:
     return _seed_by_seed(samples, statistics.fmean)
 
 
+def with_average(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples and, where there are several, their average."""
+    return [*samples, average(samples)] if len(samples) > 1 else list(samples)
+
+
 def total(samples: Sequence[Sample]) -> Sample:
     """Sum of samples seed by seed, as :func:`average`."""
     return _seed_by_seed(samples, math.fsum)

@@ -110,6 +110,8 @@ def write_scores(
             "learner_bytes": 2**18 if run.shots else 0,
             "machine": {"processor": "Abacus", "device": "cpu", "threads": "1"},
             "learner": design.learner(run.method),
+            "options": {"residual": True, "head": "mlp"}
+            | design.options(run.method, run.dataset, run.shots),
             "code_hash": "abc",
             "versions": {"torch": "2", "numpy": "1"},
         }

@@ -79,7 +79,6 @@ def test_what_is_no_difference_on_a_data_set_is_said_and_has_no_number(tmp_path:
     assert shown["scale", "blue"]["note"] == SAME
     assert (shown["scale", "red"]["note"], shown["scale", "Average"]["note"]) == ("", "")
     assert SAME in markdown(table)
-    assert "not in the paper" in markdown(table)
 
 
 def test_a_missing_run_leaves_its_difference_without_a_number(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from craft.design import COMPARISONS, TABLES, Design
+from craft.design import COMPARISONS, TABLES, Design, heading
 from craft.records import Image, Manifest
 from craft.storage import RecordError
 from craft.tables import gather, show
 from craft.tables.__main__ import build, main
-from craft.tables.ablations import component_marks, refiner_marks
+from craft.tables.ablations import component_marks, sweep_headings
 from craft.tables.latex import PARAGRAPH, escaped, latex
 from craft.tables.markdown import markdown
 from craft.tables.page import page
@@ -134,13 +134,28 @@ def test_marks_come_from_the_config(tmp_path):
         "other": {"learner": "m:O"},
     }
     design = Design(config(tmp_path, methods=methods))
+    write_scores(design, seeds_apart)
     assert component_marks(design, "flat") == (True, True, False)
     assert component_marks(design, "other") == (None, None, None)
-    assert refiner_marks(design, "craft") == (True, "MLP")
-    assert refiner_marks(design, "flat") == (False, "MLP")
-    assert refiner_marks(design, "line") == (True, "Linear")
-    assert refiner_marks(design, "bbt") == (None, None)
-    assert refiner_marks(design, "other") == (None, None)
+    marks = {row.ids["method"]: row.stub[-2:] for row in table(design, "ablation_residual").rows}
+    assert marks["craft"] == (True, "MLP")
+    assert marks["flat"] == (False, "MLP")
+    assert marks["line"] == (True, "Linear")
+    assert marks["bbt"] == marks["other"] == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "marks"),
+    [
+        ({"options": {"residual": False, "head": "linear"}}, (False, "Linear")),
+        ({"dataset_options": {"red": {"head": "linear"}}}, ("yes", "Linear / MLP")),
+    ],
+)
+def test_a_rows_marks_are_the_options_that_its_runs_resolved_to(tmp_path, changes, marks):
+    design = Design(config(tmp_path, **changes))
+    write_scores(design, seeds_apart)
+    (row,) = [r for r in table(design, "ablation_residual").rows if r.ids["method"] == "craft"]
+    assert row.stub[-2:] == marks
 
 
 def test_sweep_shares_the_run_of_the_default_value(design):
@@ -149,6 +164,44 @@ def test_sweep_shares_the_run_of_the_default_value(design):
     shown = rows(made)
     assert shown["rn", "craft", "0.05"]["mean"] == "71.0000"  # the run of craft itself
     assert shown["rn", "craft", "0"]["mean"] == "81.0000"  # a run of its own: craft@lambda1=0
+
+
+@pytest.mark.parametrize(
+    ("values", "headings"),
+    [
+        ((0.0, 0.01, 0.09), ["0.00", "0.01", "0.09"]),
+        ((0.0, 1e-5, 3e-5), ["0.00000", "0.00001", "0.00003"]),
+        ((0.1234567, 0.1234568), ["0.1234567", "0.1234568"]),
+        ((1e-12, 1.0), ["1e-12", "1"]),
+        ((2, 4), ["2.00", "4.00"]),
+    ],
+)
+def test_sweep_headings_keep_small_values(values, headings):
+    assert sweep_headings(values) == headings
+    assert [float(heading) for heading in headings] == list(values)
+
+
+@pytest.mark.parametrize("artefact", [*sorted({*COMPARISONS} & {*TABLES}), "discrepancies"])
+def test_one_data_set_has_no_average(tmp_path, artefact):
+    shift = {"source": "blue", "targets": ["blue-v2"]}
+    design = Design(config(tmp_path, datasets=["blue"], shift=shift))
+    write_scores(design, seeds_apart)
+    made = table(design, artefact)
+    assert not {"Average", "Total"} & {
+        *(column.id for column in made.columns),
+        *(row.ids.get("dataset") for row in made.rows),
+    }
+    assert "verage" not in made.caption and "Avg" not in made.caption
+    assert any(cell.value is not None for *_, cell in made.cells())
+
+
+def test_only_the_paper_and_its_miniature_name_places_in_the_paper(tmp_path):
+    for suite, named in (("paper", True), ("mini", True), ("own", False)):
+        for artefact in TABLES:
+            made = table(Design(config(tmp_path, suite=suite)), artefact)
+            for text in (markdown(made), latex(made), heading(suite, artefact)):
+                assert bool(re.search(r"Table \d|not in the paper|Own table", text)) == named
+            assert f"suite: {suite}" in markdown(made)
 
 
 def test_a_further_method_is_a_further_row(tmp_path):

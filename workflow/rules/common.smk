@@ -16,7 +16,7 @@ gc.set_threshold(50_000)
 from snakemake.utils import update_config
 
 from craft.config import ConfigError, check_files, load, typed
-from craft.design import FIGURES, OWN, TABLES, Design
+from craft.design import FIGURES, OWN, TABLES, Design, heading
 from craft.folds import folds
 from craft.modes import copies
 from craft.provenance import code_hash

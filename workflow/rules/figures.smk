@@ -14,7 +14,7 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
                 f"{RESULTS}/figures/{figure}.png",
                 caption=f"../report/{figure}.rst",
                 category="Figures",
-                labels={"figure": f"{FIGURES[figure]}: {figure.replace('_', ' ')}"},
+                labels={"figure": heading(SUITE["suite"], figure)},
             ),
             csv=f"{RESULTS}/figures/{figure}.csv",
         log:
@@ -36,7 +36,7 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
             out=subpath(output.csv, strip_suffix=".csv"),
             code=code_hash("craft.figures.__main__"),
         message:
-            f"{FIGURES[figure]}: {figure}"
+            heading(SUITE["suite"], figure)
         shell:
             "python -m craft.figures --artefact {params.artefact:q} --design {params.design:q}"
             " {params.published:q} --out {params.out:q} > {log:q} 2>&1"

@@ -16,7 +16,7 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
                 f"{RESULTS}/{table}.html",
                 caption=f"../report/{table}.rst",
                 category="Tables",
-                labels={"table": f"{TABLES[table]}: {table.replace('_', ' ')}"},
+                labels={"table": heading(SUITE["suite"], table)},
             ),
         log:
             f"{LOG}/tables/{table}.log",
@@ -37,7 +37,7 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
             out=subpath(output.csv, strip_suffix=".csv"),
             code=code_hash("craft.tables.__main__"),
         message:
-            f"{TABLES[table]}: {table}"
+            heading(SUITE["suite"], table)
         shell:
             "python -m craft.tables --artefact {params.artefact:q} --design {params.design:q}"
             " {params.published:q} --out {params.out:q} > {log:q} 2>&1"
