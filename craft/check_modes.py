@@ -1,4 +1,4 @@
-"""What must hold of ``released`` blocks, of the table of differences, of every run's options."""
+"""What must hold of blocks of options, of the table of differences, of every run's options."""
 
 from __future__ import annotations
 
@@ -6,22 +6,39 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from craft.declared import check_options, check_together, learner_options, unknown
+from craft.declared import Option, check_options, check_together, learner_options, unknown
 from craft.design import Design
 from craft.modes import DIFFERENCES
 from craft.plain import shown
 
 
-def check_released(values: Mapping[str, Any], where: str) -> Iterator[str]:
-    """Problems of a ``released`` block: only what differs between the modes can be set there.
+def differing(known: Mapping[str, Option]) -> dict[str, Option]:
+    """Return the options that differ between the modes, which is all that ``released`` may set."""
+    return {name: known[name] for names in DIFFERENCES.values() for name in names}
+
+
+def check_block(
+    block: Mapping[str, Any],
+    known: Mapping[str, Option],
+    where: str,
+    released: Mapping[str, Option] | None = None,
+) -> Iterator[str]:
+    """Yield the problems of a block of options: ``known`` ones, and in its key ``released`` those.
 
     A value that goes by shots is a mapping from shots to values.
     """
-    base = learner_options("craft.learner.options:Options")
-    known = {name: base[name] for names in DIFFERENCES.values() for name in names}
-    for name, value in values.items():
+    for name, value in block.items():
+        if name == "released" and released is not None:
+            if isinstance(value, Mapping):
+                yield from check_block(value, released, f"{where}.released")
+            else:
+                yield f"{where}.released = {shown(value)}: expected options and their values"
+            continue
         if not isinstance(value, Mapping):
             yield from check_options({name: value}, known, where)
+            continue
+        if name == "mode":
+            yield f"{where}.mode = {shown(value)}: expected one mode for all numbers of shots"
             continue
         if not value:
             yield f"{where}.{name} = {{}}: accepted: a value, or one for each number of shots"
@@ -29,6 +46,22 @@ def check_released(values: Mapping[str, Any], where: str) -> Iterator[str]:
             if not re.fullmatch("[1-9][0-9]*", shots):
                 yield f"{where}.{name}: {shown(shots)}: accepted: a number of shots, in quotes"
             yield from check_options({name: entry}, known, where)
+
+
+def check_learner_options(blocks: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the problems of a data set's file's ``learner_options``: a block for each learner.
+
+    A file cannot choose the mode, which is the suite's.
+    """
+    for learner, block in blocks.items():
+        where = f"learner_options.{learner}"
+        try:
+            known = learner_options(learner)
+        except LookupError as error:
+            yield f"{where}: {error}"
+            continue
+        known = {name: option for name, option in known.items() if name != "mode"}
+        yield from check_block(block, known, where, known)
 
 
 def check_differences(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) -> list[str]:
@@ -48,16 +81,21 @@ def check_differences(suite: Mapping[str, Any], where: str, spec: Mapping[str, A
 
 
 def check_runs(suite: Mapping[str, Any]) -> list[str]:
-    """Problems of the options of each run of a suite that is right otherwise, each told once."""
+    """Return the problems of the options of each run of a suite that is right otherwise.
+
+    Each problem is named once, with the methods that have it.
+    """
     design = Design(suite)
     problems: dict[str, None] = {}
+    together: dict[str, dict[str, None]] = {}
     try:
         runs = dict.fromkeys((run.method, run.dataset, run.shots) for run in design.all_runs)
         for method, dataset, shots in runs:
             options = design.options(method, dataset, shots)
             known = learner_options(design.learner(method))
-            found = check_options(options, known, f"methods.{method}")
-            problems |= dict.fromkeys(found or check_together(options, known, f"methods.{method}"))
+            problems |= dict.fromkeys(check_options(options, known, f"methods.{method}"))
+            for problem in check_together(options, known):
+                together.setdefault(problem, {})[method] = None
     except ValueError as error:
         problems[str(error)] = None
-    return list(problems)
+    return [*problems, *(f"methods.{', '.join(m)}: {text}" for text, m in together.items())]

@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from craft.check_modes import check_differences, check_released
+from craft.check_modes import (
+    check_block,
+    check_differences,
+    check_learner_options,
+    differing,
+)
 from craft.declared import (
     BASE,
     check_options,
-    check_together,
     is_learner,
     learner_options,
     unknown,
@@ -18,6 +22,9 @@ from craft.declared import (
 from craft.design import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES, VARIED
 from craft.names import Names
 from craft.plain import shown
+
+#: What all learners have of options.
+OPTIONS = "craft.learner.options:Options"
 
 
 def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
@@ -31,7 +38,12 @@ def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
     total = sum(share for part, share in shares.items() if part != "seed")
     if shares and abs(total - 1) > 1e-6:
         yield f"{path}: shares = {shown(shares)}: accepted: parts that add up to 1, not {total:g}"
-    yield from (f"{path}: {text}" for text in check_released(fact.get("released", {}), "released"))
+    authors = differing(learner_options(OPTIONS))
+    for text in (
+        *check_block(fact.get("released", {}), authors, "released"),
+        *check_learner_options(fact.get("learner_options", {})),
+    ):
+        yield f"{path}: {text}"
 
 
 def check_suite(
@@ -46,9 +58,8 @@ def check_suite(
     is no problem of its own. ``files`` are names of the data sets and backbones that there are.
     """
     names = Names.of(given, files)
-    yield from check_released(suite["released"], "released")
     yield from _check_data(suite, names)
-    yield from _check_methods(suite)
+    yield from _check_methods(suite, names)
     for name, spec in suite.get("artefacts", {}).items():
         if name in {**TABLES, **FIGURES}:
             yield from _check_keys(name, spec, given)
@@ -111,21 +122,20 @@ def _check_data(suite: Mapping[str, Any], names: Names) -> Iterator[str]:
             )
 
 
-def _check_methods(suite: Mapping[str, Any]) -> Iterator[str]:
-    base = learner_options("craft.learner.options:Options")
-    per_dataset = suite["dataset_options"]
-    shared = [(given, f"dataset_options.{name}") for name, given in per_dataset.items()]
-    wrong = [
-        problem
-        for given, where in [(suite["options"], "options"), *shared]
-        for problem in check_options(given, base, where) or check_together(given, base, where)
-    ]
-    yield from wrong
+def _check_methods(suite: Mapping[str, Any], names: Names) -> Iterator[str]:
+    base = learner_options(OPTIONS)
+    authors = differing(base)
+    yield from check_block(suite["options"], base, "options", authors)
+    for name, block in suite["dataset_options"].items():
+        yield from check_block(block, base, f"dataset_options.{name}", authors)
     for name, method in suite.get("methods", {}).items():
         where = f"methods.{name}"
         for artefact in method.get("artefacts", ()):
             if artefact not in COMPARISONS:
                 yield f"{where}.artefacts: {unknown(artefact, COMPARISONS)}"
+        per_dataset = method.get("dataset_options", {})
+        for dataset in per_dataset:
+            yield from names.refuse("datasets", dataset, f"{where}.dataset_options")
         if "learner" not in method:
             continue
         try:
@@ -136,13 +146,10 @@ def _check_methods(suite: Mapping[str, Any]) -> Iterator[str]:
         if not is_learner(method["learner"]):
             given = shown(method["learner"])
             yield f"{where}.learner = {given}: accepted: a craft.learner.base.{BASE}"
-        own = method.get("options", {})
-        problems = check_options(own, known, f"{where}.options")
-        yield from problems
-        if not wrong and not problems:
-            together = [suite["options"] | given | own for given in ({}, *per_dataset.values())]
-            for options in together:
-                yield from check_together(options, known, f"{where}.options")
+        released = {option: known[option] for option in known if option != "mode"}
+        yield from check_block(method.get("options", {}), known, f"{where}.options", released)
+        for dataset, block in per_dataset.items():
+            yield from check_block(block, known, f"{where}.dataset_options.{dataset}", released)
 
 
 def _check_keys(name: str, spec: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
@@ -209,15 +216,8 @@ def _check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) 
         known = learner_options(methods[spec["method"]].get("learner", ""))
     except LookupError:
         return  # reported where the method is declared
-    given = [{spec["option"]: value} for value in spec["values"]]
-    # A run's folder is named by the value.
-    if len({f"{value:g}" for value in spec["values"]}) < len(given):
-        yield f"{where}.values = {spec['values']}: accepted: values that differ in six digits"
     if spec["option"] in known:
-        base = suite["options"] | methods[spec["method"]].get("options", {})
-        for options in given:
-            yield from check_options(options, known, f"{where}.values")
-            if not check_options(base, known, where) + check_together(base, known, where):
-                yield from check_together(base | options, known, f"{where}.values")
+        for value in spec["values"]:
+            yield from check_options({spec["option"]: value}, known, f"{where}.values")
     else:
         yield f"{where}.option: {unknown(spec['option'], sorted(known))}"

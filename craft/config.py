@@ -89,7 +89,22 @@ def load(
     problems = problems or [f"{source}: {problem}" for problem in check_runs(merged)]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    return merged
+    return in_key_order(merged) | {
+        "methods": {name: in_key_order(spec) for name, spec in merged["methods"].items()}
+    }
+
+
+def in_key_order(value: Any) -> Any:
+    """Return a value with the keys of all its mappings sorted.
+
+    Keys written in another order are the same configuration, which must re-run nothing. The order
+    of methods is that of rows, and of lists that of columns.
+    """
+    if isinstance(value, Mapping):
+        return {key: in_key_order(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [in_key_order(entry) for entry in value]
+    return value
 
 
 def described(path: Path, root: Path, schema: str) -> tuple[dict[str, Any] | None, list[str]]:

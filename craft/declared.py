@@ -136,7 +136,7 @@ def check_options(given: Mapping[str, Any], known: Mapping[str, Option], where: 
     return problems
 
 
-def check_together(given: Mapping[str, Any], known: Mapping[str, Option], where: str) -> list[str]:
+def check_together(given: Mapping[str, Any], known: Mapping[str, Option]) -> list[str]:
     """Problems of values that are right one by one, beside each other and the defaults."""
     values = {name: option.default for name, option in known.items()} | dict(given)
     numbers = [values[name] for name in ("budget", "population")]
@@ -145,5 +145,5 @@ def check_together(given: Mapping[str, Any], known: Mapping[str, Option], where:
     try:
         require_generation(*numbers)
     except ValueError as error:
-        return [f"{where}: {error}"]
+        return [str(error)]
     return []

@@ -137,7 +137,10 @@ class Design:
     def sweep_ids(self, artefact: str) -> dict[float, str]:
         """Swept value -> method id."""
         spec = self.config["artefacts"][artefact]
-        return {value: f"{spec['method']}@{spec['option']}={value:g}" for value in spec["values"]}
+        return {
+            value: f"{spec['method']}@{spec['option']}={modes.spelled(value)}"
+            for value in spec["values"]
+        }
 
     def discrepancy_ids(self) -> dict[str, str]:
         """Row -> method id: ``paper``, ``released``, then each difference alone on top of paper.
@@ -221,6 +224,9 @@ class Design:
         methods = {name.partition("@")[0] for name in self.methods(artefact)}
         shift = config.get("shift") if artefact in ("robustness", "dataset_statistics") else None
         targets = tuple(shift["targets"]) if shift else ()
+        shown_of_methods = {"label", "learner", "artefacts", "components"}
+        if artefact in VARIED:
+            shown_of_methods |= {"options", "dataset_options"}
         shown = ("label", "parameters") if artefact == "efficiency" else ("label",)
         return {
             "suite": config["suite"],
@@ -237,7 +243,7 @@ class Design:
                 name: {
                     key: value
                     for key, value in config["facts"][name].items()
-                    if key != "released" or artefact in VARIED
+                    if key not in ("released", "learner_options") or artefact in VARIED
                 }
                 for name in (*self.datasets(artefact), *targets)
             },
@@ -246,7 +252,7 @@ class Design:
                 name: {
                     key: value
                     for key, value in config["methods"][name].items()
-                    if key in ("label", "learner", "artefacts", "options", "components")
+                    if key in shown_of_methods
                 }
                 for name in config["methods"]
                 if name in methods
@@ -264,7 +270,6 @@ class Design:
         per_dataset = self.config.get("dataset_options") or {}
         return {
             "options": self.config.get("options") or {},
-            "released": self.config.get("released") or {},
             "dataset_options": {
                 name: per_dataset[name] for name in self.datasets(artefact) if name in per_dataset
             },

@@ -4,7 +4,7 @@ and the differences between the two, each of which can be had alone."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from craft.declared import learner_options
@@ -31,25 +31,28 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
 
 
 def given(config: Mapping[str, Any], method: str, dataset: str, shots: int) -> dict[str, Any]:
-    """Options given for a method id on a data set at some shots (zero-shot: 0); later ones win.
+    """Return the options given for a method id on a data set at some shots (zero-shot: 0).
 
-    In mode released: what the released code sets for all data sets, and for this one (its file).
-    The suite's ``options``; in mode released the suite's ``released``. ``dataset_options``, the
-    method's ``options``, the id's ``@option=value``, in which the value ``released`` is what mode
+    They come in layers, of which later ones win: in mode released, what the authors' code sets for
+    all data sets (``RELEASED``) and for this one (its file's ``released``); the blocks of
+    :func:`blocks`; the id's ``@option=value``, in which the value ``released`` stands for what mode
     released has there. Raises ValueError where a value goes by shots and these have none.
     """
     base, *parts = method.split("@")
     overrides = {name: value for name, _, value in (part.partition("=") for part in parts)}
-    suite = dict(config.get("options") or {})
-    own = dict((config.get("dataset_options") or {}).get(dataset, {}))
-    own |= config["methods"][base].get("options", {})
-    mode = overrides.get("mode") or (suite | own).get("mode", "paper")
+    layers = list(blocks(config, base, dataset))
+    modes = [block["mode"] for _, block in layers if "mode" in block]
+    mode = overrides.get("mode") or (modes[-1] if modes else "paper")
+    released = shots > 0 and mode == "released"
     options: dict[str, Any] = {}
-    if shots and mode == "released":
-        options |= RELEASED
-        options |= _at(config["facts"][dataset].get("released"), shots, dataset)
-        suite |= _at(config.get("released"), shots, dataset)
-    options |= suite | own
+    if released:
+        authors = config["facts"][dataset].get("released") or {}
+        options |= RELEASED | _at(authors, shots, f"released on {dataset}")
+    for where, block in layers:
+        plain = {name: value for name, value in block.items() if name != "released"}
+        options |= _at(plain, shots, where)
+        if released:
+            options |= _at(block.get("released") or {}, shots, f"{where}.released")
     for name, text in overrides.items():
         if text != "released" or name == "mode":
             options[name] = parsed(text)
@@ -61,14 +64,36 @@ def given(config: Mapping[str, Any], method: str, dataset: str, shots: int) -> d
     return options
 
 
-def _at(values: Mapping[str, Any] | None, shots: int, dataset: str) -> dict[str, Any]:
-    """Values of a ``released`` block, those that go by shots looked up."""
+def blocks(
+    config: Mapping[str, Any], method: str, dataset: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each block of options that holds for a method on a data set, after where it stands.
+
+    From the most general to the most particular, which wins: the data set's file for the method's
+    learner, the suite, the suite for the data set, the method, the method for the data set. A block
+    maps options to values; its key ``released`` holds those of mode released alone.
+    """
+    spec, file = config["methods"][method], config["facts"][dataset]
+    learner = spec["learner"]
+    by_learner, by_dataset = file.get("learner_options"), config.get("dataset_options")
+    own, own_by_dataset = spec.get("options"), spec.get("dataset_options")
+    yield f"learner_options.{learner} of {dataset}", (by_learner or {}).get(learner) or {}
+    yield "options", config.get("options") or {}
+    yield f"dataset_options.{dataset}", (by_dataset or {}).get(dataset) or {}
+    yield f"methods.{method}.options", own or {}
+    yield f"methods.{method}.dataset_options.{dataset}", (own_by_dataset or {}).get(dataset) or {}
+
+
+def _at(values: Mapping[str, Any], shots: int, where: str) -> dict[str, Any]:
+    """Return a block's values, those that go by shots looked up; zero-shot has none of those."""
     found = {}
-    for name, value in (values or {}).items():
+    for name, value in values.items():
         if isinstance(value, Mapping):
+            if not shots:
+                continue
             if str(shots) not in value:
                 raise ValueError(
-                    f"released.{name} on {dataset}: no value for {shots} shots; it has some for "
+                    f"{where}.{name}: expected a value for {shots} shots, got values for "
                     f"{', '.join(value)}"
                 )
             value = value[str(shots)]

@@ -65,7 +65,12 @@ def measure(
     """Time what fits on ``datasets`` and encodings with ``backbones`` are made of."""
     clock = Clock(device)
     torch.set_num_threads(1)  # a fit with more of them has as much to do
-    options = Options.resolve(suite["options"])
+    plain = {
+        name: value
+        for name, value in suite["options"].items()
+        if name != "released" and not isinstance(value, Mapping)
+    }
+    options = Options.resolve(plain)
     facts = {name: complete(suite["backbone_facts"][name]) for name in backbones}
     text, gradient, done = {}, 0.0, {}
     for name, fact in facts.items():

@@ -72,6 +72,16 @@ def test_the_swept_value_that_a_method_has_anyway_is_its_own_run(config: dict[st
     assert stored(0.03) == "craft"
 
 
+def test_swept_values_are_run_and_named_exactly(config: dict[str, Any]) -> None:
+    values = [1e-5, 0.1234567, 0.12345671, 0.0, 2]
+    config["artefacts"]["ablation_lambda1"]["values"] = values
+    design = Design(config)
+    methods = design.sweep_ids("ablation_lambda1")
+    stored = {v: design.cell(m, "mini-rn", "digits", 16)[0].method for v, m in methods.items()}
+    assert len(set(stored.values())) == len(values)
+    assert [design.options(stored[v], "digits", 16)["lambda1"] for v in values] == values
+
+
 def test_later_options_win(config: dict[str, Any]) -> None:
     config["options"] = {"sigma": 1.0, "bound": 1.0, "hidden": 8, "layers": 2}
     config["dataset_options"] = {"digits": {"bound": 2.0, "hidden": 16, "layers": 3}}

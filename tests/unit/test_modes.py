@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from craft import modes
-from craft.check_modes import check_released
+from craft.check_modes import check_block, check_learner_options, differing
 from craft.config import ConfigError, load
+from craft.declared import learner_options
 from craft.design import Design
 from craft.learner.options import RELEASED
 
@@ -63,14 +64,77 @@ def test_given_options_win_over_released_ones(config: dict[str, Any]) -> None:
     seen.append(hidden())
     config["options"]["hidden"] = 2
     seen.append(hidden())
-    config["released"] = {"hidden": {"16": 3}}
+    config["options"]["released"] = {"hidden": {"16": 3}}
     seen.append(hidden())
     config["dataset_options"] = {"EuroSAT": {"hidden": 4}}
     seen.append(hidden())
-    config["methods"]["craft"]["options"] = {"hidden": 5}
+    config["dataset_options"]["EuroSAT"]["released"] = {"hidden": 5}
     seen.append(hidden())
-    assert seen == [256, 1, 2, 3, 4, 5]
+    config["methods"]["craft"]["options"] = {"hidden": 6}
+    seen.append(hidden())
+    config["methods"]["craft"]["options"]["released"] = {"hidden": 7}
+    seen.append(hidden())
+    config["methods"]["craft"]["dataset_options"] = {"EuroSAT": {"hidden": {"16": 8}}}
+    seen.append(hidden())
+    config["methods"]["craft"]["dataset_options"]["EuroSAT"]["released"] = {"hidden": 9}
+    seen.append(hidden())
+    assert seen == [256, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert Design(config).options("craft@mode=released@hidden=6", "EuroSAT", 16)["hidden"] == 6
+    assert Design(config).options("craft", "EuroSAT", 16)["hidden"] == 8
+    assert Design(config).options("craft", "DTD", 16)["hidden"] == 6
+
+
+def test_a_data_sets_file_sets_options_of_one_learner(config: dict[str, Any]) -> None:
+    coop = "craft.whitebox.coop:CoOp"
+    config["facts"]["ImageNet"]["learner_options"] = {
+        coop: {"epochs": {"1": 50, "16": 60}, "batch_size": 8}
+    }
+    design = Design(config)
+    there = design.options("coop-16", "ImageNet", 16)
+    assert (there["epochs"], there["batch_size"]) == (60, 8)
+    assert design.options("coop-4", "ImageNet", 1)["epochs"] == 50
+    assert "epochs" not in design.options("coop-16", "DTD", 16)
+    assert not {"epochs", "batch_size"} & set(design.options("craft", "ImageNet", 16))
+    assert "epochs" not in design.options("zero-shot", "ImageNet", 0)
+    config["methods"]["coop-16"]["options"]["epochs"] = 7
+    assert design.options("coop-16", "ImageNet", 16)["epochs"] == 7
+
+
+def test_released_values_of_one_learner_reach_no_other(config: dict[str, Any]) -> None:
+    refine = "craft.learner.refine_only:RefineOnly"
+    config["options"]["mode"] = "released"
+    config["facts"]["DTD"]["learner_options"] = {refine: {"released": {"learning_rate": 0.5}}}
+    design = Design(config)
+    assert design.options("refine", "DTD", 16)["learning_rate"] == 0.5
+    assert "learning_rate" not in design.options("craft", "DTD", 16)
+    config["options"]["mode"] = "paper"
+    assert "learning_rate" not in design.options("refine", "DTD", 16)
+
+
+def test_a_method_chooses_its_mode_for_one_data_set(config: dict[str, Any]) -> None:
+    config["methods"]["craft"]["dataset_options"] = {"DTD": {"mode": "released"}}
+    design = Design(config)
+    assert design.options("craft", "DTD", 16)["feature_norm"] == "raw"
+    assert "feature_norm" not in design.options("craft", "EuroSAT", 16)
+
+
+def test_the_order_of_keys_is_no_part_of_a_suite() -> None:
+    def reverse(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: reverse(value[key]) for key in reversed(value)}
+        return value
+
+    suite = yaml.safe_load(Path("config/config.yaml").read_text())
+    other = {
+        key: value if key == "methods" else reverse(value) for key, value in reversed(suite.items())
+    }
+    other["methods"] = {name: reverse(spec) for name, spec in suite["methods"].items()}
+    here, there = Design(load(suite)), Design(load(other))
+    for artefact in here.artefacts():
+        assert json.dumps(here.restrict(artefact)) == json.dumps(there.restrict(artefact))
+    for run in here.all_runs:
+        key = (run.method, run.dataset, run.shots)
+        assert json.dumps(here.options(*key)) == json.dumps(there.options(*key))
 
 
 def test_released_as_a_value_is_the_modes_value_there(config: dict[str, Any]) -> None:
@@ -140,6 +204,7 @@ def test_a_design_that_went_through_json_says_the_same(config: dict[str, Any]) -
     [
         ({"sigm": 1}, "released.sigm = 1: unknown name 'sigm'; did you mean 'sigma'?"),
         ({"mode": "paper"}, "released.mode = 'paper': unknown name"),
+        ({"mode": {"1": "paper"}}, "released.mode = {'1': 'paper'}: expected one mode"),
         ({"learning_rate": 1.0}, "released.learning_rate = 1.0: unknown name"),
         ({"hidden": "wide"}, "released.hidden = 'wide': accepted: int"),
         ({"context_rule": "last"}, "released.context_rule = 'last': accepted: mean, fresh-mean"),
@@ -150,7 +215,27 @@ def test_a_design_that_went_through_json_says_the_same(config: dict[str, Any]) -
     ],
 )
 def test_a_wrong_released_block_is_named(block: dict[str, Any], message: str) -> None:
-    assert message in "\n".join(check_released(block, "released"))
+    known = differing(learner_options("craft.learner.options:Options"))
+    assert message in "\n".join(check_block(block, known, "released"))
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"craft.whitebox.coop:CoOpp": {}}, "learner_options.craft.whitebox.coop:CoOpp: class"),
+        ({"craft.whitebox.cop:CoOp": {}}, "learner_options.craft.whitebox.cop:CoOp: module"),
+        ({"craft.whitebox.coop:CoOp": {"epoch": 1}}, "CoOp.epoch = 1: unknown name 'epoch'; did"),
+        ({"craft.whitebox.coop:CoOp": {"epochs": {"16": 0}}}, "CoOp.epochs = 0: accepted: at"),
+        ({"craft.whitebox.coop:CoOp": {"mode": "paper"}}, "CoOp.mode = 'paper': unknown name"),
+        ({"craft.whitebox.coop:CoOp": {"released": 3}}, "CoOp.released = 3: expected options"),
+        (
+            {"craft.whitebox.coop:CoOp": {"released": {"epochs": "all"}}},
+            "CoOp.released.epochs = 'all': accepted: int",
+        ),
+    ],
+)
+def test_a_wrong_block_of_a_learners_options_is_named(block: dict[str, Any], message: str) -> None:
+    assert message in "\n".join(check_learner_options(block))
 
 
 def problems(**changes: Any) -> str:
@@ -161,14 +246,14 @@ def problems(**changes: Any) -> str:
 
 
 def test_shots_without_a_released_value_stop_the_suite_that_needs_it() -> None:
-    by_shots = {"released": {"budget": {"1": 400, "4": 800}}}
+    by_shots = {"options": MINI["options"] | {"released": {"budget": {"1": 400, "4": 800}}}}
     assert load(deepcopy(MINI) | by_shots | {"artefacts": {"dataset_statistics": {}}})
     found = problems(**by_shots)
-    assert "released.budget on doodles: no value for 16 shots; it has some for 1, 4" in found
+    assert "options.released.budget: expected a value for 16 shots, got values for 1, 4" in found
 
 
 def test_options_are_checked_with_what_released_mode_adds() -> None:
-    found = problems(released={"budget": {"16": 20}})
+    found = problems(options=MINI["options"] | {"released": {"budget": {"16": 20}}})
     assert "budget: 20 queries are less than one population of 40" in found
     found = problems(options=MINI["options"] | {"mode": "released", "lambda2_share": 3.0})
     assert "lambda2_share = 3.0: accepted: at least 0 and at most 1" in found

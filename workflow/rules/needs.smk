@@ -49,7 +49,7 @@ def whole(wildcards):
 
 def described(name):
     """What a data set's file says that a result depends on: not its label, nor its mirrors."""
-    unread = ("label", "task", "licence", "only_listed", "released")
+    unread = ("label", "task", "licence", "only_listed", "released", "learner_options")
     return json.dumps({k: v for k, v in FACTS[name].items() if k not in unread}, sort_keys=True)
 
 
