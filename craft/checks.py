@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from craft.check_modes import (
     check_block,
@@ -22,6 +22,9 @@ from craft.declared import (
 from craft.design import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES, VARIED
 from craft.names import Names
 from craft.plain import shown
+
+if TYPE_CHECKING:
+    from craft.data.own import Survey
 
 #: What all learners have of options.
 OPTIONS = "craft.learner.options:Options"
@@ -73,16 +76,15 @@ def check_suite(
         yield f"published = {shown(suite['published'])}: accepted: a folder that exists, or null"
 
 
-def survey_own_images(
-    suite: Mapping[str, Any], root: Path
-) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """Counts of each data set of the user's own images, and what is wrong with them.
+def survey_own_images(suite: Mapping[str, Any], root: Path) -> tuple[dict[str, Survey], list[str]]:
+    """Surveys of the user's own data sets, and what is wrong with them.
 
     Where a manifest is there, it is what counts; else the folders do, few-shot sets included.
     """
-    counts, problems = {}, []
+    surveys: dict[str, Survey] = {}
     needed = {"image_folder": {"root"}, "image_list": {"root", "list"}}
-    for name, fact in suite["facts"].items():
+    # Sources first: their class names are the labels of their shifted test sets.
+    for name, fact in sorted(suite["facts"].items(), key=lambda item: "source" in item[1]):
         if not needed.get(fact.get("kind"), {None}) <= set(fact):
             continue
         # Brings numpy along, which no other suite needs here.
@@ -95,9 +97,20 @@ def survey_own_images(
             for shots in spec.get("shots", ())
         ]
         manifest = root / suite["results"] / "manifests" / f"{name}.csv"
-        counts[name], found = survey(root / fact["root"], fact, manifest, max(shots, default=0))
-        problems += [f"config/datasets/{name}.yaml: {problem}" for problem in found]
-    return counts, problems
+        origin = surveys.get(fact.get("source"))
+        surveys[name] = survey(
+            root / fact["root"],
+            fact,
+            manifest,
+            max(shots, default=0),
+            origin.names if origin and not origin.problems else None,
+        )
+    problems = [
+        f"config/datasets/{name}.yaml: {problem}"
+        for name, found in surveys.items()
+        for problem in found.problems
+    ]
+    return surveys, problems
 
 
 def _check_data(suite: Mapping[str, Any], names: Names) -> Iterator[str]:

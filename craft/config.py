@@ -82,10 +82,10 @@ def load(
     merged = {**suite, "facts": facts["datasets"], "backbone_facts": facts["backbones"]}
     problems += [f"{source}: {problem}" for problem in check_suite(merged, given, files, root)]
     problems += [f"{source}: {problem}" for problem in check_places(merged, given, root)]
-    counts, found = survey_own_images(merged, root)
+    surveys, found = survey_own_images(merged, root)
     problems += found
-    for name in counts:
-        facts["datasets"][name].setdefault("counts", counts[name])
+    for name, own in surveys.items():
+        facts["datasets"][name].setdefault("counts", own.counts)
     problems = problems or [f"{source}: {problem}" for problem in check_runs(merged)]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))

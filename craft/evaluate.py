@@ -32,7 +32,8 @@ class TestLabels:
             raise RecordError(f"{dataset}: the manifest lists no test image")
         self.dataset, self.manifest_sha256 = dataset, manifest_sha256
         self.labels = np.array([image.label for image in images], dtype=np.int64)  # (N,)
-        self.classes = np.array(list(manifest.class_names()), dtype=np.int64)  # (K,)
+        self.names = manifest.class_names()  # label -> class name
+        self.classes = np.array(list(self.names), dtype=np.int64)  # (K,)
 
     @classmethod
     def read(cls, dataset: str, path: str | os.PathLike[str]) -> TestLabels:
@@ -67,7 +68,7 @@ def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, Te
     """Score one run on each of its test sets.
 
     Raises RecordError when the run's test sets are not those of ``tests``, its own is missing, or
-    one was predicted in the order of another manifest.
+    one was predicted in the order of another manifest or calls a label otherwise than its source.
     """
     if set(predictions.labels) != set(tests):
         raise RecordError(
@@ -76,7 +77,13 @@ def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, Te
         )
     if record.dataset not in tests:
         raise RecordError(f"trained on {record.dataset} but tested on {sorted(tests)} only")
+    learned = tests[record.dataset].names
     for name, test in tests.items():
+        if wrong := [label for label in test.names if test.names[label] != learned.get(label)]:
+            raise RecordError(
+                f"{name}: class {wrong[0]} is {test.names[wrong[0]]!r}, but "
+                f"{learned.get(wrong[0])!r} in {record.dataset}, which the run was trained on"
+            )
         if (predicted := predictions.manifests[name]) != test.manifest_sha256:
             raise RecordError(
                 f"{name}: predicted for the images of manifest (SHA-256) {predicted}, to be scored "

@@ -17,6 +17,7 @@ from craft.cli import run_command
 from craft.data.layouts import LAYOUTS, ManifestError
 from craft.data.own import OWN
 from craft.data.pictures import ImageError, unreadable
+from craft.data.spelling import escaped, is_text, normal
 from craft.records import PARTS, Image, Manifest
 
 log = logging.getLogger(__name__)
@@ -27,16 +28,25 @@ _NAMED = 3
 _LAYOUTS = {**LAYOUTS, **OWN}
 
 
-def build(root: Path, facts: Mapping[str, Any]) -> Manifest:
+def build(
+    root: Path, facts: Mapping[str, Any], source: Mapping[int, str] | None = None
+) -> Manifest:
     """List the images of a data set below ``root`` by its ``kind``, and check every claim.
 
-    Raises ManifestError: unknown kind, a file with another checksum than pinned, counts that
-    differ, labels with gaps, an image listed twice or missing on disk.
+    ``source`` maps labels to class names of the data set that a shifted test set is one of; images
+    of the user's own get their labels from it. Raises ManifestError: unknown kind, a file with
+    another checksum than pinned, counts that differ, labels with gaps or of other classes than the
+    source's, an image listed twice or missing on disk.
     """
     if facts.get("kind") not in _LAYOUTS:
         raise ManifestError(f"kind {facts.get('kind')!r}; accepted: {', '.join(_LAYOUTS)}")
-    manifest = Manifest(tuple(_LAYOUTS[facts["kind"]](root, facts)))
+    if facts["kind"] in OWN:
+        manifest = Manifest(tuple(OWN[facts["kind"]](root, facts, source)))
+    else:
+        manifest = Manifest(tuple(LAYOUTS[facts["kind"]](root, facts)))
     check_paths(manifest.images)
+    if source is not None:
+        check_labels(manifest, facts, source)
     check_counts(manifest, facts)
     check_files(manifest.images, image_root(root, facts))
     return manifest
@@ -68,10 +78,22 @@ def reading(facts: Mapping[str, Any]) -> str:
 
 def check_paths(images: Sequence[Image]) -> None:
     """Refuse images listed twice (a leak between parts) and paths that leave the image folder."""
-    counts = Counter(image.path for image in images)
+    counts = Counter(normal(image.path) for image in images)
     _refuse([path for path, count in counts.items() if count > 1], "listed more than once")
     outside = [p for p in counts if PurePosixPath(p).is_absolute() or ".." in p.split("/")]
     _refuse(outside, "with a path outside the image folder")
+    foreign = [escaped(path) for path in counts if not is_text(path)]
+    _refuse(foreign, "with a name that is not UTF-8")
+
+
+def check_labels(manifest: Manifest, facts: Mapping[str, Any], source: Mapping[int, str]) -> None:
+    """Refuse a shifted test set whose labels name other classes than its source's do."""
+    for label, name in manifest.class_names().items():
+        if source.get(label) != name:
+            raise ManifestError(
+                f"{facts['name']}: class {label} is {name!r}, of its source {facts['source']} "
+                f"{source.get(label)!r}"
+            )
 
 
 def check_counts(manifest: Manifest, facts: Mapping[str, Any]) -> None:
@@ -127,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m craft.data.manifest", description=__doc__)
     parser.add_argument("--dataset", type=Path, required=True, help="data-set YAML")
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
+    parser.add_argument("--source", type=Path, help="manifest of a shifted test set's source")
     parser.add_argument("--out", type=Path, required=True, help="CSV to write")
     parser.add_argument("--threads", type=int, default=1, help="cores that decode own images")
     options = parser.parse_args(arguments)
@@ -134,7 +157,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     facts = plain.read(options.dataset, "name", "kind")
     if facts.get("kind") not in OWN:
         check_tree(options.root, facts)
-    manifest = build(options.root, facts)
+    if ("source" in facts) != bool(options.source):
+        parser.error("--source names the manifest of a shifted test set's source, and of no other")
+    source = Manifest.read(options.source).class_names() if options.source else None
+    manifest = build(options.root, facts, source)
     if facts["kind"] in OWN:
         # Nobody has counted or hashed these: what is broken is told before hours go by.
         check_readable(manifest.images, image_root(options.root, facts), facts, options.threads)

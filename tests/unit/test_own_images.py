@@ -5,10 +5,11 @@ import os
 
 import pytest
 import yaml
+from open_clip import SimpleTokenizer
 
 from craft.config import ConfigError, load
 from craft.data.layouts import ManifestError
-from craft.data.manifest import build, main
+from craft.data.manifest import build, check_labels, check_paths, main
 from craft.data.own import survey
 from craft.data.pictures import ImageError
 from craft.records import Image, Manifest
@@ -30,8 +31,9 @@ def table(path, header, *rows):
         csv.writer(stream).writerows([header.split(","), *rows])
 
 
-def listed(root, facts):
-    return [(i.path, i.label, i.class_name, i.split) for i in build(root, facts).images]
+def listed(root, facts, source=None):
+    images = build(root, facts, source).images
+    return [(i.path, i.label, i.class_name, i.split) for i in images]
 
 
 @pytest.fixture
@@ -43,8 +45,8 @@ def photos(tmp_path):
     return tmp_path
 
 
-def problems(root, facts, shots=0):
-    return survey(root, facts, root / "no manifest.csv", shots)[1]
+def problems(root, facts, shots=0, source=None):
+    return survey(root, facts, root / "no manifest.csv", shots, source).problems
 
 
 # --- folders --------------------------------------------------------------------------------------
@@ -120,18 +122,34 @@ def test_a_manifest_is_a_list_that_gives_itself(heap):
     assert build(heap, LIST) == manifest
 
 
-def test_a_shifted_test_set_shares_the_names_of_its_source(tmp_path):
+SKY = {0: "earth", 1: "luna", 2: "sol"}
+
+
+def test_a_shifted_test_set_takes_labels_from_its_source_by_name(tmp_path):
     files(tmp_path, "sun/1.jpg", "moon/2.jpg")
-    table(
-        tmp_path / "names.csv", "class,name", ["earth", "earth"], ["moon", "luna"], ["sun", "sol"]
-    )
+    # In another order than the source's: names decide.
+    table(tmp_path / "names.csv", "class,name", ["sun", "sol"], ["moon", "luna"])
     facts = FOLDER | {"source": "sky", "classes": "names.csv"}
-    assert listed(tmp_path, facts) == [
+    assert listed(tmp_path, facts, SKY) == [
         ("moon/2.jpg", 1, "luna", "test"),
         ("sun/1.jpg", 2, "sol", "test"),
     ]
-    assert problems(tmp_path, facts) == []
-    assert "needs `classes`" in problems(tmp_path, FOLDER | {"source": "sky"})[0]
+    assert problems(tmp_path, facts, source=SKY) == []
+    with pytest.raises(ManifestError, match="class names of sky"):
+        build(tmp_path, facts)
+
+
+def test_classes_that_the_source_of_a_shifted_test_set_lacks_are_named(tmp_path):
+    files(tmp_path, "luna/1.jpg", "sun/2.jpg")
+    (found,) = problems(tmp_path, FOLDER | {"source": "sky"}, source=SKY)
+    assert "sky does not have: sun" in found and "luna" not in found
+
+
+def test_a_published_shifted_test_set_must_name_labels_as_its_source():
+    images = Manifest((Image("1.jpg", 0, "b", "test"), Image("2.jpg", 1, "a", "test")))
+    check_labels(images, {"name": "y", "source": "x"}, {0: "b", 1: "a", 2: "c"})
+    with pytest.raises(ManifestError, match="class 0 is 'b', of its source x 'a'"):
+        check_labels(images, {"name": "y", "source": "x"}, {0: "a", 1: "b"})
 
 
 # --- lists ----------------------------------------------------------------------------------------
@@ -179,9 +197,8 @@ def test_no_such_root(tmp_path):
 
 def test_classes_too_small_for_the_shots(photos):
     files(photos, "train/odd/1.jpg", "test/odd/1.jpg")
-    assert problems(photos, FOLDER, 3) == [
-        "classes with fewer training images than 3 shots: odd (1)"
-    ]
+    (found,) = problems(photos, FOLDER, 3)
+    assert "classes with fewer training images than 3 shots: odd (1)" in found
     (photos / "train/Blue/0.jpg").unlink()
     assert "Blue (2), odd (1)" in problems(photos, FOLDER, 3)[0]
     assert problems(photos, FOLDER, 1) == []
@@ -189,7 +206,10 @@ def test_classes_too_small_for_the_shots(photos):
 
 def test_a_heap_without_parts_is_not_divided_unasked(heap):
     (found,) = problems(heap, FOLDER, 1)
-    assert "has no train/ and test/ but plane, train" in found and "`shares`" in found
+    assert "lacks test/, has plane, train" in found and "`shares`" in found
+    (heap / "train").rename(heap / "car")
+    (found,) = problems(heap, FOLDER, 1)
+    assert "has no train/ and test/ but car, plane" in found and "`shares`" in found
 
 
 def test_all_that_is_wrong_with_folders_is_said(photos):
@@ -277,6 +297,128 @@ def test_labels_and_names_that_disagree(heaped):
     )
     found = "\n".join(problems(heaped, LIST))
     assert "disagree about label: 0" in found and "disagree about class_name: b" in found
+
+
+# --- spellings ------------------------------------------------------------------------------------
+
+NFC, NFD = "caf\u00e9", "cafe\u0301"
+
+
+def test_a_class_folder_in_two_unicode_forms_is_one_class(tmp_path):
+    files(tmp_path, *(f"train/{NFC}/{n}.png" for n in range(2)), f"test/{NFD}/0.png")
+    files(tmp_path, *(f"train/bar/{n}.png" for n in range(2)), "test/bar/0.png")
+    expected = [
+        *((f"train/bar/{n}.png", 0, "bar", "train") for n in range(2)),
+        *((f"train/{NFC}/{n}.png", 1, NFC, "train") for n in range(2)),
+        ("test/bar/0.png", 0, "bar", "test"),
+        (f"test/{NFD}/0.png", 1, NFC, "test"),
+    ]
+    assert problems(tmp_path, FOLDER, 2) == []
+    assert listed(tmp_path, FOLDER) == expected
+    table(tmp_path / "names.csv", "class,name", ["bar", "bar"], [NFD, "coffee"])
+    assert listed(tmp_path, FOLDER | {"classes": "names.csv"})[-1][1:] == (1, "coffee", "test")
+    files(tmp_path, f"test/{NFC}/1.png")
+    assert f"two folders of one name in two Unicode forms: {NFC}" in problems(tmp_path, FOLDER)[0]
+
+
+def test_a_list_finds_files_in_another_unicode_form(tmp_path):
+    files(tmp_path, *(f"{NFD}/{n}.jpg" for n in range(4)))
+    table(
+        tmp_path / "list.csv", "path,class_name,split", *[[f"{NFC}/{r[0]}", *r[1:]] for r in ROWS]
+    )
+    assert [row[0] for row in listed(tmp_path, LIST)] == [f"{NFD}/{n}.jpg" for n in (1, 0, 3, 2)]
+
+
+def test_names_that_are_not_utf8_are_reported(photos):
+    for name in (b"train/Blue/caf\xe9.png", b"test/r\xf4le/1.png"):
+        path = os.path.join(os.fsencode(photos), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, "wb").close()
+    found = problems(photos, FOLDER)
+    assert any(r"Blue: names that are not UTF-8: caf\xe9.png; rename" in text for text in found)
+    assert any(r"test: names that are not UTF-8: r\xf4le; rename" in text for text in found)
+    assert all(text.isprintable() for text in found)
+
+
+def test_a_published_list_of_names_that_are_not_utf8_is_refused():
+    with pytest.raises(ManifestError, match="not UTF-8: a/caf"):
+        check_paths([Image("a/caf\udce9.png", 0, "a", "train")])
+
+
+@pytest.mark.parametrize("other", ["./0.jpg", ".//0.jpg", "link.jpg", "hard.jpg"])
+def test_one_file_under_two_paths_in_two_parts_is_a_leak(heaped, other):
+    (heaped / "link.jpg").symlink_to("0.jpg")
+    os.link(heaped / "0.jpg", heaped / "hard.jpg")
+    table(heaped / "list.csv", "path,class_name,split", *ROWS, [other, "b", "test"])
+    (found,) = problems(heaped, LIST, 1)
+    assert "0.jpg" in found and ("more than once" in found or "several paths" in found)
+
+
+def test_a_link_from_one_part_to_another_is_a_leak(photos):
+    (photos / "test/Blue/9.jpg").symlink_to(photos / "train/Blue/0.jpg")
+    (found,) = problems(photos, FOLDER, 1)
+    assert "one file under several paths" in found
+    assert "train/Blue/0.jpg" in found and "test/Blue/9.jpg" in found
+
+
+@pytest.mark.parametrize("paths", [("a/0.jpg", "a//0.jpg"), ("a/0.jpg", "./a/0.jpg")])
+def test_a_published_list_with_two_spellings_of_a_path_is_refused(paths):
+    images = [Image(paths[0], 0, "a", "train"), Image(paths[1], 0, "a", "test")]
+    with pytest.raises(ManifestError, match="more than once"):
+        check_paths(images)
+
+
+def test_folders_of_parts_in_capitals_are_recognised(tmp_path):
+    for part in ("Train", "TEST", "val"):
+        files(tmp_path, f"{part}/a/{part}.jpg", f"{part}/b/{part}.jpg")
+    assert {row[3] for row in listed(tmp_path, FOLDER)} == {"train", "val", "test"}
+    files(tmp_path, "train/a/1.jpg")
+    assert "several folders of part train: Train, train" in problems(tmp_path, FOLDER)[0]
+
+
+@pytest.mark.parametrize(
+    ("there", "lacking"),
+    [
+        (("train", "val"), "test/"),
+        (("test", "validation"), "train/"),
+        (("training", "testing"), "train/ and test/"),
+    ],
+)
+def test_folders_that_are_parts_are_not_taken_for_classes(tmp_path, there, lacking):
+    files(tmp_path, *(f"{part}/a/1.jpg" for part in there))
+    (found,) = problems(tmp_path, FOLDER)
+    assert f"lacks {lacking}, has" in found
+    assert "shares" not in found and all(name in found for name in there)
+
+
+@pytest.mark.parametrize("header", ["Path,Class Name,SPLIT", " path , class_name,split "])
+def test_headings_with_blanks_and_capitals(heaped, header):
+    table(heaped / "list.csv", header, *ROWS)
+    assert len(listed(heaped, LIST)) == 4
+
+
+def test_absolute_paths_below_root_are_told_from_paths_outside(heaped):
+    rows = [[str(heaped / "0.jpg"), *ROWS[0][1:]], *ROWS[1:]]
+    table(heaped / "list.csv", "path,class_name,split", *rows)
+    (found,) = problems(heaped, LIST)
+    assert f"absolute paths: {heaped}/0.jpg; expected paths below root" in found
+
+
+@pytest.mark.parametrize("content", ["", "\n", "path,class_name,split\n"])
+def test_an_empty_list_is_called_empty(heaped, content):
+    (heaped / "list.csv").write_text(content)
+    (found,) = problems(heaped, LIST)
+    assert "list.csv: an empty file" in found or "list.csv: lists no image" in found
+
+
+@pytest.mark.parametrize("names", [("Red_box", "red box", "RED BOX"), ("a &amp; b", "A  & b")])
+def test_classes_that_become_one_prompt_are_reported(tmp_path, names):
+    for name in (*names, "blue circle"):
+        files(tmp_path, f"train/{name}/1.jpg", f"test/{name}/1.jpg")
+    (found,) = problems(tmp_path, FOLDER)
+    assert "become one prompt" in found and all(repr(name) in found for name in names)
+    tokenizer = SimpleTokenizer()
+    assert len({tuple(tokenizer.encode(name.replace("_", " "))) for name in names}) == 1
 
 
 # --- the command and the configuration ------------------------------------------------------------

@@ -62,6 +62,7 @@ rule manifest:
     input:
         facts=ancient("config/datasets/{dataset}.yaml"),
         tree=whole,
+        source=source_of,
     output:
         manifest=MANIFEST,
     log:
@@ -76,13 +77,14 @@ rule manifest:
         runtime=growing(60),
     params:
         root=tree,
+        source=lambda w, input: ["--source", input.source] if input.source else [],
         described=lambda wildcards: described(wildcards.dataset),
         code=code_hash("craft.data.manifest"),
     message:
         "List and count the images of {wildcards.dataset}"
     shell:
         "python -m craft.data.manifest --dataset {input.facts:q} --root {params.root:q}"
-        " --threads {threads} --out {output.manifest:q} > {log:q} 2>&1"
+        " {params.source:q} --threads {threads} --out {output.manifest:q} > {log:q} 2>&1"
 
 
 rule splits:

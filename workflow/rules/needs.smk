@@ -47,6 +47,11 @@ def whole(wildcards):
     return ancient(expand(FETCHED, dataset=wildcards.dataset)) if SOURCES[wildcards.dataset] else []
 
 
+def source_of(wildcards):
+    """Manifest of the data set that a shifted test set is one of: it says which label is what."""
+    return expand(MANIFEST, dataset=FACTS[wildcards.dataset].get("source", []))
+
+
 def described(name):
     """What a data set's file says that a result depends on: not its label, nor its mirrors."""
     unread = ("label", "task", "licence", "only_listed", "released", "learner_options")
