@@ -197,6 +197,23 @@ def test_a_manifest_without_test_images_is_refused():
         evaluate.TestLabels("D", Manifest((IMAGES[2],)), "m")
 
 
+def test_labels_that_a_shifted_test_set_calls_otherwise_are_refused():
+    names = {"D": ("blue", "red"), "T": ("red", "blue")}
+    tests = {
+        name: evaluate.TestLabels(
+            name,
+            Manifest(tuple(Image(f"{n}.png", n, called[n], "test") for n in range(2))),
+            "m",
+        )
+        for name, called in names.items()
+    }
+    rows = dict.fromkeys(tests, np.array([[0, 1]], dtype=np.int32))
+    manifests = dict.fromkeys(tests, "m")
+    predictions = Predictions(np.array([0]), rows, manifests)
+    with pytest.raises(RecordError, match="T: class 0 is 'red', but 'blue' in D"):
+        evaluate.evaluate(record(), predictions, tests)
+
+
 def test_own_test_set_must_be_scored():
     predictions = Predictions(np.array([1]), {"T": np.array([[1]])}, {"T": "m"})
     tests = {"T": evaluate.TestLabels("T", Manifest((Image("x", 1, "one", "test"),)), "m")}
