@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 mini: environment
 	$(BIN)/snakemake all $(MINI)
 	$(BIN)/snakemake all $(MINI) --quiet all --report results/mini/report.html
-	@$(BIN)/python -m craft.tables.show --results results/mini
+	@$(BIN)/python -m craft.report.tables.headline --results results/mini
 
 # The tests that each call runs; test-all leaves none out.
 test-all: CHOSEN := -m ""
@@ -47,8 +47,8 @@ $(READY): requirements.lock
 rebuild-mini-backbones: $(MINI_BACKBONES:%=rebuild-%)
 
 rebuild-%: environment
-	$(BIN)/python -m craft.blackbox.pretrain --config config/backbones/$*.yaml --out results/pretrain/$*.safetensors
-	$(BIN)/python -m craft.blackbox.pretrain_check --config config/backbones/$*.yaml --rebuilt results/pretrain/$*.safetensors
+	$(BIN)/python -m craft.mini.pretrain --config config/backbones/$*.yaml --out results/pretrain/$*.safetensors
+	$(BIN)/python -m craft.mini.compare_backbones --config config/backbones/$*.yaml --rebuilt results/pretrain/$*.safetensors
 
 # Removes what the embedded suite made; the paper's results and the environment stay.
 clean:

@@ -15,9 +15,9 @@ import torch
 
 from benchmarks import measure
 from benchmarks.scoring import unit_rows
-from craft.bench import device_name
-from craft.blackbox.local import LocalBox
-from craft.blackbox.text import DTYPES, TextTower
+from craft.blackbox.local_box import LocalBox
+from craft.blackbox.text.prefix_sharing import DTYPES, TextTower
+from craft.fit.inputs import device_name
 from craft.learner.collaborative import Collaborative
 from craft.learner.losses import cross_entropy
 

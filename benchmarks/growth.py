@@ -17,8 +17,8 @@ import torch
 
 from benchmarks import measure
 from benchmarks.scoring import MadeUpTower, unit_rows
-from craft.blackbox.local import LocalBox
-from craft.blackbox.text import TextTower
+from craft.blackbox.local_box import LocalBox
+from craft.blackbox.text.prefix_sharing import TextTower
 from craft.learner.base import Learner
 from craft.learner.collaborative import Collaborative
 

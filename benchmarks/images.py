@@ -18,10 +18,10 @@ import torch
 from PIL import Image as Pillow
 
 from benchmarks import measure
-from craft.blackbox.encoding import Encoder, Pictures, batch_size, encode
-from craft.blackbox.preprocess import Preprocess
-from craft.blackbox.shards import Shards
-from craft.records import Image
+from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
+from craft.blackbox.images.partial import Shards
+from craft.blackbox.images.preprocess import Preprocess
+from craft.files.records import Image
 
 ARCHITECTURE = "RN50-quickgelu"
 DECODING = "decoding, on one core"

@@ -21,8 +21,8 @@ from typing import Any
 import yaml
 
 from benchmarks import measure
-from craft.config import load
-from craft.design import TABLES, Design, Run
+from craft.config.load import load
+from craft.design.runs import TABLES, Design, Run
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("Snakefile", "config", "craft", "envs", "profiles", "workflow")
@@ -114,13 +114,13 @@ def steps(design: Design, folder: Path) -> Iterator[tuple[str, list[str]]]:
     whole.write_text(json.dumps(dict(design.config)), encoding="utf-8")
     # A design of many seeds is longer than one argument of a command line may be elsewhere.
     outputs = ["--runs", "runs.csv", "--provenance", "provenance.json"]
-    yield "gather", [*_command("craft.tables.gather", whole), *outputs]
+    yield "gather", [*_command("craft.evaluation.gather", whole), *outputs]
     for name in design.artefacts():
         if name in _UNCHANGED:
             continue
         part = folder / f"{name}.json"
         part.write_text(json.dumps(design.restrict(name)), encoding="utf-8")
-        module = "craft.tables" if name in TABLES else "craft.figures"
+        module = "craft.report.tables" if name in TABLES else "craft.report.figures"
         published = ["--published", "config/published"]
         yield name, [*_command(module, part), "--artefact", name, *published, "--out", name]
 

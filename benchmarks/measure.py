@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from craft.blackbox.prompts import PromptTokens
-from craft.blackbox.text_weights import TextWeights
-from craft.provenance import machine, versions
+from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.weights import TextWeights
+from craft.runtime.provenance import machine, versions
 
 CLASS_NAMES = Path(__file__).with_name("class_names.json")
 #: A vision tower that nobody runs, beside the text tower under test.

@@ -15,9 +15,9 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks import measure
-from craft.blackbox.local import LocalBox
+from craft.blackbox.local_box import LocalBox
 from craft.learner.collaborative import Collaborative
-from craft.peak import peak_memory_mb, reset_peak_memory
+from craft.runtime.memory import peak_memory_mb, reset_peak_memory
 
 SIZE = {"population": 40, "images": 16_000, "classes": 1_000, "features": 1_024}
 SMALL = {"population": 4, "images": 300, "classes": 50, "features": 16}

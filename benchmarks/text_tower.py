@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from benchmarks import measure
-from craft.blackbox.text import TextTower
+from craft.blackbox.text.prefix_sharing import TextTower
 
 ARCHITECTURE = "RN50-quickgelu"
 POPULATION = 40

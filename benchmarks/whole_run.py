@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from benchmarks import measure
-from craft.blackbox.prompts import Prompts
-from craft.records import Features, Split
+from craft.blackbox.text.prompts import Prompts
+from craft.files.records import Features, Split
 
 BACKBONE, DATASET, SHOTS = "RN50", "EuroSAT", 16
 SIZE = {"budget": 8_000, "population": 40, "tests": 8_100, "features": 1_024, "points": 10}
@@ -105,10 +105,11 @@ def _prepare(folder: Path, size: dict[str, int], smoke: bool) -> None:
 
 def _fit(folder: Path, size: dict[str, int], threads: int) -> dict[str, Any]:
     """Run craft.fit here under stopwatches: seconds by part, and the run's record."""
-    from craft import curve, fit
-    from craft.blackbox.text import TextTower
+    from craft.blackbox.text.prefix_sharing import TextTower
+    from craft.fit import __main__ as fit
+    from craft.fit import curve
     from craft.learner.collaborative import Collaborative
-    from craft.learner.prompt import PromptGenerator
+    from craft.learner.prompt_search import PromptGenerator
     from craft.learner.refiner import RefinerTrainer
 
     spent = {"search: scores and losses": 0.0}

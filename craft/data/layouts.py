@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from craft.records import PARTS, Image
-from craft.storage import sha256
+from craft.files.atomic import sha256
+from craft.files.records import PARTS, Image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from craft import plain
-from craft.cli import run_command
+from craft.data.decode import ImageError, unreadable
 from craft.data.layouts import LAYOUTS, ManifestError
-from craft.data.own import OWN
-from craft.data.pictures import ImageError, unreadable
 from craft.data.spelling import escaped, is_text, normal
-from craft.records import PARTS, Image, Manifest
+from craft.data.user_images import OWN
+from craft.files import strict_yaml
+from craft.files.records import PARTS, Image, Manifest
+from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def image_root(root: Path, facts: Mapping[str, Any]) -> Path:
 
 
 def reading(facts: Mapping[str, Any]) -> str:
-    """How the data set's files become pixels (craft.data.pictures), unless it says otherwise."""
+    """How the data set's files become pixels (craft.data.decode), unless it says otherwise."""
     return facts.get("reading") or ("shown" if facts.get("kind") in OWN else "stored")
 
 
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="cores that decode own images")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    facts = plain.read(options.dataset, "name", "kind")
+    facts = strict_yaml.read(options.dataset, "name", "kind")
     if facts.get("kind") not in OWN:
         check_tree(options.root, facts)
     if ("source" in facts) != bool(options.source):

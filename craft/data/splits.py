@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from craft.cli import run_command
+from craft.runtime.command import run_command
 
 
 class SplitError(ValueError):
@@ -70,7 +70,7 @@ def write_splits(
     Raises SplitError, also for a pattern that would write two splits to one file.
     """
     # The records bring numpy along, which printing a split's paths does not need.
-    from craft.records import Manifest, Split
+    from craft.files.records import Manifest, Split
 
     for placeholder, values in (("{shots}", shots), ("{seed}", seeds)):
         if len(set(values)) > 1 and placeholder not in pattern:

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Self, cast
 import torch
 
 from craft.learner.checkpoint import Checkpoint, Part
-from craft.learner.diverged import BOX, Diverged, require_finite
+from craft.learner.divergence import BOX, Diverged, require_finite
 from craft.learner.options import Options
-from craft.learner.work import Work
+from craft.learner.workload import Work
 from craft.protocol import BlackBox
 
 Progress = Callable[["Learner"], None]

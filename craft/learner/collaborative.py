@@ -10,11 +10,11 @@ import torch
 
 from craft.learner.base import Progress
 from craft.learner.checkpoint import Part
-from craft.learner.diverged import BOX
+from craft.learner.divergence import BOX
 from craft.learner.losses import mean_over_images, search_loss
-from craft.learner.prompt import PromptGenerator, search_generation
-from craft.learner.refining import RefiningLearner
-from craft.learner.work import Work
+from craft.learner.prompt_search import PromptGenerator, search_generation
+from craft.learner.refining_learner import RefiningLearner
+from craft.learner.workload import Work
 from craft.protocol import BlackBox
 
 

@@ -40,7 +40,7 @@ def option(
 
 
 #: Where the authors' released code differs from the paper's text for every data set alike; what it
-#: sets per data set is the ``released`` block of that data set's file (craft/modes.py).
+#: sets per data set is the ``released`` block of that data set's file (design/option_layers.py).
 RELEASED: dict[str, Any] = {
     "context_rule": "fresh-mean",
     "search_view": 1,

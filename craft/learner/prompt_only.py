@@ -9,7 +9,7 @@ import torch
 
 from craft.learner.base import Learner, Progress
 from craft.learner.losses import cross_entropy, mean_over_images
-from craft.learner.prompt import PromptGenerator, search_generation
+from craft.learner.prompt_search import PromptGenerator, search_generation
 from craft.protocol import BlackBox
 
 

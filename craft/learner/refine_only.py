@@ -8,8 +8,8 @@ from typing import Self
 import torch
 
 from craft.learner.base import Progress
-from craft.learner.refining import RefiningLearner
-from craft.learner.work import Work
+from craft.learner.refining_learner import RefiningLearner
+from craft.learner.workload import Work
 from craft.protocol import BlackBox
 
 

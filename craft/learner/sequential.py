@@ -9,7 +9,7 @@ import torch
 
 from craft.learner.base import Progress
 from craft.learner.prompt_only import PromptOnly
-from craft.learner.refining import RefiningLearner
+from craft.learner.refining_learner import RefiningLearner
 from craft.protocol import BlackBox
 
 

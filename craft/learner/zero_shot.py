@@ -7,7 +7,7 @@ from typing import Self
 import torch
 
 from craft.learner.base import Learner, Progress
-from craft.learner.work import Work
+from craft.learner.workload import Work
 from craft.protocol import BlackBox
 
 

@@ -15,15 +15,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from craft.blackbox.backbone import architecture, complete
-from craft.cli import run_command
+from craft.blackbox.backbones.description import architecture, complete
 from craft.config import load
-from craft.design import Design, Run
+from craft.design.runs import Design, Run
 from craft.learner.base import Learner
 from craft.plan.cost import Cost, images_of, of_features, of_run, to_fetch, weights_of
-from craft.plan.page import Plan, page
-from craft.plan.pending import Pending, PlanError, pending
-from craft.plan.speed import Speed, measure
+from craft.plan.dry_run import Pending, PlanError, pending
+from craft.plan.measure import Speed, measure
+from craft.plan.summary import Plan, page
+from craft.runtime.command import run_command
 
 #: Rules whose jobs import torch.
 COMPUTES = re.compile("fit.*|features|backbone|prompts")

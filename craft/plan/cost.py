@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from craft.design import Design, Run
+from craft.design.runs import Design, Run
 from craft.learner.base import Learner
-from craft.plan.speed import Speed
+from craft.plan.measure import Speed
 
 #: Bytes of a run's records and history, and of a line of a manifest or of a feature's path.
 _RECORDS, _PATH = 25_000, 60

@@ -1,4 +1,4 @@
-"""One process: how a command starts, ends, reports its progress and what it uses.
+"""One process: how a command ends, signals, the GPU lease, memory, where a result comes from.
 
-Nothing here decides a result; every other room may import this one.
+No number depends on this room, so that its code is no part of what re-runs a stage.
 """

@@ -1,0 +1,4 @@
+"""Baselines that take gradients through the model, for comparison.
+
+Nothing in ``craft.learner`` imports them.
+"""

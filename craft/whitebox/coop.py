@@ -12,10 +12,10 @@ import torch.nn.functional as F
 
 from craft.learner.base import Learner, Progress, accuracy
 from craft.learner.checkpoint import Draws
-from craft.learner.diverged import Diverged, lower, require_finite
+from craft.learner.divergence import Diverged, lower, require_finite
 from craft.learner.optimizer import SGD, Adam, Optimizer
 from craft.learner.options import Options, option
-from craft.learner.work import Work
+from craft.learner.workload import Work
 from craft.whitebox.box import WhiteBox
 
 #: Epochs by shots, as CoOp's scripts set them; between two entries the next larger holds.

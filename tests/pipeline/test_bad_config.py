@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from craft.config import ConfigError, load
+from craft.config.load import ConfigError, load
 from tests.pipeline.conftest import ROOT, Checkout
 from tests.unit.test_fuzz_config import mutate
 

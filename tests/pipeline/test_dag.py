@@ -7,8 +7,8 @@ import resource
 
 import pytest
 
-from craft.config import load
-from craft.design import Design
+from craft.config.load import load
+from craft.design.runs import Design
 from tests.pipeline.conftest import ROOT, Checkout
 
 MINI = ("--configfile", "config/mini.yaml")
@@ -169,7 +169,7 @@ def test_the_device_is_a_choice_of_the_configuration(checkout: Checkout) -> None
         assert job["resources"].get("gpu", 0) == bool(LEASE.search(job["command"] or "")), job
     other = checkout.jobs(run, "-n", "--profile", "profiles/gpu", "--config", "dtype=bfloat16")
     (fit,) = (job["command"] for job in other if "craft.fit" in (job["command"] or ""))
-    assert "craft.device cpu craft.fit" in fit and "--dtype bfloat16" in fit
+    assert "craft.runtime.gpu_lease cpu craft.fit" in fit and "--dtype bfloat16" in fit
     assert not any(job["resources"].get("gpu") for job in other)
 
 

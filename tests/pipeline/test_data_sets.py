@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from craft.records import Manifest, Split
+from craft.files.records import Manifest, Split
 from tests.miniature.archives import NAMES, Miniature, miniature
 from tests.miniature.site import Site, cut, page, serving
 from tests.pipeline.conftest import Checkout

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from craft.config import load
-from craft.design import COMPARISONS, FIGURES, MEASURED, TABLES, Design
+from craft.config.load import load
+from craft.design.runs import COMPARISONS, FIGURES, MEASURED, TABLES, Design
+from craft.files.records import Score
 from craft.plan.__main__ import learner_of
 from craft.plan.cost import of_run
-from craft.plan.speed import Speed
-from craft.records import Score
+from craft.plan.measure import Speed
 from tests.pipeline.conftest import ROOT, SHELL, Checkout
 
 TINY = ("--configfile", "tiny.yaml")
@@ -177,7 +177,7 @@ def test_the_report_needs_no_network(finished: Checkout) -> None:
 
 
 def test_a_change_of_the_figures_fits_nothing_again(finished: Checkout) -> None:
-    code = finished.folder / "craft/figures/__main__.py"
+    code = finished.folder / "craft/report/figures/__main__.py"
     before = code.read_text()
     try:
         code.write_text(before + "\n# changed\n")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from craft.records import Features, Manifest
+from craft.files.records import Features, Manifest
 from tests.pipeline.conftest import ROOT, SHELL, Checkout
 
 PAGE = (ROOT / "docs/your-own-data.md").read_text(encoding="utf-8")

@@ -137,7 +137,7 @@ def test_no_more_jobs_run_than_there_are_gpus(
 
 def test_a_job_that_failed_gets_more_of_what_it_may_have_lacked(tmp_path: Path) -> None:
     broken = Checkout(tmp_path)
-    (tmp_path / "craft/data/mini/tasks.py").write_text("raise SystemExit('out of memory')\n")
+    (tmp_path / "craft/mini/render.py").write_text("raise SystemExit('out of memory')\n")
     target = ("results/mini/manifests/digits.csv", *MINI[1:], "--retries", "2", "--cores", "1")
     tries = [job["resources"] for job in broken.jobs(*target, succeeds=False)]
     assert len(tries) == 3

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from craft.records import Features, Manifest, Score
-from craft.storage import sha256
+from craft.files.atomic import sha256
+from craft.files.records import Features, Manifest, Score
 from tests.miniature.archives import miniature
 from tests.miniature.site import serving
 from tests.pipeline.conftest import Checkout

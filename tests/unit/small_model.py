@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from craft.blackbox.prompts import Prompts, PromptTokens
-from craft.blackbox.text_weights import BLOCK, TextWeights
-from craft.records import Features, RunRecord, Split
+from craft.blackbox.text.prompts import Prompts, PromptTokens
+from craft.blackbox.text.weights import BLOCK, TextWeights
+from craft.files.records import Features, RunRecord, Split
 
 WIDTH, EMBED, CLASSES, PER_CLASS = 16, 8, 4, 6
 NAMES = tuple(f"class {k}" for k in range(CLASSES))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from craft.design import Design, Run
-from craft.records import Score
+from craft.design.runs import Design, Run
+from craft.files.records import Score
 
 METHODS = {
     "zero-shot": {"learner": "m:Z", "label": "ZS-CLIP", "components": []},

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 import yaml
 
-from craft.cli import run_command
-from craft.data import acquisition, download
-from craft.data.acquisition import FetchError, acquire
+from craft.data.fetch import file as download
+from craft.data.fetch import tree as acquisition
+from craft.data.fetch.sources import Policy
+from craft.data.fetch.tree import FetchError, acquire
 from craft.data.manifest import build
 from craft.data.splits import draw
-from craft.data.transport import Policy
-from craft.signals import ENDED
+from craft.runtime.command import run_command
+from craft.runtime.signals import ENDED
 from tests.miniature.archives import (
     DESCRIPTIONS,
     NAMES,

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from docutils.core import publish_parts
 
-from craft.design import FIGURES, TABLES
+from craft.design.runs import FIGURES, TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 CAPTIONS = sorted((ROOT / "workflow" / "report").glob("*.rst"))

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from craft import cli, evaluate
 from craft.data import manifest, splits
+from craft.evaluation import score as evaluate
+from craft.files.atomic import RecordError
 from craft.learner.options import Options
-from craft.signals import ENDED, Ended
-from craft.storage import RecordError
+from craft.runtime import command as cli
+from craft.runtime.signals import ENDED, Ended
 
 COMMANDS = sorted(
     path for path in Path("craft").rglob("*.py") if '__name__ == "__main__"' in path.read_text()
@@ -129,8 +130,8 @@ def test_a_full_disk_is_told_with_the_files_name_and_nothing_is_left(
     code = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from craft.cli import run_command\n"
-        "from craft.storage import write_tensors, write_text\n"
+        "from craft.runtime.command import run_command\n"
+        "from craft.files.atomic import write_tensors, write_text\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "out, a = sys.argv[1], np.zeros(5000)\n"
         f"run_command(lambda: {write})\n"
@@ -154,8 +155,8 @@ def test_a_folder_that_is_read_only_is_told_with_the_files_name(tmp_path: Path) 
     # folder is then its own to enter, whoever owns those above.
     code = (
         "import os\n"
-        "from craft.cli import run_command\n"
-        "from craft.storage import write_text\n"
+        "from craft.runtime.command import run_command\n"
+        "from craft.files.atomic import write_text\n"
         f"os.chdir({str(tmp_path)!r})\n"
         "if os.geteuid() == 0:\n"
         "    os.seteuid(65534)\n"

@@ -12,11 +12,12 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from craft import plain
-from craft.checks import learner_options
-from craft.config import ConfigError, check_files, load, main, typed
-from craft.design import Design
-from craft.schema import SCHEMAS
+from craft.config.__main__ import main
+from craft.config.load import ConfigError, check_files, load, typed
+from craft.config.schema import SCHEMAS
+from craft.config.suite_checks import learner_options
+from craft.design.runs import Design
+from craft.files import strict_yaml
 
 MINI = yaml.safe_load(Path("config/mini.yaml").read_text())
 Config = dict[str, Any]
@@ -495,7 +496,7 @@ def test_the_command_ends_with_the_problems_and_status_1(tmp_path: Path) -> None
 def test_zero_points_and_quotes_are_no_octal_numbers(tmp_path: Path) -> None:
     path = tmp_path / "suite.yaml"
     path.write_text("a: [0, 0.5, -0.5, '010', \"40:00\", 10]")
-    assert plain.read(path) == {"a": [0, 0.5, -0.5, "010", "40:00", 10]}
+    assert strict_yaml.read(path) == {"a": [0, 0.5, -0.5, "010", "40:00", 10]}
 
 
 def test_a_backbone_of_open_clip_is_four_lines_and_a_label() -> None:
@@ -560,7 +561,7 @@ def test_options_are_read_from_the_learners_source() -> None:
 
 def test_a_suite_is_checked_without_torch_or_pandas() -> None:
     code = (
-        "import json, sys; from craft.config import load; load('config/config.yaml');"
+        "import json, sys; from craft.config.load import load; load('config/config.yaml');"
         "print(json.dumps([m for m in ('torch', 'pandas', 'open_clip') if m in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

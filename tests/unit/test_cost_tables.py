@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from craft.config import load
-from craft.design import MEASURED, TABLES, Design
-from craft.tables.__main__ import build
-from craft.tables.assumptions import GIVEN
-from craft.tables.latex import latex
-from craft.tables.layout import Table
-from craft.tables.markdown import markdown
-from craft.tables.published import Published
-from craft.tables.tidy import tidy
+from craft.config.load import load
+from craft.design.runs import MEASURED, TABLES, Design
+from craft.report.published import Published
+from craft.report.tables.__main__ import build
+from craft.report.tables.assumptions import GIVEN
+from craft.report.tables.latex import latex
+from craft.report.tables.markdown import markdown
+from craft.report.tables.model import Table
+from craft.report.tables.tidy_csv import tidy
 from tests.unit.synthetic_scores import METHODS, config, seeds_apart, write_scores
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,13 +14,13 @@ import yaml
 from open_clip.model import CLIP
 from safetensors import safe_open
 
-from craft.peak import (
+from craft.runtime.memory import (
     peak_device_memory_mb,
     peak_memory_mb,
     reset_peak_memory,
     seconds_since_start,
 )
-from craft.provenance import machine
+from craft.runtime.provenance import machine
 
 BACKBONES = sorted((Path(__file__).resolve().parents[2] / "config/backbones").glob("*.yaml"))
 
@@ -54,7 +54,7 @@ def test_memory_of_a_device_counts_where_there_is_one(monkeypatch: pytest.Monkey
 def test_the_age_of_a_process_counts_what_it_did_before_it_asked() -> None:
     code = (
         "import time; time.sleep(0.6)\n"
-        "from craft.peak import seconds_since_start\n"
+        "from craft.runtime.memory import seconds_since_start\n"
         "first = seconds_since_start(); time.sleep(0.2); print(first, seconds_since_start())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from craft.config import ConfigError, load
-from craft.data.download import filename
-from craft.data.transport import address
+from craft.config.load import ConfigError, load
+from craft.data.fetch.file import filename
+from craft.data.fetch.sources import address
 from tests.miniature.archives import DESCRIPTIONS, NAMES, ROOT, WNIDS
 
 FACTS = {name: yaml.safe_load((DESCRIPTIONS / f"{name}.yaml").read_text()) for name in NAMES}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from craft.config import load
-from craft.design import COMPARISONS, FIGURES, TABLES, ZERO_SHOT, Design, Run
+from craft.config.load import load
+from craft.design.runs import COMPARISONS, FIGURES, TABLES, ZERO_SHOT, Design, Run
 
 CONFIG = load("config/mini.yaml")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from craft.device import DeviceError, leased, visible
+from craft.runtime.gpu_lease import DeviceError, leased, visible
 
 #: Says which GPU it holds and since when, holds it until it is told to end, and says when it ends.
 HOLD = """
 import os, sys, time
-from craft.device import leased
+from craft.runtime.gpu_lease import leased
 with leased("cuda") as name:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == name and "torch" not in sys.modules
     start = time.monotonic()
@@ -126,7 +126,7 @@ def test_no_device_is_said_before_anything_starts(
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "craft.device", *arguments]
+    command = [sys.executable, "-m", "craft.runtime.gpu_lease", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

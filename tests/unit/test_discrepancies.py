@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from craft.design import Design, Run
-from craft.tables.__main__ import build
-from craft.tables.discrepancies import SAME
-from craft.tables.layout import Table
-from craft.tables.markdown import markdown
-from craft.tables.published import Published
-from craft.tables.tidy import tidy
+from craft.design.runs import Design, Run
+from craft.report.published import Published
+from craft.report.tables.__main__ import build
+from craft.report.tables.discrepancies import SAME
+from craft.report.tables.markdown import markdown
+from craft.report.tables.model import Table
+from craft.report.tables.tidy_csv import tidy
 from tests.unit.synthetic_scores import config, write_scores
 
 

@@ -54,7 +54,7 @@ def commands(role: str) -> list[str]:
     learners = {m["learner"].partition(":")[0] for m in MINI["methods"].values()}
     loaded = {
         "learner": {*learners},
-        "plain": {*learners, "craft.blackbox.plain_text"},
+        "plain": {*learners, "craft.blackbox.text.full_length"},
         "plan": {*learners},
     }
     found = loaded.get(role, set())

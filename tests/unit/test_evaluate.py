@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from craft import evaluate
-from craft.records import Image, Manifest, Predictions, RunRecord, Score
-from craft.storage import METADATA, RecordError, read_tensors, sha256
+from craft.evaluation import score as evaluate
+from craft.files.atomic import METADATA, RecordError, read_tensors, sha256
+from craft.files.records import Image, Manifest, Predictions, RunRecord, Score
 
 # labels 3, 1, 3, 7 of four test images; label 9 has a training image only
 IMAGES = (
@@ -223,7 +223,7 @@ def test_own_test_set_must_be_scored():
 
 def test_starts_without_the_heavy_libraries():
     code = (
-        "import sys, craft.evaluate; "
+        "import sys, craft.evaluation.score; "
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'open_clip') if m in sys.modules])"
     )
     start = time.perf_counter()

@@ -16,15 +16,19 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from craft import evaluate, fit
-from craft.blackbox import images, mini, prompts, weights
-from craft.cli import run_command
+from craft.blackbox.backbones import load as weights
+from craft.blackbox.images import __main__ as images
+from craft.blackbox.text import prompts
 from craft.data import manifest, splits
-from craft.data.mini import tasks
-from craft.design import Design
-from craft.figures import __main__ as figure
-from craft.tables import __main__ as table
-from craft.tables import gather
+from craft.design.runs import Design
+from craft.evaluation import gather
+from craft.evaluation import score as evaluate
+from craft.fit import __main__ as fit
+from craft.mini import backbone as mini
+from craft.mini import render as tasks
+from craft.report.figures import __main__ as figure
+from craft.report.tables import __main__ as table
+from craft.runtime.command import run_command
 from tests.unit.synthetic_scores import config, seeds_apart, write_scores
 
 #: Where the kernel lets nobody make a file, root included.

@@ -20,13 +20,15 @@ from typing import Any
 import pytest
 import requests
 
-import craft.data.http as http_module
-from craft.cli import run_command
-from craft.data import download, progress, transport
-from craft.data.download import Hosts, SpaceError, obtain, verify
-from craft.data.http import http
-from craft.data.transport import Policy, SourceError, gdrive
-from craft.signals import ENDED
+import craft.data.fetch.http as http_module
+from craft.data.fetch import file as download
+from craft.data.fetch import progress
+from craft.data.fetch import sources as transport
+from craft.data.fetch.file import Hosts, SpaceError, obtain, verify
+from craft.data.fetch.http import http
+from craft.data.fetch.sources import Policy, SourceError, gdrive
+from craft.runtime.command import run_command
+from craft.runtime.signals import ENDED
 from tests.miniature.archives import zipped
 from tests.miniature.site import Site, cut, page, serving, status
 
@@ -358,8 +360,8 @@ def test_the_quota_page_of_google_drive_is_an_error(drive: Site, tmp_path: Path)
 _FETCH = """
 import logging, sys
 from pathlib import Path
-from craft.data.download import Hosts, obtain
-from craft.data.transport import Policy
+from craft.data.fetch.file import Hosts, obtain
+from craft.data.fetch.sources import Policy
 logging.basicConfig(level=logging.INFO)
 url, folder = sys.argv[1:]
 print(obtain({"kind": "http", "url": url}, Path(folder), Hosts([url]), policy=Policy())[1])

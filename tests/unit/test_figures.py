@@ -10,13 +10,13 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 
-from craft.design import ZERO_SHOT, Design
-from craft.figures import few_shot_curves, query_efficiency, style
-from craft.figures.__main__ import main
-from craft.figures.panels import plotted
-from craft.storage import RecordError
-from craft.tables.published import Published
-from craft.tables.scores import Scores
+from craft.design.runs import ZERO_SHOT, Design
+from craft.evaluation.scores import Scores
+from craft.files.atomic import RecordError
+from craft.report.figures import few_shot_curves, query_efficiency, style
+from craft.report.figures.__main__ import main
+from craft.report.figures.panels import plotted
+from craft.report.published import Published
 from tests.unit.synthetic_scores import METHODS, config, seeds_apart, write_scores
 from tests.unit.test_tables import DATASETS, PUBLISHED
 

@@ -15,11 +15,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from craft.cli import run_command
-from craft.curve import CurveRecorder
-from craft.fit import load_learner, main
-from craft.records import Predictions, RunRecord, Split
-from craft.storage import METADATA, RecordError
+from craft.files.atomic import METADATA, RecordError
+from craft.files.records import Predictions, RunRecord, Split
+from craft.fit.__main__ import load_learner, main
+from craft.fit.curve import CurveRecorder
+from craft.runtime.command import run_command
 from tests.unit.small_model import (
     CLASSES,
     NAMES,

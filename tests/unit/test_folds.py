@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from craft.design import ZERO_SHOT, Run
-from craft.folds import Fold, folds
+from craft.design.jobs import Fold, folds
+from craft.design.runs import ZERO_SHOT, Run
 
 RUNS = [
     *(Run("a", "rn", "digits", shots, seed) for shots in (16, 1) for seed in (2, 1)),

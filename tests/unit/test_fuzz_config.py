@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from craft import config
-from craft.config import ConfigError, load
-from craft.design import Design
-from craft.folds import folds
-from craft.modes import copies
-from craft.provenance import code_hash
+from craft.config import load as config
+from craft.config.load import ConfigError, load
+from craft.design.jobs import folds
+from craft.design.option_layers import copies
+from craft.design.runs import Design
+from craft.runtime.provenance import code_hash
 
 COUNT = 1000
 #: Each suite is the base of half of the configurations.
@@ -208,7 +208,7 @@ def outcome(given: Any, project: Path) -> tuple[str, ...]:
         assert run.folder.isprintable()
     for method, dataset, shots in {(run.method, run.dataset, run.shots) for run in design.all_runs}:
         assert len(copies(design.options(method, dataset, shots))) <= 1001
-        assert code_hash("craft.fit", design.learner(method).partition(":")[0])
+        assert code_hash("craft.fit.__main__", design.learner(method).partition(":")[0])
     folds(design.all_runs, suite["runs_per_job"])
     for name in design.artefacts():
         design.restrict(name)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from craft.blackbox.local import LocalBox
+from craft.blackbox.local_box import LocalBox
 from craft.learner.collaborative import Collaborative
-from craft.peak import peak_memory_mb, reset_peak_memory
+from craft.runtime.memory import peak_memory_mb, reset_peak_memory
 
 POPULATION = 20
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from craft.guard import BoxError, GuardedBox
+from craft.blackbox.guarded_box import BoxError, GuardedBox
 from craft.learner.collaborative import Collaborative
 from craft.protocol import BlackBox, BudgetExceeded
 from tests.conformance.toy import ToyBox

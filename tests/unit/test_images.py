@@ -11,14 +11,14 @@ import torch
 import yaml
 from PIL import Image as Pillow
 
-from craft.blackbox import mini
-from craft.blackbox.encoding import Encoder, Pictures, ProgressLog, encode
-from craft.blackbox.images import main, select
-from craft.blackbox.preprocess import Preprocess
-from craft.blackbox.shards import Shards
-from craft.data.pictures import ImageError
-from craft.records import Features, Image, Manifest, RecordError, Split
-from craft.storage import sha256
+from craft.blackbox.images.__main__ import main, select
+from craft.blackbox.images.encode import Encoder, Pictures, ProgressLog, encode
+from craft.blackbox.images.partial import Shards
+from craft.blackbox.images.preprocess import Preprocess
+from craft.data.decode import ImageError
+from craft.files.atomic import sha256
+from craft.files.records import Features, Image, Manifest, RecordError, Split
+from craft.mini import backbone as mini
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 PREPROCESS = Preprocess(32, MEAN, STD)

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from craft.blackbox import images
-from craft.blackbox.encoding import Encoder
-from craft.blackbox.shards import Shards
-from craft.cli import run_command
-from craft.records import Features, Image, Manifest
-from craft.signals import ENDED
-from craft.storage import read_tensors
+from craft.blackbox.images import __main__ as images
+from craft.blackbox.images.encode import Encoder
+from craft.blackbox.images.partial import Shards
+from craft.files.atomic import read_tensors
+from craft.files.records import Features, Image, Manifest
+from craft.runtime.command import run_command
+from craft.runtime.signals import ENDED
 from tests.unit.test_images import noise, suite  # noqa: F401
 
 TOTAL, BATCH, WORKERS = 40, 2, 3

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.load import ROOT, suite, write_scores
-from craft.config import load
-from craft.design import Design
-from craft.tables.__main__ import build
-from craft.tables.gather import gather
-from craft.tables.provenance import provenance
-from craft.tables.published import Published
+from craft.config.load import load
+from craft.design.runs import Design
+from craft.evaluation.gather import gather
+from craft.evaluation.trace import provenance
+from craft.report.published import Published
+from craft.report.tables.__main__ import build
 
 #: Times are noisy: quadratic would be 2, linear is 1.
 MOST = 1.3

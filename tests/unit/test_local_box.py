@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from craft.blackbox.local import LocalBox
+from craft.blackbox.local_box import LocalBox
 from craft.protocol import BlackBox, BudgetExceeded, QueryMeter
 
 

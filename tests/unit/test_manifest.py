@@ -9,7 +9,7 @@ import yaml
 
 from craft.data.layouts import ManifestError
 from craft.data.manifest import build, check_tree, main
-from craft.records import Manifest
+from craft.files.records import Manifest
 
 
 def tree(root, *files):

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from craft.data.mini import tasks, world
+from craft.mini import render as tasks
+from craft.mini import world
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKBONES = ("mini-rn", "mini-vit")
@@ -37,7 +38,7 @@ def rendered():
 
 @pytest.fixture(scope="module", params=BACKBONES)
 def backbone(request):
-    from craft.blackbox import mini
+    from craft.mini import backbone as mini
 
     facts_ = config(request.param)
     return facts_, mini.load(facts_, ROOT / facts_["weights"])
@@ -138,7 +139,7 @@ def test_shipped_weights_are_the_declared_small_file(name):
 
 
 def test_weights_carry_their_provenance():
-    from craft.blackbox import mini
+    from craft.mini import backbone as mini
 
     for name in BACKBONES:
         metadata = mini.read_metadata(ROOT / config(name)["weights"])
@@ -156,7 +157,7 @@ def test_backbone_is_a_clip_in_eval_mode(backbone):
 
 
 def test_every_word_of_the_tasks_was_trained(backbone):
-    from craft.blackbox import mini
+    from craft.mini import backbone as mini
 
     config_, model = backbone
     known = mini.read_vocabulary(ROOT / config_["weights"])
@@ -172,17 +173,17 @@ def test_every_word_of_the_tasks_was_trained(backbone):
 
 
 def test_backbone_knows_its_own_world(backbone):
-    from craft.blackbox import pretrain_check
+    from craft.mini import compare_backbones
 
     config_, model = backbone
-    scores = pretrain_check.probe(model, config_, per_class=10, seed=77)
+    scores = compare_backbones.probe(model, config_, per_class=10, seed=77)
     assert np.mean(list(scores.values())) > FLOOR[config_["name"]], scores
 
 
 def test_foreign_and_truncated_files_are_refused(tmp_path, backbone):
     from safetensors.numpy import save_file
 
-    from craft.blackbox import mini
+    from craft.mini import backbone as mini
 
     config_, _ = backbone
     (tmp_path / "short").write_bytes((ROOT / config_["weights"]).read_bytes()[:5000])

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from craft import modes
-from craft.check_modes import check_block, check_learner_options, differing
-from craft.config import ConfigError, load
-from craft.declared import learner_options
-from craft.design import Design
+from craft.config.load import ConfigError, load
+from craft.config.option_checks import check_block, check_learner_options, differing
+from craft.design import option_layers
+from craft.design.learner_options import learner_options
+from craft.design.runs import Design
 from craft.learner.options import RELEASED
 
 PAPER = load("config/config.yaml")
@@ -173,11 +173,11 @@ def test_a_suite_in_released_mode_has_paper_mode_as_the_other_one(config: dict[s
     "value", [None, True, False, 3, -2, 0.1, 1e-3, 0.02552, 1 / 3, "fresh-mean", "a||b"]
 )
 def test_ids_spell_values_that_can_be_read_back(value: Any) -> None:
-    assert modes.parsed(modes.spelled(value)) == value
+    assert option_layers.parsed(option_layers.spelled(value)) == value
 
 
 def test_every_option_that_released_mode_sets_is_one_difference() -> None:
-    named = [name for names in modes.DIFFERENCES.values() for name in names]
+    named = [name for names in option_layers.DIFFERENCES.values() for name in names]
     assert len(named) == len(set(named))
     assert set(RELEASED) <= set(named)
     in_files = [fact.get("released", {}) for fact in PAPER["facts"].values()]
@@ -187,10 +187,10 @@ def test_every_option_that_released_mode_sets_is_one_difference() -> None:
 
 
 def test_views_that_a_run_reads() -> None:
-    assert modes.copies({}) == ()
-    assert modes.copies({"views": 2}) == (1, 2)
-    assert modes.copies({"views": 2, "search_view": 1}) == (1, 2)
-    assert modes.copies({"search_view": 3}) == (3,)
+    assert option_layers.copies({}) == ()
+    assert option_layers.copies({"views": 2}) == (1, 2)
+    assert option_layers.copies({"views": 2, "search_view": 1}) == (1, 2)
+    assert option_layers.copies({"search_view": 3}) == (3,)
 
 
 def test_a_design_that_went_through_json_says_the_same(config: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import sys
 
 CODE = """
 import sys
-import craft.blackbox.weights
+import craft.blackbox.backbones.load
 assert "timm" in sys.modules and "torchvision" in sys.modules
 assert not [name for name in sys.modules if name.startswith("torch._dynamo")]
 import torch, torchvision

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import pytest
 
-from craft.declared import check_options, learner_options
+from craft.design.learner_options import check_options, learner_options
 from craft.learner.options import RELEASED, Options, Range, option
 from craft.whitebox.coop import CoOp, CoOpOptions
 

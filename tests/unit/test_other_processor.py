@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 import torch
 
-from craft.blackbox.backbone import read_backbone
-from craft.blackbox.encoding import Encoder
-from craft.blackbox.local import LocalBox
-from craft.blackbox.preprocess import Preprocess
-from craft.blackbox.prompts import PromptTokens
-from craft.blackbox.text import TextTower
-from craft.blackbox.weights import load
-from craft.data.mini import tasks
+from craft.blackbox.backbones.description import read_backbone
+from craft.blackbox.backbones.load import load
+from craft.blackbox.images.encode import Encoder
+from craft.blackbox.images.preprocess import Preprocess
+from craft.blackbox.local_box import LocalBox
+from craft.blackbox.text.prefix_sharing import TextTower
+from craft.blackbox.text.prompts import PromptTokens
 from craft.learner.collaborative import Collaborative
+from craft.mini import render as tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 #: PyTorch's own kernels, oneDNN's and MKL's, in this order.

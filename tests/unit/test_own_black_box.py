@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from craft.guard import BoxError, GuardedBox
+from craft.blackbox.guarded_box import BoxError, GuardedBox
 from craft.learner.collaborative import Collaborative
 from craft.protocol import BudgetExceeded
 from tests.conformance.toy import ToyBox

@@ -7,12 +7,12 @@ import pytest
 import yaml
 from open_clip import SimpleTokenizer
 
-from craft.config import ConfigError, load
+from craft.config.load import ConfigError, load
+from craft.data.decode import ImageError
 from craft.data.layouts import ManifestError
 from craft.data.manifest import build, check_labels, check_paths, main
-from craft.data.own import survey
-from craft.data.pictures import ImageError
-from craft.records import Image, Manifest
+from craft.data.user_images import survey
+from craft.files.records import Image, Manifest
 from tests.unit.test_pictures import halves
 
 FOLDER = {"name": "mine", "kind": "image_folder", "root": "photos", "template": "a {}."}

@@ -12,13 +12,13 @@ from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
 
-from craft.blackbox.plain_text import PlainText, PlainTower
-from craft.blackbox.prompts import PromptError, PromptTokens
-from craft.blackbox.text import TextTower
-from craft.blackbox.text_weights import TextWeights, UnsupportedTextTower
-from craft.blackbox.tower import read_tower
-from craft.blackbox.weights import load, main
-from craft.storage import RecordError
+from craft.blackbox.backbones.load import load, main
+from craft.blackbox.text.full_length import PlainText, PlainTower
+from craft.blackbox.text.prefix_sharing import TextTower
+from craft.blackbox.text.prompts import PromptError, PromptTokens
+from craft.blackbox.text.tower import read_tower
+from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
+from craft.files.atomic import RecordError
 
 TOLERANCE = 1e-5
 TOKENIZER = open_clip.SimpleTokenizer(context_length=20)
@@ -222,7 +222,7 @@ def test_without_open_clip_a_fast_tower_works_and_a_plain_one_says_what_it_needs
     PlainText.from_model(model, architecture, None).write(tmp_path / "plain", {})
     for name in [name for name in sys.modules if name.partition(".")[0] == "open_clip"]:
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("plain_text", "openclip"):
+    for name in ("text.full_length", "openclip"):
         monkeypatch.delitem(sys.modules, f"craft.blackbox.{name}")
     assert read_tower(tmp_path / "fast", PROMPTS).context_length == 4
     with pytest.raises(RecordError, match=r"plain: a plain text tower, which needs open_clip"):

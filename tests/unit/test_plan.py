@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from craft.config import load
-from craft.design import ZERO_SHOT, Design, Run
+from craft.config.load import load
+from craft.design.runs import ZERO_SHOT, Design, Run
 from craft.plan.__main__ import learner_of, make
 from craft.plan.cost import Cost, images_of, of_run, to_fetch, weights_of
-from craft.plan.page import duration, page, size
-from craft.plan.pending import Pending
-from craft.plan.speed import Speed, line
+from craft.plan.dry_run import Pending
+from craft.plan.measure import Speed, line
+from craft.plan.summary import duration, page, size
 
 SUITE = load("config/config.yaml")
 DESIGN = Design(SUITE)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from craft.learner.options import Options
-from craft.learner.prompt import PromptGenerator
+from craft.learner.prompt_search import PromptGenerator
 
 SHAPE = (4, 32)
 

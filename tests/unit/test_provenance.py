@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from craft import provenance
-from craft.provenance import code_hash, config_hash, modules, versions
+from craft.runtime import provenance
+from craft.runtime.provenance import code_hash, config_hash, modules, versions
 
 RULES = "".join(path.read_text() for path in Path("workflow/rules").glob("*.smk"))
 #: Every stage that a rule names in its code hash.
@@ -50,7 +50,7 @@ def test_all_that_a_stage_imports_is_in_its_hash(stage: str, imported: dict[str,
 
 
 def test_every_command_of_the_workflow_is_hashed() -> None:
-    commands = set(re.findall(r"python -m (?:craft\.device \S+ )?([\w.]+)", RULES))
+    commands = set(re.findall(r"python -m (?:craft\.runtime\.gpu_lease \S+ )?([\w.]+)", RULES))
     assert len(commands) > 8
     # What was fetched and verified stays, whatever becomes of the code that did it; a plan writes
     # nothing.
@@ -59,17 +59,20 @@ def test_every_command_of_the_workflow_is_hashed() -> None:
 
 
 def test_stages_do_not_share_what_they_need_not() -> None:
-    fit = modules("craft.fit", "craft.learner.collaborative")
+    fit = modules("craft.fit.__main__", "craft.learner.collaborative")
     assert "craft.learner.collaborative" in fit
-    assert not any(name.startswith(("craft.tables", "craft.figures", "craft.data")) for name in fit)
-    assert "craft.evaluate" not in fit
-    assert not any(name.startswith("craft.learner") for name in modules("craft.evaluate"))
+    assert not any(
+        name.startswith(("craft.report.tables", "craft.report.figures", "craft.data"))
+        for name in fit
+    )
+    assert "craft.evaluation.score" not in fit
+    assert not any(name.startswith("craft.learner") for name in modules("craft.evaluation.score"))
 
 
 def test_a_command_that_another_stage_borrows_from_is_not_its_own() -> None:
-    assert "craft.blackbox.backbone" in modules("craft.blackbox.prompts")
-    assert "craft.blackbox.prompts" in modules("craft.fit")
-    assert "craft.blackbox.weights" not in modules("craft.fit")
+    assert "craft.blackbox.backbones.description" in modules("craft.blackbox.text.prompts")
+    assert "craft.blackbox.text.prompts" in modules("craft.fit.__main__")
+    assert "craft.blackbox.backbones.load" not in modules("craft.fit.__main__")
 
 
 def test_a_hash_follows_the_sources_and_nothing_else(

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from craft.config import load
-from craft.design import FIGURES, TABLES, Design
-from craft.tables.__main__ import build
-from craft.tables.latex import latex
-from craft.tables.layout import AVERAGE
-from craft.tables.markdown import markdown
-from craft.tables.printed import READERS, TOTAL
-from craft.tables.published import Published
+from craft.config.load import load
+from craft.design.runs import FIGURES, TABLES, Design
+from craft.report.published import Published
+from craft.report.published_files import READERS, TOTAL
+from craft.report.tables.__main__ import build
+from craft.report.tables.latex import latex
+from craft.report.tables.markdown import markdown
+from craft.report.tables.model import AVERAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "config/published"

@@ -18,12 +18,13 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from craft.blackbox import images, weights
-from craft.blackbox.backbone import read_backbone, tokenizer_of
-from craft.blackbox.prompts import PromptTokens
-from craft.blackbox.text import TextTower
-from craft.blackbox.text_weights import TextWeights
-from craft.records import Features, Image, Manifest
+from craft.blackbox.backbones import load as weights
+from craft.blackbox.backbones.description import read_backbone, tokenizer_of
+from craft.blackbox.images import __main__ as images
+from craft.blackbox.text.prefix_sharing import TextTower
+from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.weights import TextWeights
+from craft.files.records import Features, Image, Manifest
 
 #: Ragged: of StanfordCars, DTD, EuroSAT, OxfordPets, Flowers102 and UCF101.
 NAMES = (

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from craft.cli import run_command
-from craft.fit import main
-from craft.records import RunRecord
-from craft.resume import FILES
-from craft.signals import ENDED
-from craft.storage import locked
+from craft.files.atomic import locked
+from craft.files.records import RunRecord
+from craft.fit.__main__ import main
+from craft.fit.resume import FILES
+from craft.runtime.command import run_command
+from craft.runtime.signals import ENDED
 from tests.unit.small_model import OPTIONS, arguments, timeless, write_inputs
 
 # Each fit is a process of its own, forked from one that has imported what takes seconds to import.

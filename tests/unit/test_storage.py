@@ -12,12 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from craft.storage import Busy, RecordError, WriteError, claim, replacing, unchanged, write_text
+from craft.files.atomic import (
+    Busy,
+    RecordError,
+    WriteError,
+    claim,
+    replacing,
+    unchanged,
+    write_text,
+)
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from craft.storage import claim
+from craft.files.atomic import claim
 lock = claim(Path(sys.argv[1]), wait=False)
 print("held", flush=True)
 time.sleep(60)

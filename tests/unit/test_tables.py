@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from craft.design import COMPARISONS, TABLES, Design, heading
-from craft.records import Image, Manifest
-from craft.storage import RecordError
-from craft.tables import gather, show
-from craft.tables.__main__ import build, main
-from craft.tables.ablations import component_marks, sweep_headings
-from craft.tables.latex import PARAGRAPH, escaped, latex
-from craft.tables.markdown import markdown
-from craft.tables.page import page
-from craft.tables.published import Published
-from craft.tables.scores import Sample, Scores, average
-from craft.tables.tidy import tidy
+from craft.design.runs import COMPARISONS, TABLES, Design, heading
+from craft.evaluation import gather
+from craft.evaluation.scores import Sample, Scores, average
+from craft.files.atomic import RecordError
+from craft.files.records import Image, Manifest
+from craft.report.published import Published
+from craft.report.tables import headline as show
+from craft.report.tables.__main__ import build, main
+from craft.report.tables.ablations import component_marks, sweep_headings
+from craft.report.tables.html import page
+from craft.report.tables.latex import PARAGRAPH, escaped, latex
+from craft.report.tables.markdown import markdown
+from craft.report.tables.tidy_csv import tidy
 from tests.unit.synthetic_scores import METHODS, config, seeds_apart, write_scores
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "config" / "published"

@@ -13,11 +13,11 @@ from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.transformer import text_global_pool
 from torch.nn import functional as F
 
-from craft.blackbox.packing import pack
-from craft.blackbox.prompts import PromptError, Prompts, PromptTokens
-from craft.blackbox.text import TextTower
-from craft.blackbox.text_weights import TextWeights, UnsupportedTextTower
-from craft.storage import RecordError
+from craft.blackbox.text.prefix_sharing import TextTower
+from craft.blackbox.text.prompts import PromptError, Prompts, PromptTokens
+from craft.blackbox.text.token_tree import pack
+from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
+from craft.files.atomic import RecordError
 from tests.unit.small_model import text_weights
 
 TOLERANCE = 1e-5

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from craft.data.members import Limits, UnpackError
-from craft.data.unpack import unpack
+from craft.data.fetch.archive import Limits, UnpackError
+from craft.data.fetch.unpack import unpack
 from tests.miniature.archives import tarred, zipped
 
 ROOMY = Limits(bytes=1 << 20, members=1000)

@@ -12,10 +12,10 @@ import torch
 import yaml
 from PIL import Image as Picture
 
-from craft.blackbox.backbone import BackboneError, read_backbone
-from craft.blackbox.weights import load
+from craft.blackbox.backbones.description import BackboneError, read_backbone
+from craft.blackbox.backbones.load import load
 from craft.data import manifest, splits
-from craft.records import Manifest, Split
+from craft.files.records import Manifest, Split
 
 #: Names that a shell, a format string, a path, a CSV or LaTeX would take for something else.
 NAMES = (

@@ -12,8 +12,7 @@ from open_clip.model import CLIP
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from craft.blackbox import mini
-from craft.blackbox.backbone import (
+from craft.blackbox.backbones.description import (
     BackboneError,
     check_quick_gelu,
     complete,
@@ -21,13 +20,14 @@ from craft.blackbox.backbone import (
     read_backbone,
     tokenizer_of,
 )
-from craft.blackbox.prompts import PromptError, Prompts, PromptTokens
-from craft.blackbox.prompts import main as prompts_main
-from craft.blackbox.text import TextTower
-from craft.blackbox.text_weights import TextWeights
-from craft.blackbox.weights import OPENAI_ENTRIES, OPENAI_FILES, load, main
-from craft.records import Image, Manifest
-from craft.storage import sha256
+from craft.blackbox.backbones.load import OPENAI_ENTRIES, OPENAI_FILES, load, main
+from craft.blackbox.text.prefix_sharing import TextTower
+from craft.blackbox.text.prompts import PromptError, Prompts, PromptTokens
+from craft.blackbox.text.prompts import main as prompts_main
+from craft.blackbox.text.weights import TextWeights
+from craft.files.atomic import sha256
+from craft.files.records import Image, Manifest
+from craft.mini import backbone as mini
 
 IMAGE = {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 ARCHITECTURE = {
@@ -179,7 +179,7 @@ def test_a_file_that_says_itself_that_it_is_openais(evidence, weights, monkeypat
         save_file(state, weights)
         assert load(TOY, weights).text_side().activation == "quick_gelu"
     else:
-        monkeypatch.setattr("craft.blackbox.weights.OPENAI_FILES", {sha256(weights)})
+        monkeypatch.setattr("craft.blackbox.backbones.load.OPENAI_FILES", {sha256(weights)})
     with pytest.raises(BackboneError, match=r"toy.safetensors: OpenAI's weights were trained with"):
         load(TOY | {"model": "toy", "quick_gelu": False}, weights)
 

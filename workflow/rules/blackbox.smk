@@ -21,11 +21,11 @@ rule backbone:
         runtime=30,
     params:
         weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
-        code=code_hash("craft.blackbox.weights"),
+        code=code_hash("craft.blackbox.backbones.load"),
     message:
         "Export the text tower of {wildcards.backbone}"
     shell:
-        "python -m craft.blackbox.weights --backbone {input.facts:q} {params.weights:q} --out {output.tower:q} > {log:q} 2>&1"
+        "python -m craft.blackbox.backbones.load --backbone {input.facts:q} {params.weights:q} --out {output.tower:q} > {log:q} 2>&1"
 
 
 rule prompts:
@@ -47,11 +47,11 @@ rule prompts:
         runtime=growing(10),
     params:
         described=lambda wildcards: [described(name) for name in trained(wildcards)],
-        code=code_hash("craft.blackbox.prompts"),
+        code=code_hash("craft.blackbox.text.prompts"),
     message:
         "Tokenise prompts for {wildcards.backbone}"
     shell:
-        "python -m craft.blackbox.prompts --backbone {input.facts:q} --manifest {input.manifests:q}"
+        "python -m craft.blackbox.text.prompts --backbone {input.facts:q} --manifest {input.manifests:q}"
         " --dataset {input.datasets:q} --out {output.prompts:q} > {log:q} 2>&1"
 
 
@@ -82,10 +82,10 @@ rule features:
         parts=lambda wildcards: [p.partition("-view-")[0] for _, p in encoded(wildcards)],
         views=lambda wildcards: [p.partition("-view-")[2] or 0 for _, p in encoded(wildcards)],
         splits=lambda w, input: ["--splits", *input.splits] if input.splits else [],
-        code=code_hash("craft.blackbox.images"),
+        code=code_hash("craft.blackbox.images.__main__"),
     message:
         "Encode images with {wildcards.backbone}: {params.parts} of {input.datasets}"
     shell:
-        "python -m craft.device {resources.device} craft.blackbox.images --backbone {input.facts:q} {params.weights:q}"
+        "python -m craft.runtime.gpu_lease {resources.device} craft.blackbox.images --backbone {input.facts:q} {params.weights:q}"
         " --manifest {input.manifests:q} --root {params.roots:q} --dataset {input.datasets:q} --part {params.parts:q} --view {params.views:q}"
         " {params.splits:q} --threads {threads} --out {output.features:q} > {log:q} 2>&1"

@@ -1,7 +1,7 @@
 # One Snakemake at a time works on a suite's results. Its own locks outlive a killed one and go with
 # the end of any other (profiles/default turns them off); the kernel's end with the process.
 
-from craft.storage import Busy, claim
+from craft.files.atomic import Busy, claim
 
 CLAIMED = []
 

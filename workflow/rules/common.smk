@@ -15,11 +15,11 @@ gc.set_threshold(50_000)
 
 from snakemake.utils import update_config
 
-from craft.config import ConfigError, check_files, load, typed
-from craft.design import FIGURES, OWN, TABLES, Design, heading
-from craft.folds import folds
-from craft.modes import copies
-from craft.provenance import code_hash
+from craft.config.load import ConfigError, check_files, load, typed
+from craft.design.runs import FIGURES, OWN, TABLES, Design, heading
+from craft.design.jobs import folds
+from craft.design.option_layers import copies
+from craft.runtime.provenance import code_hash
 
 # Jobs get the python that runs this workflow, whether its environment is activated or not.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
@@ -73,7 +73,10 @@ OPTIONS = {
     key: DESIGN.options(*key)
     for key in dict.fromkeys((run.method, run.dataset, run.shots) for run in RUNS)
 }
-CODE = {method: code_hash("craft.fit", LEARNERS[method].partition(":")[0]) for method in METHODS}
+CODE = {
+    method: code_hash("craft.fit.__main__", LEARNERS[method].partition(":")[0])
+    for method in METHODS
+}
 
 # Shapes of the jobs that fit runs and of those that score them, and the runs of every job.
 PER_JOB = SUITE["runs_per_job"]

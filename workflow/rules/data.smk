@@ -21,11 +21,11 @@ rule render:
     params:
         out=subpath(output.split, parent=True),
         development=["--development"] if SUITE["development"] else [],
-        code=code_hash("craft.data.mini.tasks"),
+        code=code_hash("craft.mini.render"),
     message:
         "Render {wildcards.dataset}"
     shell:
-        "python -m craft.data.mini.tasks --dataset {wildcards.dataset:q} --out {params.out:q}"
+        "python -m craft.mini.render --dataset {wildcards.dataset:q} --out {params.out:q}"
         " {params.development:q} > {log:q} 2>&1"
 
 

@@ -29,11 +29,11 @@ for fold in SCORES:
             runs=folders_of_runs,
             tests=tests_of_runs,
             manifests=named_manifests,
-            code=code_hash("craft.evaluate"),
+            code=code_hash("craft.evaluation.score"),
         message:
             f"Score {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"
         shell:
-            "python -m craft.evaluate --runs {params.runs:q} --tests {params.tests:q} --manifests {params.manifests:q}"
+            "python -m craft.evaluation.score --runs {params.runs:q} --tests {params.tests:q} --manifests {params.manifests:q}"
             " > {log:q} 2>&1"
 
 
@@ -57,9 +57,9 @@ rule gather:
         runtime=10,
     params:
         design=literal(json.dumps(SUITE)),
-        code=code_hash("craft.tables.gather"),
+        code=code_hash("craft.evaluation.gather"),
     message:
         "Gather every run, and where it comes from, into {output}"
     shell:
-        "python -m craft.tables.gather --design {params.design:q} --runs {output.runs:q}"
+        "python -m craft.evaluation.gather --design {params.design:q} --runs {output.runs:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -34,9 +34,9 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
             design=literal(json.dumps(DESIGN.restrict(figure))),
             published=["--published", SUITE["published"]] if SUITE["published"] else [],
             out=subpath(output.csv, strip_suffix=".csv"),
-            code=code_hash("craft.figures.__main__"),
+            code=code_hash("craft.report.figures.__main__"),
         message:
             heading(SUITE["suite"], figure)
         shell:
-            "python -m craft.figures --artefact {params.artefact:q} --design {params.design:q}"
+            "python -m craft.report.figures --artefact {params.artefact:q} --design {params.design:q}"
             " {params.published:q} --out {params.out:q} > {log:q} 2>&1"

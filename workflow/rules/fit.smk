@@ -50,6 +50,6 @@ for fold in FITS:
         message:
             f"Fit {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"
         shell:
-            "python -m craft.device {resources.device} craft.fit {params.fit[arguments]:q} --dtype {params.dtype} --threads {params.threads}"
+            "python -m craft.runtime.gpu_lease {resources.device} craft.fit {params.fit[arguments]:q} --dtype {params.dtype} --threads {params.threads}"
             " --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q} --splits {input.splits:q}"
             " --tests {params.tests:q} --out {params.out:q} --cache {params.cache:q} > {log:q} 2>&1"

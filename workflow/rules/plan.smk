@@ -28,5 +28,5 @@ rule plan:
     message:
         "Plan {params.target}: what is done is looked up, then this machine's speed is measured"
     shell:
-        "python -m craft.device {resources.device} craft.plan --config {params.config:q} --target {params.target:q}"
+        "python -m craft.runtime.gpu_lease {resources.device} craft.plan --config {params.config:q} --target {params.target:q}"
         " --cores {params.cores} --gpus {params.gpus} {params.conda} 2> {log:q}"

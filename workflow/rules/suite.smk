@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from craft.config import ConfigError, check_files
+from craft.config.load import ConfigError, check_files
 
 if not workflow.overwrite_configfiles:
     try:

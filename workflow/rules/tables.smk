@@ -35,9 +35,9 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
             design=literal(json.dumps(DESIGN.restrict(table))),
             published=["--published", SUITE["published"]] if SUITE["published"] else [],
             out=subpath(output.csv, strip_suffix=".csv"),
-            code=code_hash("craft.tables.__main__"),
+            code=code_hash("craft.report.tables.__main__"),
         message:
             heading(SUITE["suite"], table)
         shell:
-            "python -m craft.tables --artefact {params.artefact:q} --design {params.design:q}"
+            "python -m craft.report.tables --artefact {params.artefact:q} --design {params.design:q}"
             " {params.published:q} --out {params.out:q} > {log:q} 2>&1"

@@ -1,0 +1,4 @@
+"""Backbones: what describes one, and its weights.
+
+``description`` reads the YAML, ``load`` the weights.
+"""

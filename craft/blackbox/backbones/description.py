@@ -1,0 +1,191 @@
+"""A backbone's description: its YAML, completed by what open_clip knows of model and tag."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from craft.blackbox.openclip import open_clip
+from craft.mini import backbone as mini
+
+KINDS = ("mini", "open_clip")
+PRECISIONS = ("fp32", "fp16", "bf16")
+TEXTS = ("auto", "fast", "plain")
+#: File of a hub repository that open_clip's registry names without one.
+_HUB_FILE = "open_clip_model.safetensors"
+
+
+class BackboneError(ValueError):
+    """A backbone's description and its weights do not fit each other."""
+
+
+def read_backbone(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a backbone's YAML and complete it; raises BackboneError (see :func:`complete`)."""
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise BackboneError(f"{path}: not a readable YAML file ({reason})") from error
+    if not isinstance(config, dict) or config.get("kind") not in KINDS:
+        kind = config.get("kind") if isinstance(config, dict) else None
+        raise BackboneError(f"{path}: kind is {kind!r}; accepted: {', '.join(KINDS)}")
+    required = ("name", "image", "open_clip") if config["kind"] == "mini" else ("name", "model")
+    missing = [key for key in required if key not in config]
+    if missing:
+        raise BackboneError(f"{path}: lacks {', '.join(missing)}")
+    return complete(config)
+
+
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A description with ``precision``, ``text`` and ``image`` filled in; needs no weights.
+
+    Raises BackboneError: an unknown model, one that needs the package transformers, an activation
+    that is not that of the weights, or preprocessing that nothing says.
+    """
+    config = {"precision": "fp32", "text": "auto", **config}
+    for key, accepted in (("precision", PRECISIONS), ("text", TEXTS)):
+        if config[key] not in accepted:
+            raise BackboneError(
+                f"{config['name']}: {key} {config[key]!r}; accepted: {', '.join(accepted)}"
+            )
+    if config["kind"] == "mini":
+        if config["precision"] != "fp32":
+            raise BackboneError(f"{config['name']}: precision of kind mini; accepted: fp32")
+        return config
+    check_architecture(config)
+    check_quick_gelu(config)
+    return config | {"image": _preprocessing(config)}
+
+
+def tokenizer_of(config: Mapping[str, Any]) -> Any:
+    """The backbone's tokenizer, at its context length; needs no weights."""
+    if config["kind"] == "mini":
+        return mini.tokenizer(dict(config))
+    return open_clip.get_tokenizer(config["model"])
+
+
+def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's configuration by open_clip's keys."""
+    if config["kind"] == "mini":
+        return dict(config["open_clip"])
+    return open_clip.get_model_config(config["model"])
+
+
+def check_architecture(config: Mapping[str, Any]) -> None:
+    """Raise BackboneError for a model that open_clip does not have, or not without transformers."""
+    name, model = config["name"], config["model"]
+    known = open_clip.list_models()
+    if model not in known:
+        raise BackboneError(f"{name}: open_clip has no model {model!r}{_near(model, known)}")
+    text = architecture(config)["text_cfg"]
+    if text.get("hf_model_name"):
+        raise BackboneError(
+            f"{name}: the text tower of {model} is {text['hf_model_name']} of the package "
+            "transformers; supported are models with open_clip's own text transformer"
+        )
+    tokenizer = text.get("hf_tokenizer_name")
+    if tokenizer and importlib.util.find_spec("transformers") is None:
+        raise BackboneError(
+            f"{name}: {model} tokenises with {tokenizer}, for which open_clip needs the package "
+            "transformers (pip install transformers)"
+        )
+
+
+def check_quick_gelu(config: Mapping[str, Any]) -> None:
+    """Refuse weights trained with QuickGELU in a model without it, and the reverse.
+
+    open_clip only warns, and from a local file does not even do that; the features are then
+    silently wrong. What the weights were trained with, the tag says or the key ``quick_gelu``;
+    raises BackboneError where neither does, or both do and differ.
+    """
+    name, tag = config["name"], config.get("pretrained")
+    declared, known = config.get("quick_gelu"), registered(config)
+    # "openai" always means QuickGELU, also for a model that open_clip lists no such weights for.
+    trained = True if tag == "openai" else known.get("quick_gelu", False) if known else None
+    if trained is None and declared is None:
+        raise BackboneError(
+            f"{name}: {_no_such_tag(config)}; of weights of your own, quick_gelu: true or false "
+            "says whether they were trained with QuickGELU"
+        )
+    if None not in (trained, declared) and trained != declared:
+        raise BackboneError(f"{name}: quick_gelu is {declared}, that of {tag!r} weights {trained}")
+    trained = declared if trained is None else trained
+    require_quick_gelu(config, trained, f"{tag!r} weights" if tag else "the weights")
+
+
+def require_quick_gelu(config: Mapping[str, Any], trained: bool, weights: str) -> None:
+    """Raise BackboneError unless the model is built with the activation ``trained`` says."""
+    model, built = config["model"], bool(architecture(config).get("quick_gelu"))
+    if trained != built:
+        twin = f"{model}-quickgelu" if trained else model.removesuffix("-quickgelu")
+        hint = f"; use {twin}" if twin in open_clip.list_models() else ""
+        raise BackboneError(
+            f"{config['name']}: {weights} were trained {'with' if trained else 'without'} "
+            f"QuickGELU, model {model!r} is built {'with' if built else 'without'} it{hint}"
+        )
+
+
+def registered(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What open_clip's registry says of the tag's weights; empty where it does not know the tag."""
+    model, tag = config["model"], config.get("pretrained") or ""
+    # The same weights may be listed under the model's twin of the other activation alone.
+    twins = (model, model.removesuffix("-quickgelu"), f"{model}-quickgelu")
+    found = (open_clip.get_pretrained_cfg(twin, tag) for twin in twins)
+    return next(filter(None, found), {})
+
+
+def hub_file(config: Mapping[str, Any]) -> tuple[str, str, str | None]:
+    """Repository, file and revision of the weights; raises BackboneError for an unknown tag."""
+    if hub := config.get("hub"):
+        return hub["repo"], hub["file"], hub.get("revision")
+    known = registered(config)
+    if not known:
+        raise BackboneError(
+            f"{config['name']}: {_no_such_tag(config)}; name a local file by weights"
+        )
+    repo, _, file = known["hf_hub"].rpartition("/")
+    # Nothing but safetensors is read; a file of another format has a twin, or is not there.
+    return repo, str(Path(file or _HUB_FILE).with_suffix(".safetensors")), None
+
+
+def _no_such_tag(config: Mapping[str, Any]) -> str:
+    model, tag = config["model"], config.get("pretrained")
+    if not tag:
+        return "pretrained is not given"
+    twins = (model, model.removesuffix("-quickgelu"))
+    tags = {known for twin in twins for known in open_clip.list_pretrained_tags_by_model(twin)}
+    return (
+        f"open_clip knows no weights {tag!r} of {model}{_near(tag, tags)}"
+        f" (known: {', '.join(sorted(tags)) or 'none'})"
+    )
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _preprocessing(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of ``image``: the YAML's, else the tag's, the size else the model's."""
+    name, given, known = config["name"], config.get("image", {}), registered(config)
+    size = architecture(config)["vision_cfg"].get("image_size", 224)
+    if not isinstance(size, int):
+        raise BackboneError(f"{name}: {config['model']} takes images of {size}; accepted: squares")
+    if given.get("size", size) != size:
+        raise BackboneError(
+            f"{name}: image.size is {given['size']}, {config['model']} takes {size}"
+        )
+    image = {"size": size, "resize": "shortest", "interpolation": "bicubic"}
+    if known:
+        image |= {"mean": list(known["mean"]), "std": list(known["std"])}
+        image |= {"resize": known["resize_mode"], "interpolation": known["interpolation"]}
+    image |= given
+    if missing := [key for key in ("mean", "std") if key not in image]:
+        raise BackboneError(f"{name}: {_no_such_tag(config)}; image lacks {', '.join(missing)}")
+    return image

@@ -1,0 +1,209 @@
+"""Backbones: from a YAML description and a weights file to a frozen model.
+
+``python -m craft.blackbox.backbones.load --backbone B.yaml [--weights FILE] --out OUT`` exports the
+text side, all that a learner's box needs besides image features.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from craft.blackbox.backbones.description import (
+    BackboneError,
+    architecture,
+    complete,
+    hub_file,
+    read_backbone,
+    require_quick_gelu,
+    tokenizer_of,
+)
+from craft.blackbox.openclip import open_clip
+from craft.blackbox.text.full_length import PlainText
+from craft.blackbox.text.prefix_sharing import TextTower
+from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
+from craft.files.atomic import sha256
+from craft.mini import backbone as mini
+from craft.runtime.command import run_command
+
+log = logging.getLogger(__name__)
+
+#: Entries of OpenAI's own checkpoints that are no weights, and that no other checkpoint has.
+OPENAI_ENTRIES = {"context_length", "input_resolution", "vocab_size"}
+#: SHA-256 of files that hold OpenAI's weights: those that config/backbones pins.
+OPENAI_FILES = {
+    "4b8699299b1e8997753c64b052ba32031449d5d853f55a039148560ee02b820f",
+    "da0baa37fb2211eee5729ab69ed587eb10d48f5b7076ceeed01552fc3d4cb4ee",
+    "e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
+}
+_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen dual encoder: eval mode, no gradients, image tower in its ``precision``.
+
+    Its ``encode_image`` takes float32 images whatever the precision and does not normalise.
+    """
+
+    config: Mapping[str, Any]
+    model: nn.Module
+    tokenizer: Any
+    weights_sha256: str
+    vocabulary: torch.Tensor | None  # token ids that pretraining used; None: all of them
+
+    def text_side(self) -> TextWeights | PlainText:
+        """What is exported, by the YAML's ``text``; "auto" is fast where the model allows it.
+
+        Raises UnsupportedTextTower where "fast" does not.
+        """
+        choice = self.config["text"]
+        if choice != "plain":
+            try:
+                weights = TextWeights.from_model(self.model, self.vocabulary)
+                # Where the tokenizer's prompts do not suit it, this says so.
+                TextTower.from_tokens(weights, PromptTokens.tokenise(self.tokenizer, ["cat"]))
+                log.info("text tower: fast (text: %s)", choice)
+                return weights
+            except UnsupportedTextTower as error:
+                if choice == "fast":
+                    raise
+                log.info("text tower: plain (text: %s; %s)", choice, error)
+        else:
+            log.info("text tower: plain (text: plain)")
+        return PlainText.from_model(self.model, architecture(self.config), self.vocabulary)
+
+
+def load(
+    config: Mapping[str, Any],
+    weights: str | os.PathLike[str] | None = None,
+    device: torch.device | str | None = None,
+) -> Backbone:
+    """Load a backbone from ``weights``, else from the file that its YAML names, else from the hub.
+
+    With a ``device`` its model is moved there, and a precision that some operation of it lacks
+    there is refused. Raises BackboneError for that, and: no such file, another checksum than
+    pinned, weights that do not fit the model, or were trained with another activation.
+    """
+    config = complete(config)
+    path = _locate(config, weights)
+    digest = sha256(path)
+    if config.get("sha256") and digest != config["sha256"]:
+        raise BackboneError(
+            f"{path}: SHA-256 is {digest}, but {config['name']} pins {config['sha256']}"
+        )
+    if config["kind"] == "mini":
+        model = mini.load(dict(config), path)
+        vocabulary = torch.from_numpy(mini.read_vocabulary(path)).long()
+    else:
+        if digest in OPENAI_FILES:
+            require_quick_gelu(config, True, f"{path}: OpenAI's weights")
+        model, vocabulary = _load_open_clip(config, path), None
+    model = model.eval().requires_grad_(False)
+    if device is not None:
+        _place(model, config, torch.device(device))
+    return Backbone(config, model, tokenizer_of(config), digest, vocabulary)
+
+
+def _locate(config: Mapping[str, Any], weights: str | os.PathLike[str] | None) -> Path:
+    given = weights or config.get("weights")
+    if given:
+        path = Path(given)
+        if not path.is_file():
+            raise BackboneError(f"{config['name']}: no weights file {path}")
+    elif config["kind"] == "mini":
+        raise BackboneError(f"{config['name']}: no weights file given")
+    else:
+        path = _fetch(config["name"], *hub_file(config))
+    if path.suffix != ".safetensors":
+        raise BackboneError(f"{path}: weights are read from .safetensors files only")
+    return path
+
+
+def _fetch(name: str, repo: str, file: str, revision: str | None) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    log.info("fetching %s from %s at %s", file, repo, revision or "its newest revision")
+    try:
+        return Path(hf_hub_download(repo, file, revision=revision))
+    except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
+        raise BackboneError(
+            f"{name}: {file} of {repo} cannot be fetched ({error}); bring it by other means and "
+            "name it in the backbone's file, weights: PATH"
+        ) from error
+
+
+def _load_open_clip(config: Mapping[str, Any], path: Path) -> nn.Module:
+    model = open_clip.create_model(
+        config["model"], precision=config["precision"], pretrained=None, pretrained_text=False
+    )
+    # Else a model made wholly in half precision would round it, and so every score.
+    model.logit_scale.data = model.logit_scale.data.float()
+    try:
+        missing, foreign = open_clip.load_checkpoint(model, str(path), strict=False)
+    except (AttributeError, RuntimeError, SafetensorError) as error:
+        raise BackboneError(f"{path}: does not fit {config['model']} ({error})") from error
+    if OPENAI_ENTRIES.issubset(foreign):
+        require_quick_gelu(config, True, f"{path}: OpenAI's weights")
+        foreign = set(foreign) - OPENAI_ENTRIES
+    if missing or foreign:
+        lacks, has = (", ".join(sorted(names)[:3]) or "nothing" for names in (missing, foreign))
+        raise BackboneError(
+            f"{path}: does not fit {config['model']} (lacks {lacks}; has {has} beside it)"
+        )
+    # CoCa's own default is to normalise, which would lose the raw norms.
+    model.encode_image = functools.partial(model.encode_image, normalize=False)
+    if dtype := _DTYPES.get(config["precision"]):
+        model.visual.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
+    return model
+
+
+def _place(model: nn.Module, config: Mapping[str, Any], device: torch.device) -> None:
+    model.to(device)
+    if config["precision"] == "fp32":
+        return
+    if device.type == "cpu":
+        log.warning("precision %s: on most CPUs slower than fp32", config["precision"])
+    size = config["image"]["size"]
+    try:
+        with torch.no_grad():
+            model.encode_image(torch.zeros(1, 3, size, size, device=device))
+    except RuntimeError as error:
+        raise BackboneError(
+            f"{config['name']}: precision {config['precision']} does not work on {device} "
+            f"({error}); accepted there: fp32"
+        ) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export the text side of a backbone."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
+    parser.add_argument("--weights", type=Path, help="safetensors (default: the YAML's, else hub)")
+    parser.add_argument("--out", type=Path, required=True, help="safetensors to write")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    backbone = load(read_backbone(options.backbone), options.weights)
+    provenance = {
+        "backbone": backbone.config["name"],
+        "weights_sha256": backbone.weights_sha256,
+        "open_clip": open_clip.__version__,
+    }
+    backbone.text_side().write(options.out, provenance)
+    log.info("text side of %s written to %s", backbone.config["name"], options.out)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,107 @@
+"""From image files to a model's input: CLIP's deterministic view, and augmented copies.
+
+Images become RGB before anything else, as CraFT's and CoOp's loaders do it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from craft.data.decode import read_rgb
+
+#: Shares of the image's area that an augmented copy may show (CraFT's ten data sets; 0.08 for
+#: ImageNet), and its aspect ratios.
+CROP_SCALE = (0.5, 1.0)
+CROP_RATIO = (3 / 4, 4 / 3)
+RESIZES = ("shortest", "squash")
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+#: Crops tried before falling back to the centre.
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Resize the short side, crop the centre, normalise; or crop at random."""
+
+    size: int  # pixels, the model's input is square
+    mean: tuple[float, ...]  # by channel, of values in 0..1
+    std: tuple[float, ...]
+    crop_scale: tuple[float, float] = CROP_SCALE
+    resize: str = "shortest"  # one of RESIZES; "squash": both sides to ``size``, nothing cropped
+    interpolation: str = "bicubic"  # one of FILTERS
+
+    @classmethod
+    def of(
+        cls, image: Mapping[str, Any], crop_scale: tuple[float, float] | None = None
+    ) -> Preprocess:
+        """From a backbone's ``image``; raises ValueError for a resize or filter that is none."""
+        resize = image.get("resize", "shortest")
+        interpolation = image.get("interpolation", "bicubic")
+        for value, accepted in ((resize, RESIZES), (interpolation, FILTERS)):
+            if value not in accepted:
+                raise ValueError(f"image: {value!r}; accepted: {', '.join(accepted)}")
+        scale, size = tuple(crop_scale or CROP_SCALE), int(image["size"])
+        mean, std = tuple(image["mean"]), tuple(image["std"])
+        return cls(size, mean, std, scale, resize, interpolation)
+
+    def read(
+        self, path: Path, rng: np.random.Generator | None = None, reading: str = "stored"
+    ) -> np.ndarray:
+        """Decode a file to (size, size, 3) uint8; with ``rng`` an augmented copy.
+
+        ``reading`` is one of craft.data.decode. Raises ImageError naming a file that cannot be.
+        """
+        rgb = read_rgb(path, reading)
+        return np.array(self.centre(rgb) if rng is None else self.augmented(rgb, rng))
+
+    def centre(self, image: Image.Image) -> Image.Image:
+        """The test view; CLIP's has the short side at ``size`` and the centre of the long one."""
+        if self.resize == "squash":
+            return image.resize((self.size, self.size), FILTERS[self.interpolation])
+        width, height = image.size
+        short = min(width, height)
+        # The long side is truncated and the corner rounded to even, as torchvision does it.
+        width, height = (int(self.size * side / short) for side in (width, height))
+        image = image.resize((width, height), FILTERS[self.interpolation])
+        left, top = round((width - self.size) / 2), round((height - self.size) / 2)
+        return image.crop((left, top, left + self.size, top + self.size))
+
+    def augmented(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """A random crop of random area and aspect ratio, resized; mirrored half of the time."""
+        box = self._random_box(*image.size, rng)
+        size = (self.size, self.size)
+        image = image.crop(box).resize(size, FILTERS[self.interpolation])
+        if rng.random() < 0.5:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return image
+
+    def _random_box(
+        self, width: int, height: int, rng: np.random.Generator
+    ) -> tuple[int, int, int, int]:
+        log_ratio = tuple(math.log(ratio) for ratio in CROP_RATIO)
+        for _ in range(_ATTEMPTS):
+            area = width * height * rng.uniform(*self.crop_scale)
+            ratio = math.exp(rng.uniform(*log_ratio))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
+                return int(left), int(top), int(left) + w, int(top) + h
+        # A very long image: all of it, cut to the most extreme ratio allowed.
+        w = min(width, round(height * CROP_RATIO[1]))
+        h = min(height, round(width / CROP_RATIO[0]))
+        left, top = (width - w) // 2, (height - h) // 2
+        return left, top, left + w, top + h
+
+    def normalise(self, pixels: np.ndarray) -> torch.Tensor:
+        """(n, size, size, 3) uint8 -> (n, 3, size, size) float32."""
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32) / 255
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        return (images - mean) / std

@@ -1,0 +1,78 @@
+"""A black box in this process: a text tower and cached image features behind the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+
+from craft.blackbox.text.prefix_sharing import TextTower
+from craft.protocol import QueryMeter, check_question
+
+
+class LocalBox:
+    """craft.protocol.BlackBox over a text tower: logits are scale * image @ text^T (Section 3.1).
+
+    ``image_sets`` maps names to features (N, E), as a rule of unit norm; features that keep their
+    raw norm give the scores of the mode that keeps it. ``scale`` None is the model's own.
+    ``max_block_bytes`` bounds one yielded block and the text features that it is made of; None is
+    256 MB on a CPU, a quarter of the free memory on a GPU.
+    """
+
+    def __init__(
+        self,
+        tower: TextTower,
+        image_sets: Mapping[str, torch.Tensor],
+        *,
+        meter: QueryMeter | None = None,
+        scale: float | None = None,
+        max_block_bytes: int | None = None,
+    ) -> None:
+        self.context_length = tower.context_length
+        self.context_width = tower.context_width
+        self.embedding_std = tower.embedding_std
+        self.class_names = tower.class_names
+        self.meter = QueryMeter() if meter is None else meter
+        self._tower = tower
+        self._scale = tower.logit_scale if scale is None else scale
+        self._images = {name: _checked(name, images) for name, images in image_sets.items()}
+        self._max_block_bytes = max_block_bytes or _block_bytes(self._images.values())
+        widths = {name: images.shape[1] for name, images in self._images.items()}
+        if len(set(widths.values())) > 1:
+            raise ValueError(f"image sets of different feature widths: {widths}")
+        self.image_sets = {name: len(images) for name, images in self._images.items()}
+
+    def predict(
+        self, image_set: str, context_offsets: torch.Tensor, purpose: str = "search"
+    ) -> Iterator[torch.Tensor]:
+        """Yield logits (B, N, K) for offsets (P, L, D); see craft.protocol.BlackBox.predict."""
+        # Not a generator itself, so that a refused call raises here and not at the first block.
+        check_question(self, image_set, context_offsets)
+        self.meter.charge(purpose, len(context_offsets))
+        return self._blocks(self._images[image_set], context_offsets)
+
+    @torch.no_grad()
+    def _blocks(self, images: torch.Tensor, offsets: torch.Tensor) -> Iterator[torch.Tensor]:
+        classes = len(self.class_names)
+        per_context = 4 * classes * (len(images) + images.shape[1])
+        size = max(1, self._max_block_bytes // per_context)
+        for part in offsets.split(size):
+            text = self._scale * self._tower.encode(part)  # (B, K, E)
+            logits = images.to(text.device) @ text.flatten(0, 1).T  # (N, B K)
+            yield logits.unflatten(1, (-1, classes)).transpose(0, 1)
+
+
+def _block_bytes(images: Iterable[torch.Tensor]) -> int:
+    """Bytes of one block by default, where the images are."""
+    device = next((each.device for each in images), torch.device("cpu"))
+    return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else 256 << 20
+
+
+def _checked(name: str, images: torch.Tensor) -> torch.Tensor:
+    """Features (N, E) as float32; raises ValueError naming the image set."""
+    if images.ndim != 2 or len(images) == 0:
+        raise ValueError(f"image set {name!r}: features of shape {tuple(images.shape)}, not (N, E)")
+    images = images.detach().to(torch.float32)
+    if not torch.isfinite(images).all():
+        raise ValueError(f"image set {name!r}: features that are not finite")
+    return images

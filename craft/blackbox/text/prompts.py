@@ -1,0 +1,195 @@
+"""Prompts as token ids: the context words that all classes share, and what follows for each class.
+
+``python -m craft.blackbox.text.prompts`` writes them for a backbone and data sets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from craft.files import strict_yaml
+from craft.files.atomic import RecordError, read_json, write_json
+from craft.files.records import Manifest
+from craft.files.typed import build
+from craft.runtime.command import run_command
+
+#: The template of every learner, whatever the data set (methods.md calls it p0 and the suffix).
+LEARNER_TEMPLATE = "a photo of a {}."
+
+
+class PromptError(ValueError):
+    """A template or class name cannot be tokenised as context, name and suffix."""
+
+
+@dataclass(frozen=True)
+class PromptTokens:
+    """One template's prompts for K classes: [start] context, then each class's own tokens."""
+
+    template: str
+    class_names: tuple[str, ...]  # K, as the data set spells them
+    start_id: int | None  # None: the tokenizer has no start of text
+    context_ids: tuple[int, ...]  # L, shared by all classes
+    suffix_ids: tuple[tuple[int, ...], ...]  # K ragged: name, rest of the template, end of text
+    pad_id: int = 0  # what a prompt is filled up with
+
+    @classmethod
+    def tokenise(
+        cls,
+        tokenizer: Any,
+        class_names: Sequence[str],
+        template: str = LEARNER_TEMPLATE,
+        context_length: int | None = None,
+    ) -> PromptTokens:
+        """Tokenise ``template`` (one ``{}``) for each class name, ``_`` read as a space.
+
+        ``context_length``: positions that the text transformer has (default: the tokenizer's).
+        Raises PromptError for a template without exactly one ``{}``, tokens that merge across the
+        border between context and name, and a prompt that is too long (naming the class). A
+        tokenizer of the package transformers is asked for whole prompts, as open_clip asks it.
+        """
+        if template.count("{}") != 1:
+            raise PromptError(f"template {template!r} must contain {{}} exactly once")
+        if not class_names:
+            raise PromptError("no class names")
+        limit = context_length or tokenizer.context_length
+        words = _Clip(tokenizer) if hasattr(tokenizer, "encode") else _Rows(tokenizer, limit)
+        before = words.prompt(template.partition("{}")[0])
+        # Of what precedes the name, the end of text belongs to the suffixes.
+        shared = before[: len(before) - words.ends]
+        context = shared[words.starts :]
+        suffixes = []
+        for name in class_names:
+            ids = words.prompt(template.replace("{}", name.replace("_", " ")))
+            if ids[: len(shared)] != shared:
+                raise PromptError(
+                    f"class {name!r}: the tokens of {template!r} before {{}} change with the name, "
+                    "so that classes cannot share their context; put a space before {}"
+                )
+            if len(ids) > limit:
+                raise PromptError(
+                    f"class {name!r}: the prompt has {len(ids)} tokens, the model takes {limit}"
+                )
+            suffixes.append(ids[len(shared) :])
+        start = shared[0] if words.starts else None
+        return cls(template, tuple(class_names), start, context, tuple(suffixes), words.pad_id)
+
+    @property
+    def start_ids(self) -> tuple[int, ...]:
+        """The start of text, where there is one."""
+        return () if self.start_id is None else (self.start_id,)
+
+
+class _Clip:
+    """CLIP's own tokenizer: start of text, words, end of text, zeros."""
+
+    starts, ends, pad_id = 1, 1, 0
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def prompt(self, text: str) -> tuple[int, ...]:
+        ids = self._tokenizer.encode(text)
+        return self._tokenizer.sot_token_id, *ids, self._tokenizer.eot_token_id
+
+
+class _Rows:
+    """A tokenizer that gives whole rows alone, as open_clip's of the package transformers do.
+
+    Its start, end and padding are read off the rows of no word and of one.
+    """
+
+    def __init__(self, tokenizer: Any, limit: int) -> None:
+        # Room beyond what the model takes, so that a prompt that is too long is not cut but told.
+        self._tokenizer, self._length = tokenizer, limit + 64
+        empty = self._row("")
+        self.pad_id = empty[-1]
+        none, one = self._trimmed(empty), self._trimmed(self._row("a"))
+        self.starts = next((n for n, i in enumerate(none) if one[n] != i), len(none))
+        if self.starts > 1 or one[len(one) - len(none) + self.starts :] != none[self.starts :]:
+            raise PromptError(
+                f"tokenizer {type(tokenizer).__name__} writes no word as {none}, 'a' as {one}; "
+                "accepted: at most one token of start, the same end behind any text, padding"
+            )
+        self.ends = len(none) - self.starts
+
+    def prompt(self, text: str) -> tuple[int, ...]:
+        return self._trimmed(self._row(text.strip()))
+
+    def _row(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer([text], context_length=self._length)[0].tolist())
+
+    def _trimmed(self, row: tuple[int, ...]) -> tuple[int, ...]:
+        length = len(row)
+        while length and row[length - 1] == self.pad_id:
+            length -= 1
+        return row[:length]
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts of one data set under one backbone's tokenizer, classes in label order."""
+
+    backbone: str
+    dataset: str
+    learner: PromptTokens
+    zero_shot: PromptTokens
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Prompts:
+        """Read the JSON; raises RecordError."""
+        prompts = build(cls, read_json(path), path, "prompts file")
+        for tokens in (prompts.learner, prompts.zero_shot):
+            names, suffixes = len(tokens.class_names), len(tokens.suffix_ids)
+            if not names or names != suffixes or not all(tokens.suffix_ids):
+                raise RecordError(f"{path}: {names} class names, tokens behind {suffixes} of them")
+        return prompts
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Tokenise the prompts of data sets for a backbone."""
+    # open_clip is slow to import and needed by this command only, not by readers of prompts.
+    from craft.blackbox.backbones.description import read_backbone, tokenizer_of
+
+    parser = argparse.ArgumentParser(
+        description=main.__doc__, epilog="--manifest, --dataset, --out: one value per data set."
+    )
+    parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
+    several = {"type": Path, "nargs": "+", "required": True}
+    parser.add_argument("--manifest", help="the data set's manifest", **several)
+    parser.add_argument("--dataset", help="data-set YAML (template)", **several)
+    parser.add_argument("--out", help="JSON to write", **several)
+    options = parser.parse_args(arguments)
+    if not len(options.manifest) == len(options.dataset) == len(options.out):
+        parser.error("--manifest, --dataset and --out differ in number")
+    backbone = read_backbone(options.backbone)
+    tokenizer = tokenizer_of(backbone)
+    for manifest, description, out in zip(
+        options.manifest, options.dataset, options.out, strict=True
+    ):
+        dataset = strict_yaml.read(description, "name", "template")
+        names = Manifest.read(manifest).class_names()
+        if list(names) != list(range(len(names))):
+            raise PromptError(
+                f"{manifest}: labels are not 0..{len(names) - 1}; prompts are made for the data "
+                "set that a learner is trained on, not for a shifted test set that lacks classes"
+            )
+        classes = tuple(names.values())
+        Prompts(
+            backbone=backbone["name"],
+            dataset=dataset["name"],
+            learner=PromptTokens.tokenise(tokenizer, classes),
+            zero_shot=PromptTokens.tokenise(tokenizer, classes, dataset["template"]),
+        ).write(out)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,62 @@
+"""From an exported text tower's file to the tower: which of the two it is, the export decided."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+from craft.blackbox.text.prefix_sharing import DTYPES, TextTower
+from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.weights import TextWeights
+from craft.files.atomic import RecordError, read_tensors
+
+
+class Tower(Protocol):
+    """What both text towers are: features of K classes for contexts p0 + offset."""
+
+    context_length: int  # L
+    context_width: int  # D
+    embedding_std: float  # of one entry of the token embeddings
+    class_names: Sequence[str]  # K
+    logit_scale: float
+
+    @property
+    def positions(self) -> int:
+        """Positions that the transformer runs per context."""
+        ...
+
+    def with_context(self, context: torch.Tensor) -> Tower:
+        """The same classes after another initial context (L, D)."""
+        ...
+
+    def encode(self, offsets: torch.Tensor) -> torch.Tensor:
+        """Unit text features (P, K, E), float32, for offsets (P, L, D)."""
+        ...
+
+
+def read_tower(
+    path: str | os.PathLike[str], prompt: PromptTokens, dtype: str = "float32", **placement: Any
+) -> Tower:
+    """The tower of a file that craft.blackbox.backbones.load wrote, over the classes of ``prompt``.
+
+    ``placement`` goes to the tower: device, max_batch_bytes. Raises RecordError for a foreign file,
+    for a plain tower where open_clip, which runs it, is not installed, and for one in another
+    ``dtype`` than float32.
+    """
+    arrays, metadata = read_tensors(path)
+    if metadata.get("text") != "plain":
+        weights = TextWeights.from_arrays(arrays, metadata, path)
+        return TextTower.from_tokens(weights, prompt, dtype=DTYPES[dtype], **placement)
+    if dtype != "float32":
+        raise RecordError(f"{path}: dtype {dtype} of a plain text tower; accepted: float32")
+    try:
+        from craft.blackbox.text.full_length import PlainText, PlainTower
+    except ImportError as error:
+        raise RecordError(
+            f"{path}: a plain text tower, which needs open_clip ({error}); its backbone's file "
+            "does not say text: fast, so that envs/plain.yaml is the environment of its fits"
+        ) from error
+    return PlainTower(PlainText.from_arrays(arrays, metadata, path), prompt, **placement)

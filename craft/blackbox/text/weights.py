@@ -1,0 +1,278 @@
+"""The weights of a causal text transformer as plain tensors, and the file that carries them from
+the stage that has open_clip to the box that does not need it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from craft.files.atomic import RecordError, read_tensors, write_tensors
+from craft.files.typed import build
+
+#: Tensors of one residual block; linear weights are (out, in).
+BLOCK = (
+    "ln_1.weight",
+    "ln_1.bias",
+    "qkv.weight",
+    "qkv.bias",
+    "out.weight",
+    "out.bias",
+    "ln_2.weight",
+    "ln_2.bias",
+    "fc.weight",
+    "fc.bias",
+    "proj.weight",
+    "proj.bias",
+)
+SHARED = ("token_embedding", "positional_embedding", "ln_final.weight", "ln_final.bias")
+ACTIVATIONS = ("gelu", "gelu_tanh", "quick_gelu")
+POOLING = ("argmax", "eos")
+#: QuickGELU(x) = x sigmoid(1.702 x) = silu(1.702 x) / 1.702.
+_QUICK_GELU = 1.702
+
+
+class UnsupportedTextTower(ValueError):
+    """The text side of a model is not a CLIP-style causal transformer read out at EOT."""
+
+
+@dataclass(frozen=True)
+class TextWeights:
+    """Text transformer of a CLIP model, float32, without gradients.
+
+    ``tensors`` holds SHARED, "blocks.{n}." + BLOCK for each block and, unless the features are
+    the transformer's own, "projection.weight" (E, D) with an optional "projection.bias" (E,).
+    """
+
+    tensors: dict[str, torch.Tensor]
+    layers: int
+    heads: int
+    eps: float  # of every layer norm
+    activation: str  # one of ACTIVATIONS
+    pooling: str  # "argmax": at the largest token id; "eos": at the first ``eos_id``
+    eos_id: int
+    logit_scale: float  # already exponentiated; a logit bias, the same for all classes, is left out
+    embedding_std: float  # of one entry of the token-embedding table
+
+    _META = (
+        "layers",
+        "heads",
+        "eps",
+        "activation",
+        "pooling",
+        "eos_id",
+        "logit_scale",
+        "embedding_std",
+    )
+
+    @classmethod
+    def from_model(cls, model: nn.Module, vocabulary: torch.Tensor | None = None) -> TextWeights:
+        """Copy the text side of an open_clip CLIP or CustomTextCLIP model.
+
+        ``vocabulary``: ids of the tokens that pretraining used, where not all of them; only
+        ``embedding_std`` depends on it. Raises UnsupportedTextTower naming what is not supported.
+        """
+        text = getattr(model, "text", model)
+        transformer = getattr(text, "transformer", None)
+        blocks = getattr(transformer, "resblocks", None)
+        _require(blocks is not None and len(blocks) > 0, f"a {type(text).__name__} text model")
+        _require(getattr(text, "cls_emb", None) is None, "a class-token embedding (embed_cls)")
+        _require_causal(getattr(text, "attn_mask", None))
+        pooling = getattr(text, "pool_type", getattr(model, "text_pool_type", "argmax"))
+        _require(pooling in POOLING, f"pooling {pooling!r} (supported: {', '.join(POOLING)})")
+        norms = [text.ln_final]
+        tensors = {
+            "token_embedding": text.token_embedding.weight,
+            "positional_embedding": text.positional_embedding,
+            "ln_final.weight": text.ln_final.weight,
+            "ln_final.bias": text.ln_final.bias,
+        }
+        for n, block in enumerate(blocks):
+            tensors |= {f"blocks.{n}.{name}": value for name, value in _block(block).items()}
+            norms += [block.ln_1, block.ln_2]
+        tensors |= _projection(text.text_projection)
+        eps = {norm.eps for norm in norms}
+        activations = {_activation(block.mlp.gelu) for block in blocks}
+        heads = {block.attn.num_heads for block in blocks}
+        for name, values in (("eps", eps), ("activations", activations), ("heads", heads)):
+            _require(len(values) == 1, f"{name} that differ between blocks: {sorted(values)}")
+        table = text.token_embedding.weight.detach().float()
+        return cls(
+            # Copies, so that the weights neither change with the model nor keep it alive.
+            tensors={
+                name: value.detach().to("cpu", torch.float32, copy=True).contiguous()
+                for name, value in tensors.items()
+            },
+            layers=len(blocks),
+            heads=heads.pop(),
+            eps=eps.pop(),
+            activation=activations.pop(),
+            pooling=pooling,
+            eos_id=int(getattr(text, "eos_id", getattr(model, "text_eos_id", -1))),
+            logit_scale=float(model.logit_scale.detach().float().exp()),
+            embedding_std=float((table if vocabulary is None else table[vocabulary]).std()),
+        )
+
+    def to(self, device: torch.device | str) -> TextWeights:
+        """The same with its tensors on ``device``."""
+        tensors = {name: value.to(device) for name, value in self.tensors.items()}
+        return replace(self, tensors=tensors)
+
+    def block(self, n: int) -> dict[str, torch.Tensor]:
+        """Tensors of block n by the names of BLOCK.
+
+        QuickGELU's constants are folded into the layers around it, which leaves silu between them.
+        """
+        block = {name: self.tensors[f"blocks.{n}.{name}"] for name in BLOCK}
+        if self.activation == "quick_gelu":
+            for name in ("fc.weight", "fc.bias"):
+                block[name] = block[name] * _QUICK_GELU
+            block["proj.weight"] = block["proj.weight"] / _QUICK_GELU
+        return block
+
+    def read_out(self, ids: Sequence[int]) -> int:
+        """Position in a prompt's token ids at which the model reads its features out.
+
+        Raises UnsupportedTextTower for a prompt without start of text, which prefixes begin with.
+        """
+        _require(None not in ids, "prompts without a start of text")
+        if self.pooling == "argmax":
+            return ids.index(max(ids))
+        return ids.index(self.eos_id) if self.eos_id in ids else 0
+
+    def write(self, path: str | os.PathLike[str], provenance: Mapping[str, Any]) -> None:
+        """Write as safetensors, with ``provenance`` (JSON-able) beside the numbers."""
+        tensors = {name: value.numpy() for name, value in self.tensors.items()}
+        metadata = {key: getattr(self, key) for key in self._META}
+        write_tensors(path, tensors, metadata | {"text": "fast", "provenance": dict(provenance)})
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> TextWeights:
+        """Read what :meth:`write` wrote; raises RecordError."""
+        return cls.from_arrays(*read_tensors(path), path)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        metadata: Mapping[str, Any],
+        path: str | os.PathLike[str],
+    ) -> TextWeights:
+        """From what a file holds; raises RecordError naming it."""
+        value = {key: metadata[key] for key in cls._META if key in metadata}
+        value["tensors"] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        weights = build(cls, value, path, "text-weights file")
+        for name in ("activation", "pooling"):
+            accepted = ACTIVATIONS if name == "activation" else POOLING
+            if getattr(weights, name) not in accepted:
+                raise RecordError(
+                    f"{path}: {name} {getattr(weights, name)!r}; accepted: {', '.join(accepted)}"
+                )
+        names = [f"blocks.{n}.{name}" for n in range(weights.layers) for name in BLOCK]
+        missing = [name for name in (*SHARED, *names) if name not in weights.tensors]
+        if missing or not names:
+            what = f"lacks {missing[0]}" if missing else f"{weights.layers} layers"
+            raise RecordError(f"{path}: not a text-weights file ({what})")
+        for name, shape in _shapes(weights.tensors).items():
+            found = weights.tensors[name]
+            if tuple(found.shape) != shape or found.dtype != torch.float32:
+                raise RecordError(
+                    f"{path}: {name} of shape {tuple(found.shape)}, {found.dtype}; accepted: "
+                    f"{shape}, float32"
+                )
+        width = weights.tensors["token_embedding"].shape[1]
+        if weights.heads < 1 or width % weights.heads:
+            raise RecordError(f"{path}: {weights.heads} heads do not divide a width of {width}")
+        return weights
+
+
+def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape that each tensor has, by the widths of embedding, hidden layers and features."""
+
+    def first(name: str) -> int:
+        return tensors[name].shape[0] if name in tensors and tensors[name].ndim else 0
+
+    d = tensors["token_embedding"].shape[-1] if tensors["token_embedding"].ndim else 0
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in tensors:
+        block, _, layer = name.rpartition(".")[0].rpartition(".")
+        hidden = first(f"{block}.fc.weight") if layer in ("fc", "proj") else 0
+        out, wide = {"qkv": (3 * d, d), "fc": (hidden, d), "proj": (d, hidden)}.get(layer, (d, d))
+        if name.endswith("embedding"):
+            shapes[name] = (first(name), d)
+        elif layer == "projection":
+            out = first("projection.weight")
+            shapes[name] = (out, d) if name.endswith("weight") else (out,)
+        else:
+            is_matrix = name.endswith("weight") and not layer.startswith("ln")
+            shapes[name] = (out, wide) if is_matrix else (out,)
+    return shapes
+
+
+def _require(supported: bool, what: str) -> None:
+    if not supported:
+        raise UnsupportedTextTower(
+            f"unsupported text tower: {what}; supported is open_clip's own causal text "
+            "transformer read out at the end-of-text token"
+        )
+
+
+def _require_causal(mask: torch.Tensor | None) -> None:
+    _require(mask is not None, "no causal mask")
+    expected = torch.full_like(mask, float("-inf")).triu(1)
+    _require(torch.equal(mask, expected), "an attention mask that is not causal")
+
+
+def _block(block: nn.Module) -> dict[str, torch.Tensor]:
+    """Tensors of one block by the names of BLOCK, a layer scale folded in."""
+    attention = getattr(block, "attn", None)
+    _require(
+        isinstance(attention, nn.MultiheadAttention)
+        and attention.in_proj_weight is not None
+        and attention.in_proj_bias is not None
+        and not hasattr(block, "ln_1_kv"),
+        f"blocks of type {type(block).__name__} with {type(attention).__name__}",
+    )
+    values = (
+        block.ln_1.weight,
+        block.ln_1.bias,
+        attention.in_proj_weight,
+        attention.in_proj_bias,
+        *_scaled(attention.out_proj, block.ls_1),
+        block.ln_2.weight,
+        block.ln_2.bias,
+        block.mlp.c_fc.weight,
+        block.mlp.c_fc.bias,
+        *_scaled(block.mlp.c_proj, block.ls_2),
+    )
+    return dict(zip(BLOCK, values, strict=True))
+
+
+def _scaled(linear: nn.Linear, scale: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight and bias of a linear layer followed by a layer scale (or by nothing)."""
+    if isinstance(scale, nn.Identity):
+        return linear.weight, linear.bias
+    return linear.weight * scale.gamma[:, None], linear.bias * scale.gamma
+
+
+def _projection(projection: nn.Linear | torch.Tensor | None) -> dict[str, torch.Tensor]:
+    """The projection to the joint space as a linear layer's (out, in) weight and bias."""
+    if projection is None:
+        return {}
+    if not isinstance(projection, nn.Linear):
+        return {"projection.weight": projection.T}
+    bias = {} if projection.bias is None else {"projection.bias": projection.bias}
+    return {"projection.weight": projection.weight} | bias
+
+
+def _activation(module: nn.Module) -> str:
+    if isinstance(module, nn.GELU):
+        return "gelu" if module.approximate == "none" else "gelu_tanh"
+    # By name: the class lives in open_clip, which need not be imported to read a model.
+    _require(type(module).__name__ == "QuickGELU", f"activation {type(module).__name__}")
+    return "quick_gelu"

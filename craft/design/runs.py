@@ -1,0 +1,278 @@
+"""The design of the experiment: which runs a configuration asks for, and which of them each table
+or figure needs. Pure Python on plain dictionaries, so that a workflow can ask at parse time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from craft.design import option_layers
+
+#: What ``TABLES`` says of a table that the paper does not have.
+OWN = "Own table"
+
+#: Artefact -> where the paper prints it. The order is the paper's.
+TABLES = {
+    "architectures": "Table 1",
+    "robustness": "Table 2",
+    "ablation_components": "Table 3",
+    "efficiency": "Table 4",
+    "ablation_lambda1": "Table 5",
+    "ablation_lambda2": "Table 6",
+    "ablation_residual": "Table 7",
+    "blackbox_assumptions": "Table 8",
+    "blackbox_methods": "Table 9",
+    "training_time": "Table 10",
+    "dataset_statistics": "Table 11",
+    "discrepancies": OWN,
+}
+FIGURES = {"few_shot_curves": "Figure 2", "query_efficiency": "Figure 3"}
+
+#: Suites that rebuild the paper's artefacts: in full, and in miniature.
+REBUILDS = ("paper", "mini")
+
+
+def heading(suite: str, artefact: str) -> str:
+    """Return an artefact's name, behind its place in the paper where the suite rebuilds that."""
+    name, place = artefact.replace("_", " "), {**TABLES, **FIGURES}[artefact]
+    return f"{place}: {name}" if suite in REBUILDS else name
+
+
+#: Artefacts whose rows are methods: a method that names none of its own appears in all of these.
+COMPARISONS = (
+    "architectures",
+    "robustness",
+    "ablation_components",
+    "efficiency",
+    "ablation_residual",
+    "blackbox_assumptions",
+    "blackbox_methods",
+    "training_time",
+    "few_shot_curves",
+    "query_efficiency",
+)
+
+#: Artefacts that hold times and memory. Run again, they have other numbers; every other artefact
+#: has the same bytes.
+MEASURED = ("efficiency", "training_time")
+
+#: Sweeps: rows are values of one option of one method.
+SWEEPS = ("ablation_lambda1", "ablation_lambda2")
+
+#: Paper mode, released mode, and each difference between them alone, for one method.
+DISCREPANCIES = "discrepancies"
+
+#: Artefacts whose rows are one method with options changed.
+VARIED = (*SWEEPS, DISCREPANCIES)
+
+ZERO_SHOT = "zero-shot"
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One fit; its folder spells the design. Zero-shot has shots 0 and seed 0."""
+
+    method: str
+    backbone: str
+    dataset: str
+    shots: int
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Path below ``runs/``: method/backbone/dataset/shots-k/seed-s."""
+        return f"{self.method}/{self.backbone}/{self.dataset}/shots-{self.shots}/seed-{self.seed}"
+
+
+class Design:
+    """The runs of a validated configuration (a plain mapping, data-set files already merged in).
+
+    ``config["datasets"]`` is the ordered list of few-shot data sets, ``config["facts"]`` maps each
+    data set's name (shifted test sets included) to the content of its YAML file, and
+    ``config["backbone_facts"]`` each backbone's.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.seeds: tuple[int, ...] = tuple(config["seeds"])
+
+    # --- what an artefact is made of ---
+
+    def artefacts(self) -> tuple[str, ...]:
+        """Names of the configured artefacts in the paper's order."""
+        known = {**TABLES, **FIGURES}
+        return tuple(name for name in known if name in self.config["artefacts"])
+
+    def backbones(self, artefact: str) -> tuple[str, ...]:
+        """Backbones of an artefact, in the config's order."""
+        spec = self.config["artefacts"][artefact]
+        return tuple(spec.get("backbones", self.config["backbones"]))
+
+    def datasets(self, artefact: str) -> tuple[str, ...]:
+        """Few-shot data sets whose runs an artefact needs."""
+        if artefact == "robustness":
+            return (self.config["shift"]["source"],)
+        return tuple(self.config["artefacts"][artefact].get("datasets", self.config["datasets"]))
+
+    def methods(self, artefact: str) -> tuple[str, ...]:
+        """Method ids that are the rows (or curves) of an artefact, in the config's order.
+
+        Those of varied options are ``method@option=value``. The run of an id whose value the
+        option has anyway is the method's own (:meth:`cell`).
+        """
+        if artefact in SWEEPS:
+            return tuple(self.sweep_ids(artefact).values())
+        if artefact == DISCREPANCIES:
+            return tuple(self.discrepancy_ids().values())
+        if artefact not in COMPARISONS:
+            return ()
+        return tuple(
+            name
+            for name, method in self.config["methods"].items()
+            if artefact in method.get("artefacts", COMPARISONS)
+        )
+
+    def sweep_ids(self, artefact: str) -> dict[float, str]:
+        """Swept value -> method id."""
+        spec = self.config["artefacts"][artefact]
+        return {
+            value: f"{spec['method']}@{spec['option']}={option_layers.spelled(value)}"
+            for value in spec["values"]
+        }
+
+    def discrepancy_ids(self) -> dict[str, str]:
+        """Row -> method id: ``paper``, ``released``, then each difference alone on top of paper.
+
+        A difference is one of ``option_layers.DIFFERENCES``, or ``option=value`` for a reading of
+        the paper that neither mode takes.
+        """
+        spec = self.config["artefacts"][DISCREPANCIES]
+        paper = f"{spec['method']}@mode=paper"
+        ids = {"paper": paper, "released": f"{spec['method']}@mode=released"}
+        for name in spec.get("differences", option_layers.DIFFERENCES):
+            parts = [
+                f"{option}=released" for option in option_layers.DIFFERENCES.get(name, ())
+            ] or [name]
+            ids[name] = "@".join([paper, *parts])
+        return ids
+
+    # --- runs ---
+
+    def runs(self, artefact: str) -> tuple[Run, ...]:
+        """Every run that an artefact reads, without repetition, in a fixed order."""
+        return tuple(dict.fromkeys(self._runs(artefact)))
+
+    def _runs(self, artefact: str) -> Iterator[Run]:
+        shots_list = self.config["artefacts"][artefact].get("shots", ())
+        for method in self.methods(artefact):
+            for backbone in self.backbones(artefact):
+                for dataset in self.datasets(artefact):
+                    for shots in shots_list:
+                        yield from self.cell(method, backbone, dataset, shots)
+
+    def cell(self, method: str, backbone: str, dataset: str, shots: int) -> tuple[Run, ...]:
+        """The runs averaged in one cell of a table: one per seed; zero-shot has a single run.
+
+        Method ids that come to the same options there share their runs.
+        """
+        if method == ZERO_SHOT:
+            return (Run(method, backbone, dataset, 0, 0),)
+        method = option_layers.run_id(self.config, method, dataset, shots)
+        return tuple(Run(method, backbone, dataset, shots, seed) for seed in self.seeds)
+
+    @cached_property
+    def all_runs(self) -> tuple[Run, ...]:
+        """Every run of every artefact, each once."""
+        return tuple(dict.fromkeys(run for name in self.artefacts() for run in self.runs(name)))
+
+    def test_sets(self, dataset: str) -> tuple[str, ...]:
+        """Data sets on whose test part a learner trained on ``dataset`` is predicted."""
+        shift = self.config.get("shift") or {}
+        return (dataset, *(shift["targets"] if dataset == shift.get("source") else ()))
+
+    @cached_property
+    def _shifted(self) -> frozenset[Run]:
+        artefacts = self.config["artefacts"]
+        return frozenset(self.runs("robustness") if "robustness" in artefacts else ())
+
+    def tests_of(self, run: Run) -> tuple[str, ...]:
+        """Data sets on whose test part a run is predicted: shifted ones where a table needs it."""
+        return self.test_sets(run.dataset) if run in self._shifted else (run.dataset,)
+
+    # --- methods ---
+
+    def learner(self, method: str) -> str:
+        """``module:Class`` of a method id."""
+        return self.config["methods"][method.partition("@")[0]]["learner"]
+
+    def label(self, method: str) -> str:
+        """Printed name of a method id."""
+        base, *overrides = method.split("@")
+        label = self.config["methods"][base].get("label", base)
+        return f"{label} ({', '.join(overrides)})" if overrides else label
+
+    def options(self, method: str, dataset: str, shots: int) -> dict[str, Any]:
+        """Options given for a method id on a data set at some shots (zero-shot: 0).
+
+        See :func:`craft.design.option_layers.given`, which says what is raised.
+        """
+        return option_layers.given(self.config, method, dataset, shots)
+
+    def restrict(self, artefact: str) -> dict[str, Any]:
+        """The part of the configuration that one artefact depends on, itself a valid design."""
+        config = self.config
+        methods = {name.partition("@")[0] for name in self.methods(artefact)}
+        shift = config.get("shift") if artefact in ("robustness", "dataset_statistics") else None
+        targets = tuple(shift["targets"]) if shift else ()
+        shown_of_methods = {"label", "learner", "artefacts", "components"}
+        if artefact in VARIED:
+            shown_of_methods |= {"options", "dataset_options"}
+        shown = ("label", "parameters") if artefact == "efficiency" else ("label",)
+        return {
+            "suite": config["suite"],
+            "results": config["results"],
+            "seeds": list(config["seeds"]),
+            "backbones": list(self.backbones(artefact)),
+            "backbone_facts": {
+                name: {key: config["backbone_facts"][name].get(key) for key in shown}
+                for name in self.backbones(artefact)
+            },
+            "datasets": list(self.datasets(artefact)),
+            "shift": shift,
+            "facts": {
+                name: {
+                    key: value
+                    for key, value in config["facts"][name].items()
+                    if key not in ("released", "learner_options") or artefact in VARIED
+                }
+                for name in (*self.datasets(artefact), *targets)
+            },
+            **self.layers(artefact),
+            "methods": {
+                name: {
+                    key: value
+                    for key, value in config["methods"][name].items()
+                    if key in shown_of_methods
+                }
+                for name in config["methods"]
+                if name in methods
+            },
+            "artefacts": {artefact: config["artefacts"][artefact]},
+        }
+
+    def layers(self, artefact: str) -> dict[str, Any]:
+        """The suite's layers of options where they decide an artefact's runs, else none.
+
+        Other artefacts name their runs by method, so that no option is a part of them.
+        """
+        if artefact not in VARIED:
+            return {}
+        per_dataset = self.config.get("dataset_options") or {}
+        return {
+            "options": self.config.get("options") or {},
+            "dataset_options": {
+                name: per_dataset[name] for name in self.datasets(artefact) if name in per_dataset
+            },
+        }

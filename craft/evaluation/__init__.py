@@ -1,0 +1,4 @@
+"""Scores of runs: predictions meet test labels here and nowhere else.
+
+``gather`` makes one table of all runs.
+"""

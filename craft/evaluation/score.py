@@ -1,0 +1,159 @@
+"""Score the predictions of runs against test labels: the one stage that test labels enter."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from craft.files.atomic import RecordError, sha256, unchanged
+from craft.files.records import Manifest, Predictions, RunRecord, Score
+from craft.runtime.command import run_command
+
+log = logging.getLogger(__name__)
+
+
+class TestLabels:
+    """Labels of a data set's test images, (N,) int64 in the manifest's order, and all its labels.
+
+    ``manifest_sha256`` is of the manifest's file. Raises RecordError for one without test images.
+    """
+
+    __test__ = False  # not a test case, whatever its name looks like to a collector
+
+    def __init__(self, dataset: str, manifest: Manifest, manifest_sha256: str) -> None:
+        images = manifest.part("test")
+        if not images:
+            raise RecordError(f"{dataset}: the manifest lists no test image")
+        self.dataset, self.manifest_sha256 = dataset, manifest_sha256
+        self.labels = np.array([image.label for image in images], dtype=np.int64)  # (N,)
+        self.names = manifest.class_names()  # label -> class name
+        self.classes = np.array(list(self.names), dtype=np.int64)  # (K,)
+
+    @classmethod
+    def read(cls, dataset: str, path: str | os.PathLike[str]) -> TestLabels:
+        """From a manifest; raises RecordError."""
+        with unchanged([Path(path)]):
+            manifest = Manifest.read(path)
+            return cls(dataset, manifest, sha256(path))
+
+    def accuracy(self, predicted: np.ndarray) -> list[float]:
+        """Per cent of images that are right at each of T points; ``predicted`` is (T, N).
+
+        Raises RecordError when N is not the number of test images or a predicted label is none of
+        the data set's.
+        """
+        if predicted.ndim != 2 or predicted.shape[1] != len(self.labels):
+            raise RecordError(
+                f"{self.dataset}: predictions of shape {predicted.shape} for "
+                f"{len(self.labels)} test images; accepted: (points, {len(self.labels)})"
+            )
+        foreign = predicted[~np.isin(predicted, self.classes)]
+        if foreign.size:
+            raise RecordError(
+                f"{self.dataset}: {foreign.size} predicted labels are none of its "
+                f"{len(self.classes)} labels {self.classes[0]} to {self.classes[-1]}; "
+                f"the first: {foreign[0]}"
+            )
+        right = (predicted == self.labels).sum(axis=1)  # (T,)
+        return [100.0 * int(count) / len(self.labels) for count in right]
+
+
+def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, TestLabels]) -> Score:
+    """Score one run on each of its test sets.
+
+    Raises RecordError when the run's test sets are not those of ``tests``, its own is missing, or
+    one was predicted in the order of another manifest or calls a label otherwise than its source.
+    """
+    if set(predictions.labels) != set(tests):
+        raise RecordError(
+            f"predicted on {sorted(predictions.labels)} but test labels are given for "
+            f"{sorted(tests)}"
+        )
+    if record.dataset not in tests:
+        raise RecordError(f"trained on {record.dataset} but tested on {sorted(tests)} only")
+    learned = tests[record.dataset].names
+    for name, test in tests.items():
+        if wrong := [label for label in test.names if test.names[label] != learned.get(label)]:
+            raise RecordError(
+                f"{name}: class {wrong[0]} is {test.names[wrong[0]]!r}, but "
+                f"{learned.get(wrong[0])!r} in {record.dataset}, which the run was trained on"
+            )
+        if (predicted := predictions.manifests[name]) != test.manifest_sha256:
+            raise RecordError(
+                f"{name}: predicted for the images of manifest (SHA-256) {predicted}, to be scored "
+                f"with manifest {test.manifest_sha256}; fit again, on features of this manifest"
+            )
+    points = len(predictions.queries)
+    for name, labels in predictions.labels.items():
+        if not points or len(labels) != points:
+            raise RecordError(f"{name}: {len(labels)} rows of predictions for {points} points")
+    return Score(
+        method=record.method,
+        backbone=record.backbone,
+        dataset=record.dataset,
+        shots=record.shots,
+        seed=record.seed,
+        queries=[int(count) for count in predictions.queries],
+        accuracy={name: test.accuracy(predictions.labels[name]) for name, test in tests.items()},
+        test_images={name: len(test.labels) for name, test in tests.items()},
+        record=asdict(record),
+    )
+
+
+def score_run(folder: str | os.PathLike[str], tests: Mapping[str, TestLabels]) -> Score:
+    """Write ``score.json`` into a run's folder; raises RecordError naming the folder."""
+    folder = Path(folder)
+    record = RunRecord.read(folder / "record.json")
+    predictions = Predictions.read(folder / "predictions.safetensors")
+    try:
+        score = evaluate(record, predictions, tests)
+    except RecordError as error:
+        raise RecordError(f"{folder}: {error}") from error
+    score.write(folder / "score.json")
+    return score
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    """``NAME=FILE`` as a pair."""
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=FILE")
+    return name, path
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: score run folders with the manifests of their test sets."""
+    parser = argparse.ArgumentParser(prog="python -m craft.evaluation.score", description=__doc__)
+    parser.add_argument("--runs", nargs="+", required=True, metavar="FOLDER")
+    parser.add_argument(
+        "--manifests", nargs="+", required=True, type=_assignment, metavar="NAME=FILE"
+    )
+    parser.add_argument(
+        "--tests",
+        nargs="+",
+        metavar="NAME,...",
+        help="test sets of each run, in the order of the runs; without it, all manifests",
+    )
+    given = parser.parse_args(arguments)
+    every = ",".join(name for name, _ in given.manifests)
+    tests_of = given.tests or [every] * len(given.runs)
+    if len(tests_of) != len(given.runs):
+        parser.error(f"--tests names the test sets of {len(tests_of)} runs of {len(given.runs)}")
+    if unknown := {name for names in tests_of for name in names.split(",")} - set(every.split(",")):
+        parser.error(f"--tests {min(unknown)!r} has no manifest; accepted: {every}")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    tests = {name: TestLabels.read(name, path) for name, path in given.manifests}
+    for folder, names in zip(given.runs, tests_of, strict=True):
+        score = score_run(folder, {name: tests[name] for name in names.split(",")})
+        final = {name: round(values[-1], 2) for name, values in score.accuracy.items()}
+        log.info("%s: %s", folder, final)
+
+
+if __name__ == "__main__":
+    run_command(main)

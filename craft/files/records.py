@@ -1,0 +1,289 @@
+"""What couples the stages: manifests, splits, features, predictions, run records and scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import reprlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from craft.files.atomic import (
+    RecordError,
+    read_json,
+    read_tensors,
+    write_json,
+    write_tensors,
+    write_text,
+)
+from craft.files.typed import build
+
+# --- manifests and splits ------------------------------------------------------------------------
+
+#: Parts of a data set, as a manifest names them.
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of a data set: path relative to its image root, label, class name, part."""
+
+    path: str
+    label: int
+    class_name: str
+    split: str  # train | val | test
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Every image of a data set in its published order; CSV ``path,label,class_name,split``."""
+
+    images: tuple[Image, ...]
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write as CSV with a header."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow([f.name for f in fields(Image)])
+        writer.writerows((i.path, i.label, i.class_name, i.split) for i in self.images)
+        write_text(path, buffer.getvalue())
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Manifest:
+        """Read the CSV; raises RecordError."""
+        try:
+            with open(path, encoding="utf-8", newline="") as stream:
+                rows = [
+                    Image(row["path"], int(row["label"]), row["class_name"], row["split"])
+                    for row in csv.DictReader(stream)
+                ]
+            if foreign := {row.split for row in rows} - set(PARTS):
+                raise ValueError(f"split {foreign.pop()!r}; accepted: {', '.join(PARTS)}")
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"{path}: not a readable manifest ({error!r})") from error
+        if not rows:
+            raise RecordError(f"{path}: the manifest lists no image")
+        return cls(tuple(rows))
+
+    def part(self, split: str) -> tuple[Image, ...]:
+        """The images of one part, in order."""
+        return tuple(image for image in self.images if image.split == split)
+
+    def class_names(self) -> dict[int, str]:
+        """Label -> class name, ascending labels; a shifted test set may lack some labels."""
+        names: dict[int, str] = {}
+        for image in self.images:
+            if names.setdefault(image.label, image.class_name) != image.class_name:
+                raise RecordError(
+                    f"label {image.label} is named both {names[image.label]!r} "
+                    f"and {image.class_name!r}"
+                )
+        return dict(sorted(names.items()))
+
+
+@dataclass(frozen=True)
+class Split:
+    """A few-shot training set: paths with their labels, in the protocol's order."""
+
+    dataset: str
+    shots: int
+    seed: int
+    paths: tuple[str, ...]
+    labels: tuple[int, ...]
+    class_names: tuple[str, ...]
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Split:
+        """Read the JSON; raises RecordError, also where a class has more or fewer than ``shots``.
+
+        A class that is too small has some of its images twice, or there is no split of it.
+        """
+        split = build(cls, read_json(path), path, "few-shot split")
+        if len(split.paths) != len(split.labels):
+            raise RecordError(f"{path}: {len(split.paths)} paths but {len(split.labels)} labels")
+        classes = len(split.class_names)
+        for image, label in zip(split.paths, split.labels, strict=True):
+            if not 0 <= label < classes:
+                raise RecordError(f"{path}: label {label} of {image}; accepted: 0 to {classes - 1}")
+        counts = Counter(split.labels)
+        for label, name in enumerate(split.class_names):
+            if split.shots < 1 or counts[label] != split.shots:
+                raise RecordError(
+                    f"{path}: {counts[label]} images of class {label} ({name!r}) in a split of "
+                    f"{split.shots} shots; accepted: as many as shots, 1 or more"
+                )
+        return split
+
+
+# --- features and predictions --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Features:
+    """Image features of one (backbone, data set, part, view): unit rows and the raw norms.
+
+    ``classes`` are the labels that the data set's task covers, a declared fact and not a label of
+    any image: -A and -R tests cover 200 of 1000.
+    """
+
+    features: np.ndarray  # (N, E) float32, unit norm
+    norms: np.ndarray  # (N,) float32, norm before division
+    paths: tuple[str, ...]
+    backbone: str
+    dataset: str
+    part: str
+    view: int
+    classes: tuple[int, ...]
+    manifest_sha256: str
+    weights_sha256: str
+
+    _META = ("backbone", "dataset", "part", "view", "classes", "manifest_sha256", "weights_sha256")
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write as safetensors."""
+        metadata = {key: getattr(self, key) for key in self._META} | {"paths": self.paths}
+        write_tensors(path, {"features": self.features, "norms": self.norms}, metadata)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Features:
+        """Read the safetensors file; raises RecordError when foreign, truncated or not finite."""
+        tensors, metadata = read_tensors(path)
+        known = {key: metadata[key] for key in (*cls._META, "paths") if key in metadata}
+        known |= {key: tensors[key] for key in ("features", "norms") if key in tensors}
+        value = build(cls, known, path, "features file")
+        for name, array, axes in (("features", value.features, 2), ("norms", value.norms, 1)):
+            right = array.ndim == axes and array.dtype == np.float32
+            if not right or len(array) != len(value.paths):
+                raise RecordError(
+                    f"{path}: {name} of shape {array.shape}, {array.dtype}, for {len(value.paths)} "
+                    f"paths; accepted: {axes} axes, the first {len(value.paths)} long, float32"
+                )
+            if not np.isfinite(array).all():
+                raise RecordError(f"{path}: {name} that are not finite")
+        return value
+
+    def rows(self, paths: Sequence[str]) -> np.ndarray:
+        """Row numbers of ``paths``, (n,) int64; raises RecordError naming a path not cached."""
+        index = {path: row for row, path in enumerate(self.paths)}
+        missing = [path for path in paths if path not in index]
+        if missing:
+            raise RecordError(
+                f"{len(missing)} images of the split are not among the cached features of "
+                f"{self.dataset} ({self.backbone}, {self.part}); the first: {missing[0]}"
+            )
+        return np.array([index[path] for path in paths], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted labels of unlabelled test sets at T points of a run, the last one final."""
+
+    queries: np.ndarray  # (T,) int64, search queries spent at each point
+    labels: dict[str, np.ndarray]  # test set -> (T, N) int32
+    manifests: dict[str, str]  # test set -> SHA-256 of the manifest that orders its N images
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write as safetensors; test-set names are data, kept in the metadata."""
+        names = sorted(self.labels)
+        tensors = {f"labels.{n}": self.labels[name] for n, name in enumerate(names)}
+        test_sets = {name: self.manifests[name] for name in names}
+        write_tensors(path, tensors | {"queries": self.queries}, {"test_sets": test_sets})
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Predictions:
+        """Read the safetensors file; raises RecordError."""
+        tensors, metadata = read_tensors(path)
+        manifests = metadata.get("test_sets")
+        if not isinstance(manifests, dict):
+            raise RecordError(
+                f"{path}: not a predictions file (test_sets = {reprlib.repr(manifests)}: accepted: "
+                "test sets with the SHA-256 of their manifests)"
+            )
+        axes = {"queries": 1} | {f"labels.{n}": 2 for n in range(len(manifests))}
+        for name, count in axes.items():
+            if name not in tensors:
+                raise RecordError(f"{path}: not a predictions file (lacks {name!r})")
+            array = tensors[name]
+            if array.ndim != count or array.dtype.kind != "i":
+                raise RecordError(
+                    f"{path}: {name} of shape {array.shape}, {array.dtype}; accepted: {count} "
+                    "axes of whole numbers"
+                )
+        labels = {name: tensors[f"labels.{n}"] for n, name in enumerate(manifests)}
+        value = {"queries": tensors["queries"], "labels": labels, "manifests": manifests}
+        return build(cls, value, path, "predictions file")
+
+
+# --- run records and scores ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What one fit did, as JSON: identity, resolved options, costs, versions."""
+
+    method: str
+    backbone: str
+    dataset: str
+    shots: int
+    seed: int
+    learner: str
+    options: dict[str, Any]
+    black_box: bool
+    queries: dict[str, int]  # by purpose
+    train_images: int
+    train_accuracy: float | None  # per cent, on its own training images; None where untrained
+    fit_seconds: float  # wall time of fit() alone
+    predict_seconds: float
+    peak_memory_mb: float  # largest resident set of the process during the run
+    learner_parameters: int
+    learner_bytes: int  # what must be stored to deploy the learner beside the black box
+    code_hash: str
+    inputs: dict[str, str]  # role -> sha256 of the file that was read
+    versions: dict[str, str]
+    peak_device_memory_mb: float = 0.0  # of tensors on a CUDA device; 0 on the CPU
+    machine: dict[str, str] = field(default_factory=dict)  # what its times belong to
+    config_hash: str | None = None  # of what the configuration says of this run
+    commit: str | None = None  # of git, "-dirty" where files differ; None outside a checkout
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> RunRecord:
+        """Read the JSON; raises RecordError."""
+        return build(cls, read_json(path), path, "run record")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Accuracy (per cent) of one run on each of its test sets, along its queries."""
+
+    method: str
+    backbone: str
+    dataset: str
+    shots: int
+    seed: int
+    queries: list[int]  # (T,) search queries
+    accuracy: dict[str, list[float]]  # test set -> (T,) per cent; the last one is the result
+    test_images: dict[str, int]
+    record: dict[str, Any]  # the run record that was scored
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Score:
+        """Read the JSON; raises RecordError."""
+        return build(cls, read_json(path), path, "score")

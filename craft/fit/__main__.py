@@ -1,0 +1,122 @@
+"""Fit one learner on few-shot sets of one data set: the one place that wires a box to a learner.
+
+``python -m craft.fit --learner craft.learner.collaborative:Collaborative ... --out FOLDER``
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from craft.blackbox.text.prefix_sharing import DTYPES
+from craft.files.atomic import RecordError
+from craft.files.records import Split
+from craft.fit.inputs import Bench, Inputs
+from craft.fit.run import Keeping, run
+from craft.learner.base import Learner
+from craft.runtime.command import run_command
+from craft.runtime.signals import Ended, Signals
+
+log = logging.getLogger("craft.fit")
+
+
+def load_learner(name: str) -> type[Learner]:
+    """The class named ``module:Class``; raises ValueError for anything that is no learner."""
+    module, _, attribute = name.partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"learner {name!r} cannot be loaded: {error}") from error
+    if not (isinstance(cls, type) and issubclass(cls, Learner)):
+        raise ValueError(f"learner {name!r} is not a craft.learner.base.Learner")
+    return cls
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    if not name or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
+    return name, Path(path)
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m craft.fit", description=__doc__)
+    parser.add_argument("--learner", required=True, help="module:Class of the learner")
+    parser.add_argument(
+        "--cells",
+        type=json.loads,
+        required=True,
+        help='options and test sets by shots: {"16": {"options": {}, "tests": ["NAME"]}}',
+    )
+    for name in ("method", "backbone", "dataset"):
+        parser.add_argument(f"--{name}", required=True, help=f"{name} of the run, for its record")
+    parser.add_argument("--tower", type=Path, required=True, help="exported text tower")
+    parser.add_argument("--prompts", type=Path, required=True, help="tokenised prompts")
+    parser.add_argument("--train", type=Path, nargs="*", default=[], help="training features")
+    parser.add_argument("--splits", type=Path, nargs="*", default=[], help="one per run")
+    parser.add_argument(
+        "--tests", type=_named_path, nargs="+", required=True, help="NAME=features of a test part"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder that gets shots-K/seed-S/")
+    parser.add_argument("--cache", type=Path, help="folder for the state of runs, to go on from")
+    parser.add_argument(
+        "--save-every", type=float, default=30.0, metavar="SECONDS", help="how often it is saved"
+    )
+    parser.add_argument("--device", default="cpu", help="where the text tower and learner compute")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the text forward")
+    parser.add_argument("--threads", type=int, default=1, help="part of the run: sums depend on it")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fit a learner on each split (once, untrained, where there is none)."""
+    given = _arguments(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    torch.set_num_threads(given.threads)
+    try:
+        with Signals() as signals:
+            _fit_all(given, Keeping(signals, given.cache, given.save_every))
+    except Ended as signal:
+        if given.cache:
+            signal.add_note(f"state is kept in {given.cache}")
+        raise
+
+
+def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
+    cls = load_learner(given.learner)
+    inputs = Inputs(given.tower, given.prompts, tuple(given.train), dict(given.tests))
+    identity = {name: getattr(given, name) for name in ("method", "backbone", "dataset")}
+    bench = Bench(inputs, cls.prompts, given.device, given.dtype)
+    for what in ("backbone", "dataset"):
+        if identity[what] != getattr(bench, what):
+            raise RecordError(
+                f"{given.prompts}: prompts of {what} {getattr(bench, what)}, to fit one of "
+                f"--{what} {identity[what]}"
+            )
+    for split in [Split.read(path) for path in given.splits] or [None]:
+        shots, seed = (split.shots, split.seed) if split else (0, 0)
+        if str(shots) not in given.cells:
+            raise ValueError(f"--cells says nothing of {shots} shots: {sorted(given.cells)}")
+        cell, name = given.cells[str(shots)], f"shots-{shots}/seed-{seed}"
+        own = replace(keeping, cache=given.cache / name) if given.cache else keeping
+        bench_of_run = bench.run(cls(**cell["options"]), split, cell["tests"])
+        record = run(bench_of_run, identity, given.out / name, own)
+        log.info(
+            "%d shots, seed %d: %.1f s, %s queries, train accuracy %s",
+            shots,
+            seed,
+            record.fit_seconds,
+            sum(record.queries.values()) if record.black_box else "no",
+            "-" if record.train_accuracy is None else f"{record.train_accuracy:.1f} %",
+        )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,87 @@
+"""The curve of a run: test predictions at evenly spread numbers of queries, and at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from craft.files.records import Predictions
+from craft.fit.inputs import RunBench
+from craft.learner.base import Learner
+from craft.protocol import BlackBox
+from craft.whitebox.box import WhiteBox
+
+
+class CurveRecorder:
+    """A learner's ``progress``: predicts the unlabelled test images at points of its budget.
+
+    Points are spread evenly over the search budget by the option ``curve_points``; a learner that
+    spends no search query has its end alone.
+    """
+
+    def __init__(self, bench: RunBench, box: BlackBox | WhiteBox) -> None:
+        self._bench, self._box = bench, box
+        options = bench.learner.options
+        points = np.linspace(0, options.budget, options.curve_points + 1)[1:-1]
+        self._due = [int(point) for point in points]
+        self._queries: list[int] = []
+        self._labels: dict[str, list[np.ndarray]] = {name: [] for name in bench.tests}
+        self.seconds = 0.0  # spent predicting, not fitting
+        self._last = 0.0  # of them, for the last point
+
+    def __call__(self, learner: Learner) -> None:
+        """Predict if the next point has been reached."""
+        if self._due and learner.queries_ >= self._due[0]:
+            self._due = [point for point in self._due if point > learner.queries_]
+            self._predict(learner)
+
+    def finish(self, learner: Learner) -> Predictions:
+        """Predict with the fitted learner; return all points, the last one final.
+
+        A point at the same number of queries, of a generation that was the last or of a refiner
+        that trained on without searching, gives way to the end: a curve has one value there.
+        """
+        if self._queries and self._queries[-1] == learner.queries_:
+            self._queries.pop()
+            self.seconds -= self._last
+            for rows in self._labels.values():
+                rows.pop()
+        self._predict(learner)
+        return Predictions(
+            queries=np.array(self._queries, dtype=np.int64),
+            labels={name: np.stack(rows) for name, rows in self._labels.items()},
+            manifests={name: test.manifest_sha256 for name, test in self._bench.tests.items()},
+        )
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The points so far: queries (T,) and labels (T, N) of each test set, by its number."""
+        if not self._queries:
+            return {}
+        state = {"queries": torch.tensor(self._queries)}
+        for n, rows in enumerate(self._labels.values()):
+            state[f"labels.{n}"] = torch.from_numpy(np.stack(rows))
+        return state
+
+    def resume(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Have the points of a :meth:`state`."""
+        if not state:
+            return
+        self._queries = state["queries"].tolist()
+        self._due = [point for point in self._due if point > self._queries[-1]]
+        for n, name in enumerate(self._labels):
+            self._labels[name] = list(state[f"labels.{n}"].numpy())
+
+    def _predict(self, learner: Learner) -> None:
+        """Predict every test set, among the classes that its task covers."""
+        start = time.perf_counter()
+        self._queries.append(learner.queries_)
+        for name, features in self._bench.tests.items():
+            classes = np.array(features.classes, dtype=np.int32)
+            logits = learner.predict(self._box, f"test/{name}")  # (N, K)
+            columns = logits[:, torch.from_numpy(classes).long().to(logits.device)].argmax(dim=1)
+            self._labels[name].append(classes[columns.cpu().numpy()])
+        self._last = time.perf_counter() - start
+        self.seconds += self._last

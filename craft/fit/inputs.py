@@ -1,0 +1,172 @@
+"""The bench of a job's fits: their inputs in memory, and from them a box for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from craft.blackbox.guarded_box import GuardedBox
+from craft.blackbox.local_box import LocalBox
+from craft.blackbox.text.prompts import Prompts
+from craft.blackbox.text.tower import Tower, read_tower
+from craft.files.atomic import RecordError, read_metadata, sha256, unchanged
+from craft.files.records import Features, Split
+from craft.fit.matching import require_match
+from craft.learner.base import Learner
+from craft.protocol import BlackBox, QueryMeter
+from craft.whitebox.box import WhiteBox
+
+#: Name under which a box holds the few-shot training images.
+TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that a fit reads but its split; no label of a test image is among it."""
+
+    tower: Path
+    prompts: Path
+    train: tuple[Path, ...]  # the images first, then their views
+    tests: Mapping[str, Path]
+
+
+def device_name(device: torch.device) -> str:
+    """``cpu``, or which GPU it is."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+class Bench:
+    """The inputs of one job's fits in memory, from which each run gets a box of its own.
+
+    ``kind`` says which of the prompts the learners speak with (:attr:`Learner.prompts`).
+    """
+
+    def __init__(
+        self, inputs: Inputs, kind: str, device: str = "cpu", dtype: str = "float32"
+    ) -> None:
+        self._device = torch.device(device)
+        self._dtype = dtype
+        # Checksums are of what was read: a file that is replaced in between would have another's.
+        with unchanged([inputs.tower, inputs.prompts, *inputs.train, *inputs.tests.values()]):
+            self._read(inputs, kind)
+
+    def _read(self, inputs: Inputs, kind: str) -> None:
+        prompts = Prompts.read(inputs.prompts)
+        tokens = prompts.zero_shot if kind == "template" else prompts.learner
+        self._tower = read_tower(inputs.tower, tokens, self._dtype, device=self._device)
+        views = [Features.read(path) for path in inputs.train]
+        self._train = {features.view: features for features in views}
+        self._tests = {name: Features.read(path) for name, path in inputs.tests.items()}
+        require_match(
+            prompts.backbone,
+            prompts.dataset,
+            read_metadata(inputs.tower).get("provenance", {}),
+            dict(zip(inputs.train, views, strict=True)),
+            {path: (name, self._tests[name]) for name, path in inputs.tests.items()},
+        )
+        self.backbone, self.dataset = prompts.backbone, prompts.dataset
+        self.class_names = tokens.class_names
+        for name, path in inputs.tests.items():
+            classes, known = self._tests[name].classes, range(len(self.class_names))
+            if not classes or not set(classes) <= set(known):
+                raise RecordError(
+                    f"{path}: task of {len(classes)} classes up to {max(classes, default=None)}; "
+                    f"accepted: one or more of 0 to {known[-1]}"
+                )
+        files = {"tower": inputs.tower, "prompts": inputs.prompts}
+        files |= {
+            f"train-{view.view}": path for view, path in zip(views, inputs.train, strict=True)
+        }
+        files |= {f"test/{name}": path for name, path in inputs.tests.items()}
+        self._checksums = {role: sha256(path) for role, path in files.items()}
+
+    def run(self, learner: Learner, split: Split | None, tests: Sequence[str]) -> RunBench:
+        """What one run has of the bench: as if it were alone in its job.
+
+        Raises ValueError for a test set or a view that was not given, RecordError for a split of
+        another data set, other classes or other images.
+        """
+        if unknown := set(tests) - set(self._tests):
+            raise ValueError(f"no features of test set {min(unknown)!r} are given")
+        views = (0, *learner.options.copies) if split else ()
+        for view in views:
+            if view not in self._train:
+                raise ValueError(
+                    f"options views: {learner.options.views}, search_view: "
+                    f"{learner.options.search_view}, but view {view} is not encoded"
+                )
+        if split and split.dataset != self.dataset:
+            raise RecordError(
+                f"a split of data set {split.dataset}, {split.shots} shots, seed {split.seed}, "
+                f"beside files of data set {self.dataset}"
+            )
+        if split and split.class_names != self.class_names:
+            raise RecordError(
+                f"class names of the split of {split.dataset}, {split.shots} shots, seed "
+                f"{split.seed}, are not those of the prompts"
+            )
+        roles = ["tower", "prompts", *(f"train-{view}" for view in views)]
+        roles += [f"test/{name}" for name in tests]
+        return RunBench(
+            learner=learner,
+            device=self._device,
+            dtype=self._dtype,
+            tower=self._tower,
+            split=split,
+            train={view: self._train[view] for view in views},
+            tests={name: self._tests[name] for name in tests},
+            checksums={role: self._checksums[role] for role in roles},
+        )
+
+
+@dataclass(frozen=True)
+class RunBench:
+    """Towers and features of one run."""
+
+    learner: Learner
+    device: torch.device
+    dtype: str  # of the text forward
+    tower: Tower
+    split: Split | None
+    train: Mapping[int, Features]  # by view; 0 is the images themselves
+    tests: Mapping[str, Features]
+    checksums: Mapping[str, str]  # role of each file that was read -> SHA-256 of its bytes
+
+    def image_sets(self) -> dict[str, torch.Tensor]:
+        """Uploads by name: the split's images (and their views, raw or not) and every test set."""
+        sets = {
+            f"test/{name}": torch.from_numpy(features.features).to(self.device)
+            for name, features in self.tests.items()
+        }
+        for view, features in self.train.items():
+            rows = features.rows(self.split.paths)
+            unit = torch.from_numpy(features.features[rows]).to(self.device)
+            name = f"{TRAIN}-view-{view}" if view else TRAIN
+            sets[name] = unit
+            if self.learner.options.feature_norm == "raw":
+                norms = torch.from_numpy(features.norms[rows]).to(self.device)
+                sets[f"{name}-raw"] = unit * norms[:, None]
+        return sets
+
+    def refine_sets(self) -> tuple[str, ...]:
+        """Uploads that train the refiner, by the options ``views`` and ``feature_norm``."""
+        options = self.learner.options
+        suffix = "-raw" if options.feature_norm == "raw" else ""
+        names = [f"{TRAIN}-view-{view}" for view in range(1, options.views + 1)] or [TRAIN]
+        return tuple(name + suffix for name in names)
+
+    def search_set(self) -> str:
+        """Upload that scores candidates, by the option ``search_view``."""
+        view = self.learner.options.search_view
+        return f"{TRAIN}-view-{view}" if view else TRAIN
+
+    def box(self) -> BlackBox | WhiteBox:
+        """A box for the run, by its learner's declared access."""
+        sets = self.image_sets()
+        if self.learner.access == "white-box":
+            return WhiteBox(self.tower, sets)
+        box = LocalBox(self.tower, sets, meter=QueryMeter(budget=self.learner.options.budget))
+        return GuardedBox(box)

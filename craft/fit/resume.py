@@ -1,0 +1,187 @@
+"""A run that was ended early goes on where it was: its place in the cache, and what ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from craft.files.atomic import RecordError, locked, read_tensors, write_tensors
+from craft.fit.curve import CurveRecorder
+from craft.learner.base import Learner
+from craft.learner.checkpoint import Checkpoint
+from craft.protocol import BlackBox
+from craft.runtime.memory import peak_device_memory_mb, peak_memory_mb, seconds_since_start
+from craft.runtime.signals import Ended, Signals
+from craft.whitebox.box import WhiteBox
+
+log = logging.getLogger("craft.fit")
+
+#: What a finished run is; the record is written last.
+FILES = ("learner.safetensors", "history.csv", "predictions.safetensors", "record.json")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run has taken so far, over all of its attempts."""
+
+    counts: dict[str, int]  # queries by purpose
+    fit_seconds: float = 0.0
+    predict_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    peak_device_memory_mb: float = 0.0
+    resumes: int = 0
+
+
+class Place:
+    """A run's folder in the cache: its state while it is fitted, its files once it is.
+
+    ``key`` stands for all that decides the run's bytes; what another key left is removed. Snakemake
+    knows nothing of this folder, so that it survives where Snakemake removes the outputs of a job
+    that did not end well.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder = folder
+        self.files = folder / key
+        self._state = self.files / "state.safetensors"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the only process at work on the run; waits for the other, a killed Snakemake's say."""
+        with locked(self._folder / "lock"):
+            for other in self._folder.iterdir():
+                if other.is_dir() and other != self.files:
+                    shutil.rmtree(other)
+            for left in self.files.glob(".*.tmp"):  # by a process that was killed while it wrote
+                left.unlink()
+            yield
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run's files are here."""
+        return all((self.files / name).exists() for name in FILES)
+
+    def publish(self, folder: Path) -> None:
+        """Let ``folder`` have the run's files, the record last; links where links are possible."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            source, temporary = self.files / name, folder / f".{name}.{os.getpid()}.tmp"
+            try:
+                try:
+                    os.link(source, temporary)
+                except OSError:  # another file system, or one without links
+                    shutil.copyfile(source, temporary)
+                os.utime(temporary)  # newer than what it was made from, to Snakemake
+                os.replace(temporary, folder / name)
+            finally:
+                temporary.unlink(missing_ok=True)
+        self._state.unlink(missing_ok=True)
+
+    def save(self, checkpoint: Checkpoint, curve: dict[str, torch.Tensor], spent: Spent) -> None:
+        """Write where the run is, whole or not at all."""
+        tensors = {f"learner/{name}": value for name, value in checkpoint.tensors.items()}
+        tensors |= {f"curve/{name}": value for name, value in curve.items()}
+        about = {"phase": checkpoint.phase, "done": checkpoint.done, "queries": checkpoint.queries}
+        write_tensors(
+            self._state,
+            {name: value.detach().cpu().numpy() for name, value in tensors.items()},
+            about | {"history": checkpoint.history, "spent": asdict(spent)},
+        )
+
+    def load(self) -> tuple[Checkpoint, dict[str, torch.Tensor], Spent] | None:
+        """What :meth:`save` wrote last; None where there is nothing, or nothing of use."""
+        if not self._state.exists():
+            return None
+        try:
+            arrays, about = read_tensors(self._state)
+            spent = Spent(**about.pop("spent"))
+            parts: dict[str, dict[str, torch.Tensor]] = {"learner": {}, "curve": {}}
+            for name, array in arrays.items():
+                part, _, key = name.partition("/")
+                parts[part][key] = torch.from_numpy(array)
+            return Checkpoint(tensors=parts["learner"], **about), parts["curve"], spent
+        except (RecordError, KeyError, TypeError) as error:
+            log.warning("starting anew: %s", error)
+            return None
+
+
+class Attempt:
+    """One attempt at a run: goes on from the last one, keeps its state, ends when told to.
+
+    A learner's ``progress``: hands it on to the curve, then saves the state every ``every`` seconds
+    and where a signal was received; raises Ended then.
+    """
+
+    def __init__(
+        self,
+        place: Place | None,
+        box: BlackBox | WhiteBox,
+        curve: CurveRecorder,
+        signals: Signals,
+        every: float,
+        device: torch.device,
+    ) -> None:
+        self._place, self._box, self._curve = place, box, curve
+        self._signals, self._every, self._device = signals, every, device
+        self._before, self._resumes, self._called = Spent(counts={}), 0, False
+        self._start = self._saved = time.perf_counter()
+
+    def begin(self, learner: Learner) -> None:
+        """Put learner, box and curve where the last attempt was; this one's time begins."""
+        if self._place and (saved := self._place.load()):
+            checkpoint, curve, self._before = saved
+            learner.resume(checkpoint)
+            self._curve.resume(curve)
+            if isinstance(self._box, BlackBox):
+                self._box.meter.counts |= self._before.counts
+            log.info("going on from generation %d of %s", checkpoint.done, checkpoint.phase)
+            self._resumes = self._before.resumes + 1
+        self._start = self._saved = time.perf_counter()
+
+    def __call__(self, learner: Learner) -> None:
+        """Record, and save the state if it is time to."""
+        if not self._called:
+            log.info(
+                "a first generation %.1f s after the process's start, %.1f s of processor time",
+                seconds_since_start(),
+                time.process_time(),
+            )
+            self._called = True
+        self._curve(learner)
+        received = self._signals.received
+        if self._place and (received or time.perf_counter() - self._saved >= self._every):
+            self._save(learner)
+        if received:
+            raise Ended(received)
+
+    def _save(self, learner: Learner) -> None:
+        checkpoint = learner.checkpoint()
+        if checkpoint is None:
+            return
+        try:
+            self._place.save(checkpoint, self._curve.state(), self.spent())
+        except OSError as error:  # a later one may succeed, and the run itself is not wrong
+            log.warning("the state of the fit is not saved: %s", error)
+        self._saved = time.perf_counter()
+
+    def spent(self) -> Spent:
+        """Queries, times and memory of all attempts at the run."""
+        before, predicting = self._before, self._curve.seconds
+        return Spent(
+            counts=dict(self._box.meter.counts) if isinstance(self._box, BlackBox) else {},
+            fit_seconds=before.fit_seconds + time.perf_counter() - self._start - predicting,
+            predict_seconds=before.predict_seconds + predicting,
+            peak_memory_mb=max(before.peak_memory_mb, peak_memory_mb()),
+            peak_device_memory_mb=max(
+                before.peak_device_memory_mb, peak_device_memory_mb(self._device)
+            ),
+            resumes=self._resumes,
+        )

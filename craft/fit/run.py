@@ -1,0 +1,156 @@
+"""One run: a learner fitted at its bench, and its files."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from craft.files.atomic import METADATA, replacing, write_text
+from craft.files.records import RunRecord
+from craft.fit.curve import CurveRecorder
+from craft.fit.inputs import TRAIN, RunBench, device_name
+from craft.fit.resume import Attempt, Place
+from craft.learner.base import Learner, accuracy
+from craft.protocol import BlackBox
+from craft.runtime.memory import reset_peak_memory
+from craft.runtime.provenance import code_hash, commit, config_hash, machine, versions
+from craft.runtime.signals import Signals
+
+log = logging.getLogger("craft.fit")
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How runs are kept from being lost: a folder for their state (None: they are not), how often
+    it is saved, and the signals that ask them to end."""
+
+    signals: Signals
+    cache: Path | None = None
+    every: float = 30.0  # seconds
+
+
+def run(bench: RunBench, identity: Mapping[str, str], folder: Path, keeping: Keeping) -> RunRecord:
+    """Fit one run, unless the cache has it, and let ``folder`` have its files, the record last.
+
+    ``identity`` names method, backbone and dataset. Without a split (zero-shot) shots and seed
+    are 0 and nothing is trained. Raises Ended where a signal ended it, and what the fit raises.
+    """
+    if keeping.cache is None:
+        _fit(bench, identity, folder, None, keeping)
+        return RunRecord.read(folder / "record.json")
+    place = Place(keeping.cache, key(bench, identity))
+    with place.held():
+        if place.finished:
+            log.info("%s: fitted earlier, taken from %s", folder, place.files)
+        else:
+            _fit(bench, identity, place.files, place, keeping)
+        place.publish(folder)
+    return RunRecord.read(folder / "record.json")
+
+
+def key(bench: RunBench, identity: Mapping[str, str]) -> str:
+    """Hash of all that decides a run's bytes on one machine: 16 hex digits."""
+    learner = type(bench.learner)
+    decisive = {
+        "identity": dict(identity),
+        "learner": f"{learner.__module__}:{learner.__qualname__}",
+        "options": asdict(bench.learner.options),
+        "split": asdict(bench.split) if bench.split else None,
+        "tests": list(bench.tests),
+        "inputs": dict(bench.checksums),
+        "code": code_hash("craft.fit.__main__", learner.__module__),
+        "versions": versions(),
+        "device": device_name(bench.device),
+        "dtype": bench.dtype,
+        "threads": torch.get_num_threads(),
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _fit(
+    bench: RunBench,
+    identity: Mapping[str, str],
+    folder: Path,
+    place: Place | None,
+    keeping: Keeping,
+) -> None:
+    learner, split = bench.learner, bench.split
+    shots, seed = (split.shots, split.seed) if split else (0, 0)
+    labels = torch.tensor(split.labels if split else [], dtype=torch.int64, device=bench.device)
+    box = bench.box()
+    curve = CurveRecorder(bench, box)
+    attempt = Attempt(place, box, curve, keeping.signals, keeping.every, bench.device)
+    reset_peak_memory(bench.device)  # runs may share a process: each has its own peak
+    attempt.begin(learner)
+    with keeping.signals.deferred():
+        learner.fit(
+            box,
+            labels,
+            seed=seed,
+            train_set=bench.search_set(),
+            refine_sets=bench.refine_sets(),
+            progress=attempt,
+        )
+    fit_seconds = attempt.spent().fit_seconds
+    predictions = curve.finish(learner)
+    # Reported, not chosen by: the learner's fit to its own training images.
+    reached = accuracy(learner.predict(box, TRAIN), labels) if split else None
+    spent = attempt.spent()
+    state = {name: value.cpu().contiguous() for name, value in learner.state().items()}
+    learned = state.values() if split else ()  # an untrained context is the box's own
+    options = asdict(learner.options)
+    record = RunRecord(
+        **identity,
+        shots=shots,
+        seed=seed,
+        learner=f"{type(learner).__module__}:{type(learner).__qualname__}",
+        options=options,
+        black_box=isinstance(box, BlackBox),
+        queries=spent.counts,
+        train_images=len(labels),
+        train_accuracy=reached,
+        fit_seconds=fit_seconds,
+        predict_seconds=spent.predict_seconds,
+        peak_memory_mb=spent.peak_memory_mb,
+        peak_device_memory_mb=spent.peak_device_memory_mb,
+        learner_parameters=sum(value.numel() for value in learned),
+        learner_bytes=sum(value.numel() * value.element_size() for value in learned),
+        code_hash=code_hash("craft.fit.__main__", type(learner).__module__),
+        inputs=dict(bench.checksums),
+        versions=versions(),
+        machine=machine(device_name(bench.device), torch.get_num_threads())
+        | {"text_dtype": bench.dtype},
+        config_hash=config_hash({**identity, "shots": shots, "seed": seed, "options": options}),
+        commit=commit(),
+        notes={"resumes": spent.resumes},
+    )
+    predictions.write(folder / "predictions.safetensors")
+    with replacing(folder / "learner.safetensors") as temporary:
+        # What restoring needs, and no times: equal runs give equal bytes (and see storage.py).
+        fitted = {
+            "learner": record.learner,
+            "options": record.options,
+            "classes": list(bench.tower.class_names),
+        }
+        save_file(state, temporary, {METADATA: json.dumps(fitted)})
+    write_history(learner, folder / "history.csv")
+    record.write(folder / "record.json")
+
+
+def write_history(learner: Learner, path: Path) -> None:
+    """Write the learner's history, one row per generation, as CSV (a header alone if empty)."""
+    columns = list(dict.fromkeys(key for row in learner.history_ for key in row)) or ["queries"]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(learner.history_)
+    write_text(path, buffer.getvalue())

@@ -1,0 +1,128 @@
+"""Learners that end in a refiner: what they share around the network itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Self
+
+import torch
+
+from craft.learner.base import Learner, Progress, percent_right, query
+from craft.learner.checkpoint import Part
+from craft.learner.divergence import BOX, lower
+from craft.learner.refiner import Refiner, RefinerTrainer
+from craft.learner.workload import Work
+from craft.protocol import BlackBox
+
+
+class Scores:
+    """The black box's logits (N, K) on uploads at one context, each asked for once and kept."""
+
+    def __init__(self, box: BlackBox, offset: torch.Tensor, image_sets: tuple[str, ...]) -> None:
+        self._box, self._offset, self._image_sets = box, offset, image_sets
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def of(self, number: int) -> torch.Tensor:
+        """Logits of the upload of that number."""
+        name = self._image_sets[number]
+        if name not in self._kept:
+            self._kept[name] = query(self._box, name, self._offset, "refine")
+        return self._kept[name]
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What was asked for, by upload."""
+        return dict(self._kept)
+
+    def resume(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Have what was asked for."""
+        device = self._offset.device
+        self._kept = {name: logits.to(device) for name, logits in state.items()}
+
+
+class RefiningLearner(Learner):
+    """A learner whose answer is ``refiner_`` applied to the black box's logits."""
+
+    refiner_: Refiner | None = None
+
+    def _cause(self) -> str:
+        """The refiner's training, or the box."""
+        names = ("learning_rate", "weight_decay", "lambda1", "lambda2")
+        return f"{lower('the refiner', self.options, *names)}; or {BOX}"
+
+    def _start(self, box: BlackBox, labels: torch.Tensor, seed: int) -> RefinerTrainer:
+        """A new refiner, where the labels are; its start and shuffling depend on ``seed`` only."""
+        generator = torch.Generator().manual_seed(seed)
+        self.refiner_ = Refiner(len(box.class_names), self.options, generator).to(labels.device)
+        return RefinerTrainer(self.refiner_, self.options, generator)
+
+    def _refine_once(
+        self, trainer: RefinerTrainer, logits: torch.Tensor, labels: torch.Tensor, generation: int
+    ) -> dict[str, torch.Tensor]:
+        """One generation of refinement on scores (N, K), labels (N,): the passes of Eq. 6."""
+        options = self.options
+        active = generation < options.lambda2_share * options.generations
+        weight = options.weight("lambda2", logits.shape[-1]) if active else 0.0
+        loss = trainer.train(logits, labels, weight=weight)
+        with torch.no_grad():
+            reached = percent_right(self.refine(logits), labels)
+        return {"refine_loss": loss, "train_accuracy": reached}
+
+    def _refine_to_end(
+        self,
+        box: BlackBox,
+        labels: torch.Tensor,
+        seed: int,
+        refine_sets: tuple[str, ...],
+        progress: Progress | None,
+    ) -> None:
+        """As many generations of refinement as CraFT has, at the frozen context ``offset_``.
+
+        The context does not move, so each upload is scored once and its scores are kept.
+        """
+        assert self.offset_ is not None, "set by the caller"
+        trainer = self._start(box, labels, seed)
+        scores = Scores(box, self.offset_, refine_sets)
+        parts: dict[str, Part] = {"scores": scores, "trainer": trainer}
+        for generation in self._generations("refinement", self.options.generations, **parts):
+            logits = scores.of(generation % len(refine_sets))
+            refined = self._refine_once(trainer, logits, labels, generation)
+            self._note(queries=self.queries_, **refined)
+            if progress:
+                progress(self)
+
+    def work(self, images: int, classes: int) -> Work:
+        """That, and a refiner trained on one score of each upload; see :meth:`Learner.work`."""
+        options = self.options
+        return replace(
+            super().work(images, classes),
+            refine=min(max(1, options.views), options.generations),
+            passes=options.generations * options.passes,
+        )
+
+    def refine(self, logits: torch.Tensor) -> torch.Tensor:
+        """Refined logits (..., N, K)."""
+        return logits if self.refiner_ is None else self.refiner_(logits)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Tensors that make up the fitted learner, for safetensors."""
+        weights = self.refiner_.state_dict() if self.refiner_ else {}
+        return super().state() | {f"refiner.{name}": value for name, value in weights.items()}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> Self:
+        """Become the learner whose :meth:`state` this is; raises ValueError for a foreign one."""
+        super().restore(state)
+        weights = {
+            name.removeprefix("refiner."): value
+            for name, value in state.items()
+            if name.startswith("refiner.")
+        }
+        if "head.0.weight" not in weights:
+            raise ValueError("the state of a refining learner must hold 'refiner.*'")
+        classes = weights["head.0.weight"].shape[1]
+        self.refiner_ = Refiner(classes, self.options, torch.Generator())
+        try:
+            self.refiner_.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ValueError(f"the state does not fit the options: {error}") from error
+        return self

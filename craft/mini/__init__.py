@@ -1,0 +1,4 @@
+"""Everything that makes the embedded suite: rendered worlds, tasks, and pretrained backbones.
+
+Only rendering runs in a pipeline; pretraining made the files that ship.
+"""

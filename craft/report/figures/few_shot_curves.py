@@ -1,0 +1,155 @@
+"""Figure 2: accuracy against shots, a panel per data set and one for their average."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from craft.design.runs import ZERO_SHOT, Design
+from craft.evaluation.scores import Scores, average
+from craft.report.figures import style
+from craft.report.figures.panels import Curve, Panel, methods_of, title
+from craft.report.published import Published
+from craft.report.tables.labels import dataset_label
+from craft.report.tables.model import AVERAGE
+
+ARTEFACT = "few_shot_curves"
+PANEL_HEIGHT = 1.55  # inches
+
+
+def panels(design: Design, scores: Scores, published: Published) -> tuple[Panel, ...]:
+    """The average of several first, then each data set; zero-shot is one point at no shots."""
+    made = []
+    for backbone in design.backbones(ARTEFACT):
+        datasets = design.datasets(ARTEFACT)
+        for dataset in (AVERAGE, *datasets) if len(datasets) > 1 else datasets:
+            label = AVERAGE if dataset == AVERAGE else dataset_label(design, dataset)
+            curves = tuple(
+                _curve(design, scores, published, backbone, dataset, method)
+                for method in design.methods(ARTEFACT)
+            )
+            made.append(Panel(backbone, dataset, title(design, ARTEFACT, backbone, label), curves))
+    return tuple(made)
+
+
+def _curve(
+    design: Design,
+    scores: Scores,
+    published: Published,
+    backbone: str,
+    dataset: str,
+    method: str,
+) -> Curve:
+    shots_list = sorted(design.config["artefacts"][ARTEFACT]["shots"])
+    datasets = design.datasets(ARTEFACT) if dataset == AVERAGE else (dataset,)
+    points = []
+    for shots in [0] if method == ZERO_SHOT else shots_list:
+        sample = average([scores.cell(method, backbone, name, shots) for name in datasets])
+        key = (backbone, method, f"{dataset}@{shots}")
+        points.append((shots, published.cell(sample, *key)))
+    return Curve(method, design.label(method), tuple(points))
+
+
+def draw(made: tuple[Panel, ...]) -> Figure:
+    """The panels as small multiples with one legend, in a spare place of the grid or below."""
+    places, rows, columns = _places(made)
+    spare = rows * columns - len(made)
+    height = rows * PANEL_HEIGHT + (0.1 if spare else 0.35)
+    figure = style.new_figure(style.PAGE_WIDTH, height)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    looks = style.looks(list(methods_of(made)))
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for panel, (row, column) in zip(made, places, strict=True):
+        axes = grid[row, column]
+        axes.set_axis_on()
+        _panel(axes, panel, looks)
+        if column == 0:
+            axes.set_ylabel("Accuracy (%)")
+        if (row + 1, column) not in places:
+            axes.set_xlabel("Shots per class")
+    handles, labels = _legend(made, looks)
+    if spare:
+        grid[-1, -1].legend(handles=handles, labels=labels, loc="center")
+    else:
+        style.shared_legend(figure, handles, labels, "outside lower center")
+    return figure
+
+
+def _places(made: tuple[Panel, ...]) -> tuple[list[tuple[int, int]], int, int]:
+    """(row, column) of each panel, number of rows and of columns; a backbone opens a row."""
+    each = len(made) // len({panel.backbone for panel in made})
+    columns = each if each <= 4 else 3 if each <= 6 else 4
+    rows_each = math.ceil(each / columns)
+    places = [
+        (index // each * rows_each + index % each // columns, index % each % columns)
+        for index in range(len(made))
+    ]
+    return places, places[-1][0] + 1, columns
+
+
+def _panel(axes: Axes, panel: Panel, looks: dict[str, style.Look]) -> None:
+    every = sorted({x for curve in panel.curves for x, _ in curve.points})
+    # shots on a log scale; no shots stand one step left of the first
+    first = math.log2(min((x for x in every if x), default=1))
+    position = {x: math.log2(x) if x else first - 1 for x in every}
+    for curve in panel.curves:
+        look = looks[curve.method]
+        xs, means, stds = curve.drawn()
+        places = [position[x] for x in xs]
+        if curve.method == ZERO_SHOT:
+            for mean in means:
+                axes.axhline(mean, color=look.color, linewidth=0.8, linestyle=":", zorder=1.5)
+            axes.plot(places, means, look.marker, color=look.color, markersize=7, zorder=4)
+        else:
+            axes.errorbar(
+                places,
+                means,
+                yerr=stds,
+                color=look.color,
+                marker=look.marker,
+                capsize=2,
+                elinewidth=1.0,
+                capthick=1.0,
+                zorder=3,
+            )
+        xs, numbers = curve.published()
+        if len(xs) > 1:
+            places = [position[x] for x in xs]
+            axes.plot(places, numbers, color=look.color, linewidth=0.8, linestyle="--", zorder=2)
+        elif xs:
+            axes.axhline(numbers[0], color=look.color, linewidth=0.6, linestyle="--", zorder=1)
+    axes.set_title(panel.title, fontweight="bold" if panel.dataset == AVERAGE else "normal")
+    axes.set_xticks([position[x] for x in every], [str(x) for x in every])
+    axes.margins(x=0.06, y=0.1)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, min_n_ticks=3))
+    style.say_missing(axes, panel.incomplete())
+
+
+def _legend(
+    made: tuple[Panel, ...], looks: dict[str, style.Look]
+) -> tuple[list[Line2D], list[str]]:
+    """The legend's handles and labels."""
+    handles, labels = [], []
+    for method, label in methods_of(made).items():
+        labels.append(label)
+        look = looks[method]
+        zero_shot = method == ZERO_SHOT
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=look.color,
+                marker=look.marker,
+                linestyle=":" if zero_shot else "-",
+                markersize=7 if zero_shot else 4,
+            )
+        )
+    if any(curve.published()[0] for panel in made for curve in panel.curves):
+        handles.append(Line2D([], [], color=style.GREY, linewidth=0.8, linestyle="--"))
+        labels.append("published")
+    return handles, labels

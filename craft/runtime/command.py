@@ -1,0 +1,51 @@
+"""How a command ends: what can be expected to fail or to end it, does so in one line."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+
+from craft.runtime.signals import ENDED, Ended, Signals
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command's ``main``; a bad file, bad input or a full disk becomes one line, status 1.
+
+    So does SIGTERM or Ctrl-C, with status 75: the same command, given again, goes on from what it
+    kept. A fault of the program keeps its traceback: whoever mends it needs that.
+    """
+    try:
+        with Signals():
+            main()
+    except Ended as signal:
+        kept = getattr(signal, "__notes__", ())
+        print("; ".join([f"ended by {signal}", *kept]), file=sys.stderr)
+        raise SystemExit(ENDED) from None
+    except Exception as error:
+        if not _expected(error):
+            raise
+        # No traceback follows a SystemExit.
+        raise SystemExit(f"error: {str(error).strip() or type(error).__name__}") from error
+
+
+def _expected(error: Exception) -> bool:
+    """Whether an error is about what the command was given or where it runs."""
+    if isinstance(error, OSError | MemoryError | UnicodeDecodeError | json.JSONDecodeError):
+        return True
+    if _is_ours(type(error).__module__):
+        return True
+    # A value that our code refused; one that a library could not do with is a fault.
+    return isinstance(error, ValueError) and _is_ours(_module(error.__traceback__))
+
+
+def _is_ours(module: str) -> bool:
+    return module == "__main__" or module.partition(".")[0] == "craft"
+
+
+def _module(trace: TracebackType | None) -> str:
+    """Name of the module in which an error was raised."""
+    frames = [frame for frame, _ in traceback.walk_tb(trace)]
+    return frames[-1].f_globals.get("__name__", "") if frames else ""

@@ -1,0 +1,165 @@
+"""Where a result comes from: the source files a stage runs, and the versions it ran with."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Distributions whose version can change a number.
+DISTRIBUTIONS = (
+    "cma",
+    "numpy",
+    "open_clip_torch",
+    "pillow",
+    "safetensors",
+    "scikit-learn",
+    "snakemake",
+    "torch",
+    "torchvision",
+)
+
+
+@functools.cache
+def source(module: str) -> Path | None:
+    """File of a module of this project, None for any other; nothing is imported."""
+    path = os.path.join(ROOT, *module.split("."))
+    for candidate in (f"{path}.py", os.path.join(path, "__init__.py")):
+        if os.path.isfile(candidate):
+            return Path(candidate)
+    return None
+
+
+#: Where a statement holds others.
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
+@functools.cache
+def tree(module: str) -> ast.Module:
+    """Syntax tree of a module of this project; raises ModuleNotFoundError."""
+    return ast.parse(_content(module))
+
+
+def _content(module: str) -> bytes:
+    path = source(module)
+    if path is None:
+        raise ModuleNotFoundError(f"{module} is no module below {ROOT}", name=module)
+    return path.read_bytes()
+
+
+@functools.cache
+def modules(*entries: str) -> tuple[str, ...]:
+    """Modules of this project that ``entries`` may import, themselves included, sorted.
+
+    Found by reading the sources, imports inside functions too. What a module's ``main`` imports
+    counts where the module is an entry: only its own command runs that.
+    """
+    found: set[str] = set()
+    todo = list(entries)
+    while todo:
+        module = todo.pop()
+        if module in found or source(module) is None:
+            continue
+        found.add(module)
+        parents = module.split(".")
+        todo += [".".join(parents[:n]) for n in range(1, len(parents))]
+        todo += _imports(module, module in entries)
+    return tuple(sorted(found))
+
+
+@functools.cache
+def _imports(module: str, runs_main: bool) -> tuple[str, ...]:
+    """Every module that a module's import statements may name, existing or not."""
+    found: list[str] = []
+    todo = [n for n in tree(module).body if runs_main or getattr(n, "name", None) != "main"]
+    for node in todo:
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            # Imports are absolute here (ruff's TID252); `from package import name` imports a
+            # module where the name is one.
+            found += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            # Imports are statements: expressions, most of a tree, are left out.
+            for block in _BLOCKS:
+                todo += getattr(node, block, ())
+    return tuple(found)
+
+
+@functools.cache
+def code_hash(*entries: str) -> str:
+    """First 16 hex digits of the SHA-256 over the sources that ``entries`` may import.
+
+    As a parameter of a rule it lets a change of code re-run what depends on it, and nothing else.
+    An entry outside this project counts by its name alone.
+    """
+    digest = hashlib.sha256("\0".join(sorted(entries)).encode())
+    for module in modules(*entries):
+        content = _content(module)
+        digest.update(f"{module}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of each installed distribution that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # an environment of one role has not all of them
+    return found
+
+
+def config_hash(settings: Mapping[str, Any]) -> str:
+    """First 16 hex digits of the SHA-256 of settings, JSON values; the order of keys is none."""
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def commit() -> str | None:
+    """Git commit of this project's checkout, "-dirty" where tracked files differ; None without."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    # Git looks upwards otherwise, and takes the commit of whatever project this one lies in.
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None  # no git
+    return done.stdout.strip() or None
+
+
+def machine(device: str, threads: int) -> dict[str, str]:
+    """What a run's times and memory belong to: device, threads used, processor, system."""
+    return {
+        "device": device,
+        "threads": str(threads),
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+@functools.cache
+def _processor() -> str:
+    """Name of the processor; Linux tells it in a file, other systems to ``platform``."""
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text("utf-8"))
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
