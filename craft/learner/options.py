@@ -70,7 +70,7 @@ class Options:
     )
     population: int = option(40, "candidates of one CMA-ES generation", least=4, most=10_000)
     intrinsic_dim: int = option(
-        512, "d, dimension of the variable z that CMA-ES moves", least=1, most=4096
+        512, "d, dimension of the variable z that CMA-ES moves", least=2, most=4096
     )
     sigma: float = option(1.0, "initial step size of CMA-ES", least=1e-6, most=1000)
     bound: float | None = option(

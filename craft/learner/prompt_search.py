@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +41,70 @@ def _unimportable(*modules: str) -> Iterator[None]:
 with _unimportable("matplotlib", "matplotlib.pyplot", "scipy.stats"):
     import cma
 
+#: Every option of pycma that decides a result, with its value at the paper's 512 dimensions and 40
+#: candidates in the releases of the paper's time, so that no later default moves a run. Three more
+#: are a run's own: popsize, bounds, randn. The others stop or report a loop of pycma's that is not
+#: used here; a test lists them.
+CMA_OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        # From 300 dimensions on, pycma 4.5 takes two-point adaptation unless told otherwise.
+        "AdaptSigma": cma.sigma_adaptation.CMAAdaptSigmaCSA,
+        "CSA_clip_length_value": None,
+        "CSA_damp_mueff_exponent": None,
+        "CSA_dampfac": 1,
+        "CSA_disregard_length": False,
+        "CSA_invariant_path": False,
+        "CSA_squared": False,
+        "TPA_dampfac": 1,
+        "stall_sigma_change_on_divergence_iterations": False,
+        "mindx": 0,
+        "minstd": 0,
+        "maxstd": None,
+        # Recombination and the covariance matrix.
+        "CMA_mu": None,  # half of the population
+        "CMA_recombination_weights": None,
+        "CMA_cmean": 1,
+        "CMA_elitist": False,
+        "CMA_on": 1,
+        "CMA_rankone": 1.0,
+        "CMA_rankmu": 1.0,
+        "CMA_active": True,
+        "CMA_active_injected": 0,
+        "CMA_const_trace": False,
+        "CMA_diagonal": 0,
+        "CMA_diagonal_decoding": 0,
+        "CMA_dampsvec_fac": np.inf,
+        "CMA_dampsvec_fade": 0.1,
+        "CMA_stds": None,
+        "CMA_teststds": None,
+        "CMA_eigenmethod": np.linalg.eigh,
+        "conditioncov_alleviate": [1e8, 1e12],
+        "updatecovwait": None,
+        # Sampling.
+        "CMA_sampler": None,
+        "CMA_sampler_options": {},
+        "CMA_mirrors": 0,
+        "CMA_mirrormethod": 2,
+        "CMA_injections_threshold_keep_len": 1,
+        "mean_shift_line_samples": False,
+        "pc_line_samples": False,
+        "popsize_factor": 1,
+        "seed": np.nan,  # leave numpy's global generator alone
+        # The space that is searched.
+        "BoundaryHandler": cma.BoundTransform,
+        "maxstd_boundrange": 1 / 3,
+        "fixed_variables": None,
+        "integer_variables": [],
+        "scaling_of_variables": None,
+        "typical_x": None,
+        "transformation": None,
+        "vv": {},
+        # Silence.
+        "verbose": -9,
+        "verb_log": 0,
+    }
+)
+
 
 class PromptGenerator:
     """CMA-ES on z in R^d with context offset A z, in ask/tell form.
@@ -68,12 +135,10 @@ class PromptGenerator:
         self._projection = (std * unit).astype(np.float32)
         bounds = [None, None] if options.bound is None else [-options.bound, options.bound]
         settings: dict[str, object] = {
+            **CMA_OPTIONS,
             "popsize": options.population,
             "bounds": bounds,
             "randn": lambda *shape: rng.standard_normal(shape),
-            "seed": np.nan,  # leave numpy's global generator alone
-            "verbose": -9,
-            "verb_log": 0,
         }
         self._es = cma.CMAEvolutionStrategy(np.zeros(d), options.sigma, settings)
         self._asked: list[np.ndarray] = []
@@ -101,7 +166,7 @@ class PromptGenerator:
         self._tell(losses.double().tolist())
 
     def _tell(self, losses: list[float]) -> None:
-        self._es.tell(self._asked, losses)
+        self._es.tell(self._asked, _without_ties(losses))
         self._told.append(losses)
         self._drew.append(False)
         self._fresh = None
@@ -141,6 +206,19 @@ class PromptGenerator:
     def sigma(self) -> float:
         """Current step size."""
         return float(self._es.sigma)
+
+
+def _without_ties(losses: list[float]) -> list[float]:
+    """Losses in the same order, equal ones a last bit apart: the candidate asked first is ahead.
+
+    CMA-ES uses ranks alone, and numpy's default sort orders ties by the processor's instructions.
+    """
+    distinct = list(losses)
+    order = sorted(range(len(losses)), key=losses.__getitem__)  # stable
+    for before, after in itertools.pairwise(order):
+        if distinct[after] <= distinct[before]:
+            distinct[after] = math.nextafter(distinct[before], math.inf)
+    return distinct
 
 
 def search_generation(

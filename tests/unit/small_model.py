@@ -18,17 +18,17 @@ NAMES = tuple(f"class {k}" for k in range(CLASSES))
 OPTIONS = {"budget": 80, "population": 20, "intrinsic_dim": 4, "hidden": 8, "curve_points": 4}
 
 
-def text_weights() -> TextWeights:
+def text_weights(width: int = WIDTH, heads: int = 2, positions: int = 12) -> TextWeights:
     """One block of random weights."""
     generator = torch.Generator().manual_seed(0)
-    shapes = {"qkv": (3 * WIDTH, WIDTH), "out": (WIDTH, WIDTH), "fc": (32, WIDTH)}
-    shapes |= {"proj": (WIDTH, 32), "ln_1": (WIDTH,), "ln_2": (WIDTH,)}
+    shapes = {"qkv": (3 * width, width), "out": (width, width), "fc": (32, width)}
+    shapes |= {"proj": (width, 32), "ln_1": (width,), "ln_2": (width,)}
     tensors = {
-        "token_embedding": torch.randn(20, WIDTH, generator=generator),
-        "positional_embedding": 0.1 * torch.randn(12, WIDTH, generator=generator),
-        "ln_final.weight": torch.ones(WIDTH),
-        "ln_final.bias": torch.zeros(WIDTH),
-        "projection.weight": torch.randn(EMBED, WIDTH, generator=generator),
+        "token_embedding": torch.randn(20, width, generator=generator),
+        "positional_embedding": 0.1 * torch.randn(positions, width, generator=generator),
+        "ln_final.weight": torch.ones(width),
+        "ln_final.bias": torch.zeros(width),
+        "projection.weight": torch.randn(EMBED, width, generator=generator),
     }
     for name in BLOCK:
         layer, kind = name.split(".")
@@ -37,7 +37,7 @@ def text_weights() -> TextWeights:
     return TextWeights(
         tensors=tensors,
         layers=1,
-        heads=2,
+        heads=heads,
         eps=1e-5,
         activation="quick_gelu",
         pooling="argmax",

@@ -156,7 +156,7 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
         (
             "options.views = 2000000000: accepted: at least 0 and at most 1,000",
             "options.hidden = 1099511627776: accepted: at least 1 and at most 8,192",
-            "options.intrinsic_dim = 1073741824: accepted: at least 1 and at most 4,096",
+            "options.intrinsic_dim = 1073741824: accepted: at least 2 and at most 4,096",
         ),
     ),
     "released values of a suite": (
