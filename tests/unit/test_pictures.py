@@ -129,6 +129,43 @@ def test_a_photograph_is_turned_as_its_camera_says_where_shown(orientation, tmp_
     assert np.array_equal(np.asarray(read_rgb(tmp_path / "x.png", "shown")), np.asarray(expected))
 
 
+#: Orientation -> rows and columns as TIFF 6.0 and EXIF define them: where row 0 and column 0 are.
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+#: Modes by the compressions that TIFF has for them.
+_LOSSLESS = (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd")
+_COLOURS = ("L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+TIFFS = [("1", "group4"), *((mode, "jpeg") for mode in _COLOURS)]
+TIFFS += [(m, c) for m in ("1", "P", "PA", "I;16", "I;16B", *_COLOURS) for c in _LOSSLESS]
+
+
+@pytest.mark.parametrize(("mode", "compression"), TIFFS, ids=str)
+def test_every_tiff_is_read_upright(mode, compression, tmp_path):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (24, 40, 3), dtype=np.uint8))
+    if mode.startswith("I;16"):
+        image = Image.fromarray(rng.integers(0, 65536, (24, 40), dtype=np.uint16))
+    image = image.convert("P").convert("PA") if mode == "PA" else image.convert(mode)
+    for orientation, upright in UPRIGHT.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path, plain = tmp_path / "x.tiff", tmp_path / "plain.tiff"
+        image.save(path, compression=compression, exif=exif)
+        image.save(plain, compression=compression)
+        for reading in ("stored", "shown"):
+            expected = upright(np.asarray(read_rgb(plain, reading)))
+            found = np.asarray(read_rgb(path, reading))
+            assert np.array_equal(found, expected), (orientation, reading)
+
+
 @pytest.mark.parametrize("reading", ["stored", "shown"])
 def test_the_first_frame_of_an_animation(reading, tmp_path):
     halves().save(tmp_path / "x.gif", save_all=True, append_images=[ImageOps.invert(halves())] * 3)
@@ -150,17 +187,66 @@ def test_the_name_does_not_say_what_is_in_a_file(tmp_path):
     assert colours(tmp_path / "x.jpg", "shown") == ((40, 20), RED, BLUE)
 
 
+def chunk(kind, content):
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum
+
+
+def orientation_of_type(kind, value):
+    """EXIF data of one entry, the orientation."""
+    return b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 0x0112, kind, 1, value) + bytes(4)
+
+
+LONG = zlib.compress(bytes(2 << 20))  # past Pillow's limit of 1 MiB for one text
+BESIDE_THE_PIXELS = {
+    "EXIF that is none": chunk(b"eXIf", b"garbage"),
+    "EXIF that is empty": chunk(b"eXIf", b""),
+    "EXIF that points nowhere": chunk(b"eXIf", b"II*\0\xff\xff\xff\xff"),
+    "EXIF of an unknown orientation": chunk(b"eXIf", orientation_of_type(3, 99)),
+    "EXIF as text that is none": chunk(b"tEXt", b"Raw profile type exif\0\nexif\n 9\nzz"),
+    "a long compressed text": chunk(b"zTXt", b"key\0\0" + LONG),
+    "a long international text": chunk(b"iTXt", b"key\0\1\0\0\0" + LONG),
+    "a long profile": chunk(b"iCCP", b"key\0\0" + LONG),
+    "a text of unknown compression": chunk(b"zTXt", b"key\0\x07" + LONG),
+    "70 MB of texts": b"".join(chunk(b"tEXt", b"key\0" + bytes(1 << 20)) for _ in range(70)),
+    "a text with another checksum": chunk(b"tEXt", b"key\0value")[:-1] + b"?",
+    "a density cut short": chunk(b"pHYs", b"?"),
+}
+
+
+@pytest.mark.parametrize("reading", ["stored", "shown"])
+@pytest.mark.parametrize("place", ["in front of", "behind"])
+@pytest.mark.parametrize("what", BESIDE_THE_PIXELS)
+def test_pixels_are_read_whatever_lies_beside_them(what, place, reading, tmp_path):
+    stream = io.BytesIO()
+    halves().save(stream, "PNG")
+    png = stream.getvalue()
+    at = png.index(b"IDAT") - 4 if place == "in front of" else png.index(b"IEND") - 4
+    (tmp_path / "x.png").write_bytes(png[:at] + BESIDE_THE_PIXELS[what] + png[at:])
+    assert np.array_equal(read_rgb(tmp_path / "x.png", reading), halves())
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "jpg"])
+def test_a_picture_whose_exif_is_garbage_is_read(suffix, tmp_path):
+    path = tmp_path / f"x.{suffix}"
+    halves().save(path, exif=b"Exif\0\0garbage")
+    assert np.array_equal(read_rgb(path, "shown"), read_rgb(path, "stored"))
+
+
+def test_a_long_text_does_not_hide_the_orientation(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    halves().save(stream, "PNG", exif=exif)
+    png = stream.getvalue()
+    at = png.index(b"IDAT") - 4
+    (tmp_path / "x.png").write_bytes(png[:at] + chunk(b"zTXt", b"key\0\0" + LONG) + png[at:])
+    assert read_rgb(tmp_path / "x.png", "stored").size == (40, 20)
+    assert read_rgb(tmp_path / "x.png", "shown").size == (20, 40)
+
+
 def bomb():
     """A small PNG that says to be 60,000 pixels wide and high."""
-
-    def chunk(kind, content):
-        return (
-            struct.pack(">I", len(content))
-            + kind
-            + content
-            + struct.pack(">I", zlib.crc32(kind + content))
-        )
-
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
