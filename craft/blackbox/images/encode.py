@@ -123,7 +123,9 @@ def encode(
 ) -> Batch:
     """Unit features (N, E) and raw norms (N,) of all pictures; a batch per worker in memory.
 
-    Batches begin at multiples of ``batch_size``, after a kill too: what ``shards`` holds is not
+    Every batch has ``batch_size`` rows, the last one filled up: a sum's order may depend on their
+    number, and so the last bits of an image's features on what else is encoded. Batches begin at
+    multiples of ``batch_size``, after a kill too: what ``shards`` holds is not
     encoded again, and what is new is added to it every ``keep_every`` seconds and where anything,
     a signal say, ends it early. ``progress`` gets the numbers of images encoded and to encode.
     Raises ImageError naming every file that cannot be decoded, RecordError for features that are
@@ -149,8 +151,11 @@ def encode(
                 broken.set()
         if broken.is_set():  # no file will come of it: look for what else is broken
             return problems
+        read = len(images)
+        images += images[-1:] * (batch_size - read)
         try:
-            return encoder(np.stack(images))
+            features, norms = encoder(np.stack(images))
+            return features[:read], norms[:read]
         except RecordError as error:
             raise RecordError(f"images {first}..{last - 1}: {error}") from error
 
