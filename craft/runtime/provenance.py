@@ -133,6 +133,9 @@ def config_hash(settings: Mapping[str, Any]) -> str:
 def commit() -> str | None:
     """Git commit of this project's checkout, "-dirty" where tracked files differ; None without."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    # Git refuses a repository of another user, as its configuration can name programs to run; code
+    # of this checkout, whose ever it is, runs here anyway.
+    command[1:1] = ["-c", f"safe.directory={ROOT}"]
     # Git looks upwards otherwise, and takes the commit of whatever project this one lies in.
     environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
     try:

@@ -30,6 +30,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
             source = ROOT / part
             if source.is_dir():
@@ -42,7 +43,7 @@ class Checkout:
 
         Its start is spared but where it is to be a process ``anew``, as one from a shell is.
         """
-        arguments += SOON
+        arguments = (*SOON, *arguments)
         if anew:
             return self._run("-m", "snakemake", *arguments, succeeds=succeeds)
         status, output = preloaded.snakemake(arguments, self.folder, _environment())

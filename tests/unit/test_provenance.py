@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -126,6 +127,12 @@ def test_the_commit_is_that_of_this_projects_own_checkout(
     (tmp_path / "file").write_text("2")
     assert found(tmp_path).endswith("-dirty")
     assert found(inner) is None
+    monkeypatch.setenv("HOME", str(inner))  # where no safe.directory is set
+    for owner in (65534, os.geteuid()):
+        if os.geteuid() == 0:  # who else may give files away
+            os.chown(tmp_path, owner, -1)
+            os.chown(tmp_path / ".git", owner, -1)
+        assert found(tmp_path).endswith("-dirty")
     monkeypatch.setenv("PATH", "")
     assert found(tmp_path) is None
     monkeypatch.undo()

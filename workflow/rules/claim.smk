@@ -1,7 +1,10 @@
 # One Snakemake at a time works on a suite's results. Its own locks outlive a killed one and go with
 # the end of any other (profiles/default turns them off); the kernel's end with the process.
 
+from snakemake.logging import logger
+
 from craft.files.atomic import Busy, claim
+from craft.runtime.failures import summary
 
 CLAIMED = []
 
@@ -14,3 +17,12 @@ onstart:
     except OSError as error:
         why = str(error.strerror).removeprefix("cannot be written: ")
         raise WorkflowError(f"results = {RESULTS!r}: cannot be written: {why}")
+
+
+onerror:
+    failed = [
+        job for group in workflow.scheduler.failed for job in getattr(group, "jobs", [group])
+    ]
+    named = [(job.name, dict(job.wildcards_dict), [*job.log]) for job in failed]
+    if named:
+        logger.error("\n".join(summary(named, len(workflow.dag))))

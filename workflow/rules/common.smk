@@ -20,6 +20,7 @@ from craft.design.runs import FIGURES, OWN, TABLES, Design, heading
 from craft.design.jobs import folds
 from craft.design.option_layers import copies
 from craft.runtime.provenance import code_hash
+from craft.runtime.startup import start_problems
 
 # Jobs get the python that runs this workflow, whether its environment is activated or not.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
@@ -30,6 +31,11 @@ try:
     SUITE = load(config, workflow.basedir, " + ".join(map(os.path.relpath, workflow.configfiles)))
 except ConfigError as error:
     raise WorkflowError(str(error))
+
+if workflow.is_main_process:
+    places = (workflow.basedir, SUITE["results"], SUITE["data"], ".snakemake")
+    if problems := list(start_problems(*map(Path, places))):
+        raise WorkflowError("\n".join(problems))
 
 FACTS = SUITE["facts"]
 # Where a data set may come from is no part of the design: another mirror re-makes nothing.
