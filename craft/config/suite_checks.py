@@ -21,6 +21,7 @@ from craft.design.learner_options import (
     unknown,
 )
 from craft.design.runs import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES, VARIED
+from craft.files import paths
 from craft.files.strict_yaml import shown
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def survey_own_images(suite: Mapping[str, Any], root: Path) -> tuple[dict[str, S
             if name in spec.get("datasets", suite.get("datasets", ()))
             for shots in spec.get("shots", ())
         ]
-        manifest = root / suite["results"] / "manifests" / f"{name}.csv"
+        manifest = root / paths.at(suite["results"], paths.MANIFEST, dataset=name)
         origin = surveys.get(fact.get("source"))
         surveys[name] = survey(
             root / fact["root"],

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from craft.design.runs import ZERO_SHOT, Run
+from craft.files import paths
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,8 @@ class Fold:
     @property
     def job(self) -> str:
         """Path of a job, for its log."""
-        path = "{method}/{backbone}/{dataset}"
-        return (
-            path + ("" if self.shots else "/shots-{shots}") + ("" if self.seeds else "/seed-{seed}")
-        )
+        shots, seed = f"/{paths.SHOTS}", f"/{paths.SEED}"
+        return paths.CELL + ("" if self.shots else shots) + ("" if self.seeds else seed)
 
     def each(self, pattern: str) -> list[str]:
         """A path with {shots} and {seed} for every run of a job."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from craft.design import option_layers
+from craft.files import paths
 
 #: What ``TABLES`` says of a table that the paper does not have.
 OWN = "Own table"
@@ -82,8 +83,8 @@ class Run:
 
     @property
     def folder(self) -> str:
-        """Path below ``runs/``: method/backbone/dataset/shots-k/seed-s."""
-        return f"{self.method}/{self.backbone}/{self.dataset}/shots-{self.shots}/seed-{self.seed}"
+        """Path below ``runs/``, which spells the design."""
+        return f"{paths.CELL}/{paths.RUN_OF_CELL}".format(**vars(self))
 
 
 class Design:

@@ -19,6 +19,7 @@ from craft.config.load import ConfigError, check_files, load, typed
 from craft.design.runs import FIGURES, OWN, TABLES, Design, heading
 from craft.design.jobs import folds
 from craft.design.option_layers import copies
+from craft.files import paths
 from craft.runtime.provenance import code_hash
 from craft.runtime.startup import start_problems
 
@@ -54,14 +55,14 @@ BACKBONES = SUITE["backbone_facts"]
 
 RESULTS = SUITE["results"]
 FETCHED = f"{SUITE['data']}/fetched/{{dataset}}.json"
-MANIFEST = f"{RESULTS}/manifests/{{dataset}}.csv"
-SPLIT = f"{RESULTS}/splits/{{dataset}}/shots-{{shots}}/seed-{{seed}}.json"
-TOWER = f"{RESULTS}/backbones/{{backbone}}/text.safetensors"
-PROMPTS = f"{RESULTS}/prompts/{{backbone}}/{{dataset}}.json"
-FEATURES = f"{RESULTS}/features/{{backbone}}/{{dataset}}/{{part}}.safetensors"
-RUN = f"{RESULTS}/runs/{{method}}/{{backbone}}/{{dataset}}/shots-{{shots}}/seed-{{seed}}"
-LOG = f"{RESULTS}/logs"
-BENCHMARK = f"{RESULTS}/benchmarks"
+MANIFEST = f"{RESULTS}/{paths.MANIFEST}"
+SPLIT = f"{RESULTS}/{paths.SPLIT}"
+TOWER = f"{RESULTS}/{paths.TOWER}"
+PROMPTS = f"{RESULTS}/{paths.PROMPTS}"
+FEATURES = f"{RESULTS}/{paths.FEATURES}"
+RUN = f"{RESULTS}/{paths.RUN}"
+LOG = f"{RESULTS}/{paths.LOGS}"
+BENCHMARK = f"{RESULTS}/{paths.BENCHMARKS}"
 
 # The data sets of a backbone share a job, and its log, where the config says so.
 TOGETHER = SUITE["encode_together"]

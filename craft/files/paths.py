@@ -1,0 +1,54 @@
+"""The layout of a suite's results, for rules and library alike: each file's path below the folder
+that the configuration calls ``results``. Names in braces are wildcards to Snakemake and fields to
+:func:`at`; the folders of a run spell the design of the experiment."""
+
+from __future__ import annotations
+
+#: Folders of a number of shots and of a seed, wherever there is one of each.
+SHOTS, SEED = "shots-{shots}", "seed-{seed}"
+
+#: A method on a data set, and one run of it.
+CELL = "{method}/{backbone}/{dataset}"
+RUN_OF_CELL = f"{SHOTS}/{SEED}"
+
+# --- what runs are made from ---
+
+MANIFEST = "manifests/{dataset}.csv"
+SPLIT = f"splits/{{dataset}}/{SHOTS}/{SEED}.json"
+TOWER = "backbones/{backbone}/text.safetensors"
+PROMPTS = "prompts/{backbone}/{dataset}.json"
+FEATURES = "features/{backbone}/{dataset}/{part}.safetensors"
+
+# --- runs ---
+
+RUN = f"runs/{CELL}/{RUN_OF_CELL}"
+LEARNER = f"{RUN}/learner.safetensors"
+HISTORY = f"{RUN}/history.csv"
+PREDICTIONS = f"{RUN}/predictions.safetensors"
+RECORD = f"{RUN}/record.json"
+SCORE = f"{RUN}/score.json"
+
+# --- what is made of them ---
+
+RUNS = "runs.csv"
+PROVENANCE = "provenance.json"
+#: What an artefact asks for, and the tidy data that it is made from.
+REQUEST = "gathered/{artefact}.json"
+GATHERED = "gathered/{artefact}.csv"
+#: Without their suffixes.
+TABLE = "{artefact}"
+FIGURE = "figures/{artefact}"
+
+# --- beside the results ---
+
+LOGS = "logs"
+BENCHMARKS = "benchmarks"
+CACHE = "cache"
+
+
+def at(results: str, pattern: str, **names: object) -> str:
+    """Return the path of a pattern below the folder ``results``, with its names filled in.
+
+    Raises KeyError for a name of the pattern that is not given.
+    """
+    return f"{results}/{pattern.format(**names)}"
