@@ -99,3 +99,19 @@ def test_a_photograph_that_lies_on_its_side_is_as_good_as_one_that_stands(descri
     stands, lies = features.rows(["train/circle/1.jpg", "train/circle/2.jpg"])
     assert alike[stands, lies] > 0.95
     assert np.median(alike) < alike[stands, lies]
+
+
+def test_images_that_changed_are_encoded_again(checkout: Checkout, described: Path) -> None:
+    path = described / "results/own/features/mini-rn/mine/test.safetensors"
+    before = Features.read(path)
+    circle, square, star = (f"test/{shape}/0.jpg" for shape in ("circle", "square", "star"))
+    contents = {name: (described / "photos" / name).read_bytes() for name in (circle, square)}
+    (described / "photos" / circle).write_bytes(contents[square])
+    (described / "photos" / square).write_bytes(contents[circle])
+    plan = checkout.plan(*command())
+    assert plan["features"] == 1 and plan["architectures"] == 1  # the training images are the same
+    checkout.snakemake(*command())
+    after = Features.read(path)
+    found = after.features[after.rows([circle, square, star])]
+    np.testing.assert_array_equal(found, before.features[before.rows([square, circle, star])])
+    assert checkout.plan(*command()) == {}

@@ -82,6 +82,7 @@ rule features:
         parts=lambda wildcards: [p.partition("-view-")[0] for _, p in encoded(wildcards)],
         views=lambda wildcards: [p.partition("-view-")[2] or 0 for _, p in encoded(wildcards)],
         splits=lambda w, input: ["--splits", *input.splits] if input.splits else [],
+        images=images,
         code=code_hash("craft.blackbox.images.__main__"),
     message:
         "Encode images with {wildcards.backbone}: {params.parts} of {input.datasets}"

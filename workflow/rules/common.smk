@@ -16,6 +16,7 @@ gc.set_threshold(50_000)
 from snakemake.utils import update_config
 
 from craft.config.load import ConfigError, check_files, load, typed
+from craft.data.fingerprint import current_images
 from craft.design.runs import FIGURES, OWN, TABLES, Design, heading
 from craft.design.jobs import folds
 from craft.design.option_layers import copies

@@ -105,6 +105,24 @@ def drawn(wildcards):
     return expand(SPLIT, dataset=wildcards.dataset, shots=SHOTS, seed=DESIGN.seeds)
 
 
+def images(wildcards):
+    """State of the image files that one job encodes: other images are encoded again.
+
+    Snakemake asks again before the job starts, when the manifest is there.
+    """
+    splits = [Path(path) for path in drawn(wildcards)]
+    return [
+        current_images(
+            FACTS[name],
+            Path(tree_of(name)),
+            Path(MANIFEST.format(dataset=name)),
+            part.partition("-view-")[0],
+            splits,
+        )
+        for name, part in encoded(wildcards)
+    ]
+
+
 # --- jobs that fit runs, and jobs that score them ---
 
 

@@ -7,7 +7,6 @@ else, and no sum is split among threads: how many workers there are cannot chang
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import math
 import queue
@@ -25,6 +24,7 @@ from torch import nn
 from craft.blackbox.images.partial import Batch, Shards
 from craft.blackbox.images.preprocess import Preprocess
 from craft.data.decode import ImageError
+from craft.data.fingerprint import fingerprint
 from craft.files.atomic import RecordError
 from craft.files.records import Image
 
@@ -55,16 +55,9 @@ class Pictures:
         return self.preprocess.read(self.folder / image.path, rng, self.reading)
 
     def stamp(self, first: int, last: int) -> str:
-        """Which files images ``first`` to ``last`` - 1 are: their sizes and times of change."""
-        digest = hashlib.sha256()
-        for _, image in self.images[first:last]:
-            try:
-                stat = (self.folder / image.path).stat()
-            except OSError:
-                digest.update(b"missing")
-            else:
-                digest.update(f"{stat.st_size} {stat.st_mtime_ns} ".encode())
-        return digest.hexdigest()[:16]
+        """The state on disk of images ``first`` to ``last`` - 1."""
+        paths = (image.path for _, image in self.images[first:last])
+        return fingerprint(self.folder, paths)[:16]
 
     def newest(self, first: int, last: int) -> Path:
         """The file of images ``first`` to ``last`` - 1 that is gone, else that changed last."""
