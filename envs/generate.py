@@ -57,7 +57,16 @@ ROLES = {
     ),
     "learner": (
         "fits, which know the model by its answers: no open_clip, timm or huggingface_hub",
-        ("cma", "filelock", "numpy", "pydantic", "pyyaml", "safetensors", "torch"),
+        (
+            "cma",
+            "filelock",
+            "numpy",
+            "pydantic",
+            "pyyaml",
+            "safetensors",
+            "threadpoolctl",
+            "torch",
+        ),
     ),
     "plain": (
         "fits of backbones whose text tower open_clip has to run (docs/backbones.md)",
@@ -69,6 +78,7 @@ ROLES = {
             "pydantic",
             "pyyaml",
             "safetensors",
+            "threadpoolctl",
             "torch",
             "torchvision",
         ),

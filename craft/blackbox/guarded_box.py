@@ -15,6 +15,11 @@ from craft.protocol import PURPOSES, BlackBox, BudgetExceeded, check_question
 log = logging.getLogger(__name__)
 
 
+#: Share of the largest score up to which scores of one image are the same but for rounding: equal
+#: prompts of two classes differ by some 1e-7 of it in a text forward in single precision.
+ROUNDING = 1e-5
+
+
 class BoxError(RuntimeError):
     """The black box failed, was too slow, or answered what cannot be an answer."""
 
@@ -180,5 +185,9 @@ def _checked(
         raise BoxError(f"{about}, answered with numbers that are not finite")
     if low == high and (contexts * math.prod(expected) > 1):
         raise BoxError(f"{about}, answered with {low:g} for every image and class")
-    if spread == 0 and expected[1] > 1:
-        raise BoxError(f"{about}, answered with one number for all classes of an image, each time")
+    if spread <= ROUNDING * max(abs(low), abs(high)) and expected[1] > 1:
+        raise BoxError(
+            f"{about}, answered with one number for all classes of each image: they differ by at "
+            f"most {spread:.3g}, of scores up to {max(abs(low), abs(high)):.3g}. Does the model "
+            "know a word of the class names?"
+        )

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from craft.blackbox.text.prefix_sharing import DTYPES
 from craft.files.atomic import RecordError
@@ -81,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     torch.set_num_threads(given.threads)
     try:
-        with Signals() as signals:
+        # Snakemake's variables, which numpy's BLAS follows under CMA-ES, go by --cores: the bytes
+        # would be the machine's. One thread is also quickest for matrices of 512 x 512.
+        with Signals() as signals, threadpool_limits(1, user_api="blas"):
             _fit_all(given, Keeping(signals, given.cache, given.save_every))
     except Ended as signal:
         if given.cache:

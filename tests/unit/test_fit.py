@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +136,21 @@ def test_runs_that_share_a_job_are_the_runs_alone_bit_for_bit(files) -> None:
                 RunRecord.read(files / out / run / "record.json") for out in ("alone", "together")
             ]
             assert timeless(records[0]) == timeless(records[1])
+
+
+def test_the_bytes_do_not_depend_on_the_threads_that_the_environment_names(files) -> None:
+    """As Snakemake names them: no more than --cores, whatever ``fit_threads`` says."""
+    cells = {"1": {"options": OPTIONS | {"budget": 200, "intrinsic_dim": 512}, "tests": ["toy"]}}
+    given = arguments(files, "collaborative:Collaborative", cells)
+    given += ["--splits", f"{files}/seed-1.json", "--threads", "2"]
+    made = []
+    for threads in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        command = [sys.executable, "-m", "craft.fit", *given, "--out", str(files / threads)]
+        subprocess.run(command, check=True, env=os.environ | dict.fromkeys(names, threads))
+        run = files / threads / "shots-1/seed-1"
+        made.append([(run / name).read_bytes() for name in ("learner.safetensors", "history.csv")])
+    assert made[0] == made[1]
 
 
 def test_the_saved_learner_can_be_restored(fit) -> None:

@@ -34,6 +34,11 @@ def each(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable:
     return lambda blocks: (change(block) for block in blocks)
 
 
+def rounded(block: torch.Tensor) -> torch.Tensor:
+    """One score for all classes of an image, but for what rounding makes of equal prompts."""
+    return block[..., :1] * (1 + 1e-6 * torch.arange(block.shape[-1]))
+
+
 def dies(blocks: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
     yield next(blocks)
     raise ConnectionError("gone away")
@@ -68,7 +73,8 @@ def test_it_is_a_box_and_changes_no_answer() -> None:
         (each(lambda b: b.numpy()), "a ndarray of float32, not with a torch.Tensor of real"),
         (each(lambda b: b + 0j), "a Tensor of torch.complex64, not with a torch.Tensor of real"),
         (each(lambda b: b.long()), "a Tensor of torch.int64, not with a torch.Tensor of real"),
-        (each(lambda b: b[..., :1].expand_as(b)), "answered with one number for all classes of an"),
+        (each(lambda b: b[..., :1].expand_as(b)), "answered with one number for all classes of each"),
+        (each(rounded), "one number for all classes of each image: they differ by at most"),
         (lambda blocks: [*blocks], "failed at context 1 of 6: TypeError: 'list' object"),
         (each(lambda b: torch.cat([b] * 4)), r"shape \(8, 80, 4\), not \(at most 6"),
         (lambda blocks: iter([next(blocks)]), "answered for 2 of 6 contexts"),
@@ -79,6 +85,11 @@ def test_what_cannot_be_an_answer_is_named(change: Callable, message: str) -> No
     with pytest.raises(BoxError, match=message) as caught:
         ask(GuardedBox(Misbehaving(change)))
     assert str(caught.value).startswith("the black box, asked for search on 'train', ")
+
+
+def test_a_small_difference_between_classes_is_an_answer() -> None:
+    small = each(lambda b: 1 + 1e-4 * torch.sigmoid(b))
+    assert len(ask(GuardedBox(Misbehaving(small)))) == 6
 
 
 def test_a_learner_stops_at_a_box_that_dies_on_its_way() -> None:
