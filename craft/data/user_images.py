@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,9 +154,10 @@ def _read(root: Path, facts: Mapping[str, Any], source: Source) -> tuple[list[Im
     return sorted(images, key=lambda image: (PARTS.index(image.split), image.label)), found
 
 
-def _in_order(keys: set[str]) -> list[str]:
-    """Sorted, as numbers where all are numbers."""
-    return sorted(keys, key=int if all(map(str.isdecimal, keys)) else None)
+def _in_order(keys: Collection[str]) -> list[str]:
+    """Return keys sorted, as numbers where all are numbers; ``1`` is behind its equal ``01``."""
+    numbers = all(map(str.isdecimal, keys))
+    return sorted(keys, key=lambda key: (int(key) if numbers else 0, key))
 
 
 def _leaks(root: Path, rows: Sequence[tuple[str, str, str]]) -> list[str]:

@@ -133,7 +133,7 @@ class Options:
         None, "weight of the KL term of Eq. 6; null is 0.1 / classes", least=0, most=1000
     )
     lambda2_share: float = option(
-        1.0, "share of the generations in which lambda2 is not 0", least=0, most=1
+        1.0, "share of the budget up to whose end lambda2 is not 0", least=0, most=1
     )
     kl_search: str = option(
         "refined||black-box",

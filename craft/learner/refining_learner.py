@@ -61,7 +61,8 @@ class RefiningLearner(Learner):
     ) -> dict[str, torch.Tensor]:
         """One generation of refinement on scores (N, K), labels (N,): the passes of Eq. 6."""
         options = self.options
-        active = generation < options.lambda2_share * options.generations
+        spent = (generation + 1) * options.population  # as the released code counts it
+        active = spent <= round(options.lambda2_share * options.budget, 6)
         weight = options.weight("lambda2", logits.shape[-1]) if active else 0.0
         loss = trainer.train(logits, labels, weight=weight)
         with torch.no_grad():

@@ -228,3 +228,25 @@ def test_collaboration_beats_either_part_on_the_toy_box() -> None:
         reached[cls.__name__] = box.accuracy(learner.predict(box, "test"), "test")
     assert reached["Collaborative"] > reached["PromptOnly"]
     assert reached["Collaborative"] > reached["RefineOnly"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "population", "share", "active"),
+    [(2000, 40, 0.25, 12), (4000, 40, 0.25, 25), (8000, 40, 0.25, 50), (300, 10, 0.1, 3)],
+)
+def test_lambda2_holds_to_the_end_of_its_share_of_the_budget(
+    monkeypatch: pytest.MonkeyPatch, budget: int, population: int, share: float, active: int
+) -> None:
+    from craft.learner.refine_only import RefineOnly
+    from craft.learner.refiner import RefinerTrainer
+
+    weights = []
+    monkeypatch.setattr(
+        RefinerTrainer,
+        "train",
+        lambda self, logits, labels, *, weight: weights.append(weight) or torch.zeros(()),
+    )
+    box = ToyBox()
+    options = {"budget": budget, "population": population, "lambda2": 0.5, "lambda2_share": share}
+    RefineOnly(**options, hidden=4).fit(box, box.labels["train"], seed=1)
+    assert weights == [0.5] * active + [0.0] * (budget // population - active)

@@ -73,7 +73,10 @@ def test_it_is_a_box_and_changes_no_answer() -> None:
         (each(lambda b: b.numpy()), "a ndarray of float32, not with a torch.Tensor of real"),
         (each(lambda b: b + 0j), "a Tensor of torch.complex64, not with a torch.Tensor of real"),
         (each(lambda b: b.long()), "a Tensor of torch.int64, not with a torch.Tensor of real"),
-        (each(lambda b: b[..., :1].expand_as(b)), "answered with one number for all classes of each"),
+        (
+            each(lambda b: b[..., :1].expand_as(b)),
+            "answered with one number for all classes of each",
+        ),
         (each(rounded), "one number for all classes of each image: they differ by at most"),
         (lambda blocks: [*blocks], "failed at context 1 of 6: TypeError: 'list' object"),
         (each(lambda b: torch.cat([b] * 4)), r"shape \(8, 80, 4\), not \(at most 6"),

@@ -293,3 +293,12 @@ def test_coop_has_no_released_mode() -> None:
 )
 def test_a_wrong_table_of_differences_is_named(spec: dict[str, Any], message: str) -> None:
     assert message in problems(artefacts={"discrepancies": spec})
+
+
+def test_coop_has_fifty_epochs_on_imagenet_at_every_number_of_shots() -> None:
+    design = Design(PAPER)
+    for method in ("coop-4", "coop-16"):
+        for shots in (1, 2, 4, 8, 16):
+            assert design.options(method, "ImageNet", shots)["epochs"] == 50
+            assert "epochs" not in design.options(method, "DTD", shots)
+    assert "epochs" not in design.options("craft", "ImageNet", 16)

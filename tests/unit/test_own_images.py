@@ -1,6 +1,7 @@
 """A user's own images: what is listed, what is divided, and everything that is told before work."""
 
 import csv
+import itertools
 import os
 
 import pytest
@@ -11,7 +12,7 @@ from craft.config.load import ConfigError, load
 from craft.data.decode import ImageError
 from craft.data.layouts import ManifestError
 from craft.data.manifest import build, check_labels, check_paths, main
-from craft.data.user_images import survey
+from craft.data.user_images import _in_order, survey
 from craft.files.records import Image, Manifest
 from tests.unit.test_pictures import halves
 
@@ -535,3 +536,9 @@ def test_descriptions_that_are_refused(project, changes, problem):
     describe(project, **changes)
     with pytest.raises(ConfigError, match=problem):
         load(SUITE, project)
+
+
+def test_classes_whose_numbers_are_equal_have_one_order() -> None:
+    """A set of names has no order of its own: it differs from process to process."""
+    orders = {tuple(_in_order(names)) for names in itertools.permutations(["10", "1", "01", "001"])}
+    assert orders == {("001", "01", "1", "10")}
