@@ -207,7 +207,10 @@ def _check_artefact(
 def _check_shots(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[str]:
     source_only = [(suite["shift"] or {}).get("source")] if name == "robustness" else None
     for dataset in source_only or spec.get("datasets", suite.get("datasets", ())):
-        counts = suite["facts"].get(dataset, {}).get("counts", {})
+        fact = suite["facts"].get(dataset, {})
+        counts = fact.get("counts", {})
+        if fact.get("repeat"):
+            continue  # a class that is too small is drawn with replacement
         if "smallest" in counts:
             most, why = counts["smallest"], "its smallest class has no more training images"
         elif {"train", "classes"} <= set(counts):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from craft.data.decode import ImageError, unreadable
+from craft.data.inspection import Report, inspect, untested
 from craft.data.layouts import LAYOUTS, ManifestError
 from craft.data.spelling import escaped, is_text, normal
 from craft.data.user_images import OWN
@@ -128,15 +128,6 @@ def check_files(images: Sequence[Image], folder: Path) -> None:
     _refuse([p for path, p in paths if path.name not in present[path.parent]], "not in", folder)
 
 
-def check_readable(
-    images: Sequence[Image], folder: Path, facts: Mapping[str, Any], workers: int = 1
-) -> None:
-    """Decode every image; raises ImageError naming all that cannot be."""
-    paths = [folder / image.path for image in images]
-    if found := unreadable(paths, reading(facts), workers):
-        raise ImageError("\n".join([f"{len(found)} images cannot be read", *found]))
-
-
 def _refuse(paths: list[str], why: str, where: Path | str = "") -> None:
     if paths:
         rest = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
@@ -145,7 +136,7 @@ def _refuse(paths: list[str], why: str, where: Path | str = "") -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the manifest of a data set."""
+    """Write the manifest of a data set and, beside it as JSON, a report on its images."""
     parser = argparse.ArgumentParser(prog="python -m craft.data.manifest", description=__doc__)
     parser.add_argument("--dataset", type=Path, required=True, help="data-set YAML")
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
@@ -161,9 +152,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--source names the manifest of a shifted test set's source, and of no other")
     source = Manifest.read(options.source).class_names() if options.source else None
     manifest = build(options.root, facts, source)
+    report = Report(untested(manifest))
     if facts["kind"] in OWN:
-        # Nobody has counted or hashed these: what is broken is told before hours go by.
-        check_readable(manifest.images, image_root(options.root, facts), facts, options.threads)
+        folder, skip = image_root(options.root, facts), facts.get("unreadable") == "skip"
+        manifest, report = inspect(manifest, folder, reading(facts), options.threads, skip=skip)
+    for line in report.lines():
+        log.warning("%s: %s", facts["name"], line)
+    report.write(options.out.with_suffix(".json"))
     manifest.write(options.out)
     log.info("%s: %d images in %s", facts["name"], len(manifest.images), options.out)
 

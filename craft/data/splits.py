@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from craft.runtime.command import run_command
+
+log = logging.getLogger(__name__)
 
 
 class SplitError(ValueError):
@@ -78,7 +82,11 @@ def write_splits(
     contents = Manifest.read(manifest)
     train, names = contents.part("train"), contents.class_names()
     labels = [image.label for image in train]
+    counts = Counter(labels)
     for k in shots:
+        small = [f"{name} ({counts[label]})" for label, name in names.items() if counts[label] < k]
+        if small and repeat:
+            log.warning("%s, %d shots: drawn with replacement: %s", dataset, k, ", ".join(small))
         for seed in seeds:
             drawn = draw(labels, k, seed, repeat=repeat)
             Split(
@@ -105,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--repeat", action="store_true", help="draw a class that is too small with replacement"
     )
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if options.manifest:
         if not (options.dataset and options.out_pattern):
             parser.error("--manifest needs --dataset and --out-pattern")

@@ -2,11 +2,14 @@
 
 import csv
 import itertools
+import json
 import os
+import shutil
 
 import pytest
 import yaml
 from open_clip import SimpleTokenizer
+from PIL import Image as Picture
 
 from craft.config.load import ConfigError, load
 from craft.data.decode import ImageError
@@ -457,6 +460,50 @@ def test_the_command_decodes_what_it_lists(pictured):
     assert not (pictured / "out.csv").exists()
 
 
+def test_images_that_cannot_be_read_are_left_out_on_request_and_listed(pictured):
+    (pictured / "mine.yaml").write_text(yaml.safe_dump(FOLDER | {"unreadable": "skip"}))
+    files(pictured, "train/a/broken.png")
+    assert [image.path for image in manifest(pictured).images if "broken" in image.path] == []
+    ((left_out,),) = [json.loads((pictured / "out.json").read_text())["unreadable"]]
+    assert left_out["path"] == "train/a/broken.png" and "an empty file" in left_out["reason"]
+
+
+def test_identical_pictures_across_parts_or_classes_are_reported(pictured):
+    halves().save(pictured / "train/a/again.bmp")  # another file of the same pixels
+    Picture.new("RGB", (4, 4), "red").save(pictured / "train/a/red.png")
+    manifest(pictured)
+    report = json.loads((pictured / "out.json").read_text())
+    (group,) = report["identical"]
+    assert [image["path"] for image in group] == [
+        "train/a/0.png",
+        "train/a/again.bmp",
+        "train/b/0.png",
+        "test/a/1.png",
+        "test/b/1.png",
+    ]
+    shutil.rmtree(pictured / "test/b")
+    manifest(pictured)
+    assert json.loads((pictured / "out.json").read_text())["without_test_images"] == ["b"]
+
+
+def test_small_classes_are_drawn_with_replacement_on_request(photos):
+    files(photos, "train/odd/1.jpg", "test/odd/1.jpg")
+    facts = FOLDER | {"repeat": True}
+    found = survey(photos, facts, photos / "none.csv", 4)
+    assert not found.problems
+    (notice,) = found.notices
+    assert "drawn with replacement for 4 shots: Blue (3), odd (1), red fox (3)" in notice
+    shutil.rmtree(photos / "train/odd")
+    (problem,) = survey(photos, facts, photos / "none.csv", 4).problems
+    assert "odd (0)" in problem
+
+
+def test_classes_without_test_images_are_noticed(photos):
+    shutil.rmtree(photos / "test/Blue")
+    found = survey(photos, FOLDER, photos / "none.csv", 1)
+    assert found.notices == ["classes without test images: Blue"] and not found.problems
+
+
 SUITE = {
     "suite": "own",
     "results": "results/own",
@@ -478,6 +525,15 @@ def project(tmp_path):
     for part in ("train", "test"):
         files(tmp_path, *(f"photos/{part}/{name}/{n}.jpg" for name in "ab" for n in range(2)))
     return tmp_path
+
+
+def test_a_suite_may_ask_for_more_shots_than_a_class_has(project):
+    describe(project)
+    suite = SUITE | {"artefacts": {"architectures": {"shots": [3]}}}
+    with pytest.raises(ConfigError):
+        load(suite, project)
+    describe(project, repeat=True)
+    load(suite, project)
 
 
 def describe(project, **changes):
@@ -530,6 +586,7 @@ def test_what_a_manifest_lists_is_not_looked_at_again(project):
         ({"shares": {"train": 0.5, "test": 0.6, "seed": 1}}, "parts that add up to 1, not 1.1"),
         ({"shares": {"train": 0.5, "test": 0.5}}, "seed is missing"),
         ({"kind": "mini"}, "counts is missing"),
+        ({"unreadable": "drop"}, "refuse, skip"),
     ],
 )
 def test_descriptions_that_are_refused(project, changes, problem):

@@ -65,6 +65,8 @@ rule manifest:
         source=source_of,
     output:
         manifest=MANIFEST,
+        # Beside the manifest.
+        report=f"{RESULTS}/manifests/{{dataset}}.json",
     log:
         f"{LOG}/manifest/{{dataset}}.log",
     benchmark:
@@ -106,9 +108,11 @@ rule splits:
         shots=SHOTS,
         seeds=DESIGN.seeds,
         pattern=lambda wildcards: SPLIT.replace("{dataset}", wildcards.dataset),
+        repeat=lambda wildcards: ["--repeat"] if FACTS[wildcards.dataset]["repeat"] else [],
         code=code_hash("craft.data.splits"),
     message:
         "Draw the few-shot splits of {wildcards.dataset}"
     shell:
         "python -m craft.data.splits --manifest {input.manifest:q} --dataset {wildcards.dataset:q}"
-        " --shots {params.shots} --seed {params.seeds} --out-pattern {params.pattern:q} > {log:q} 2>&1"
+        " --shots {params.shots} --seed {params.seeds} --out-pattern {params.pattern:q}"
+        " {params.repeat} > {log:q} 2>&1"
