@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check_files(files)
     source = " + ".join(files)
     suite = load(functools.reduce(_merged, map(read, files)), ROOT, source)
+    for notice in suite["notices"]:
+        print(f"notice: {notice}")
     design = Design(suite)
     print(f"{source}: right; {len(design.artefacts())} artefacts of {len(design.all_runs)} runs")
 

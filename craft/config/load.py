@@ -16,8 +16,9 @@ import yaml
 
 from craft.config.folder_checks import check_places
 from craft.config.option_checks import check_runs
+from craft.config.own_data import notices, survey_own_images
 from craft.config.schema import validated
-from craft.config.suite_checks import check_facts, check_suite, survey_own_images
+from craft.config.suite_checks import check_facts, check_suite
 from craft.design.learner_options import unknown
 from craft.files import strict_yaml
 from craft.files.strict_yaml import PlainError
@@ -40,8 +41,8 @@ def load(
     """The configuration with defaults filled in and the facts that it names merged.
 
     Adds ``facts`` (data set -> its YAML) and ``backbone_facts`` (backbone -> its YAML), both read
-    below ``root``/config. ``source`` names a mapping's origin in messages. Raises ConfigError
-    with all problems at once.
+    below ``root``/config, and ``notices``, what a user should know though nothing is wrong.
+    ``source`` names a mapping's origin in messages. Raises ConfigError with all problems at once.
     """
     root = Path(root)
     problems: list[str] = []
@@ -85,7 +86,8 @@ def load(
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return in_key_order(merged) | {
-        "methods": {name: in_key_order(spec) for name, spec in merged["methods"].items()}
+        "methods": {name: in_key_order(spec) for name, spec in merged["methods"].items()},
+        "notices": list(notices(merged, surveys, root)),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from craft.config.option_checks import (
     check_block,
@@ -21,11 +21,7 @@ from craft.design.learner_options import (
     unknown,
 )
 from craft.design.runs import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES, VARIED
-from craft.files import paths
 from craft.files.strict_yaml import shown
-
-if TYPE_CHECKING:
-    from craft.data.user_images import Survey
 
 #: What all learners have of options.
 OPTIONS = "craft.learner.options:Options"
@@ -75,43 +71,6 @@ def check_suite(
         yield f"encode_together = True: accepted: false, as {drawn[0]} says encode: drawn"
     if suite["published"] and not (root / suite["published"]).is_dir():
         yield f"published = {shown(suite['published'])}: accepted: a folder that exists, or null"
-
-
-def survey_own_images(suite: Mapping[str, Any], root: Path) -> tuple[dict[str, Survey], list[str]]:
-    """Surveys of the user's own data sets, and what is wrong with them.
-
-    Where a manifest is there, it is what counts; else the folders do, few-shot sets included.
-    """
-    surveys: dict[str, Survey] = {}
-    needed = {"image_folder": {"root"}, "image_list": {"root", "list"}}
-    # Sources first: their class names are the labels of their shifted test sets.
-    for name, fact in sorted(suite["facts"].items(), key=lambda item: "source" in item[1]):
-        if not needed.get(fact.get("kind"), {None}) <= set(fact):
-            continue
-        # Brings numpy along, which no other suite needs here.
-        from craft.data.user_images import survey
-
-        shots = [
-            shots
-            for spec in suite.get("artefacts", {}).values()
-            if name in spec.get("datasets", suite.get("datasets", ()))
-            for shots in spec.get("shots", ())
-        ]
-        manifest = root / paths.at(suite["results"], paths.MANIFEST, dataset=name)
-        origin = surveys.get(fact.get("source"))
-        surveys[name] = survey(
-            root / fact["root"],
-            fact,
-            manifest,
-            max(shots, default=0),
-            origin.names if origin and not origin.problems else None,
-        )
-    problems = [
-        f"config/datasets/{name}.yaml: {problem}"
-        for name, found in surveys.items()
-        for problem in found.problems
-    ]
-    return surveys, problems
 
 
 def _check_data(suite: Mapping[str, Any], names: Names) -> Iterator[str]:

@@ -16,8 +16,8 @@ from typing import Any
 
 from craft.data.decode import ImageError, read_rgb
 from craft.data.user_lists import about
-from craft.files.records import Image, Manifest
 from craft.files.atomic import write_json
+from craft.files.records import Image, Manifest
 
 log = logging.getLogger(__name__)
 

@@ -108,6 +108,18 @@ def wnids_and_names(path: Path) -> Iterator[tuple[str, str]]:
         yield wnid, name.strip()
 
 
+def class_names(root: Path, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the class names of a published data set; none where its files are not there yet."""
+    try:
+        if "lists" in facts:
+            return tuple(_lines(root, facts["lists"]["classes"]))
+        if "class_names" in facts:
+            return tuple(name for _, name in wnids_and_names(root / facts["class_names"]))
+        return tuple(dict.fromkeys(image.class_name for image in split_json(root, facts)))
+    except ManifestError:
+        return ()
+
+
 def _subfolders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ManifestError(f"no folder {folder}")

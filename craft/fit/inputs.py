@@ -69,6 +69,7 @@ class Bench:
         )
         self.backbone, self.dataset = prompts.backbone, prompts.dataset
         self.class_names = tokens.class_names
+        self._indistinct = prompts.indistinct
         for name, path in inputs.tests.items():
             classes, known = self._tests[name].classes, range(len(self.class_names))
             if not classes or not set(classes) <= set(known):
@@ -119,6 +120,7 @@ class Bench:
             train={view: self._train[view] for view in views},
             tests={name: self._tests[name] for name in tests},
             checksums={role: self._checksums[role] for role in roles},
+            indistinct=self._indistinct,
         )
 
 
@@ -134,6 +136,7 @@ class RunBench:
     train: Mapping[int, Features]  # by view; 0 is the images themselves
     tests: Mapping[str, Features]
     checksums: Mapping[str, str]  # role of each file that was read -> SHA-256 of its bytes
+    indistinct: tuple[tuple[str, ...], ...] = ()  # classes that share a prompt
 
     def image_sets(self) -> dict[str, torch.Tensor]:
         """Uploads by name: the split's images (and their views, raw or not) and every test set."""

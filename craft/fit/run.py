@@ -131,7 +131,7 @@ def _fit(
         | {"text_dtype": bench.dtype},
         config_hash=config_hash({**identity, "shots": shots, "seed": seed, "options": options}),
         commit=commit(),
-        notes={"resumes": spent.resumes},
+        notes={"resumes": spent.resumes, "indistinct_classes": list(bench.indistinct)},
     )
     predictions.write(folder / "predictions.safetensors")
     with replacing(folder / "learner.safetensors") as temporary:

@@ -39,6 +39,11 @@ if workflow.is_main_process:
     if problems := list(start_problems(*map(Path, places))):
         raise WorkflowError("\n".join(problems))
 
+# For the user, and no part of the design.
+for notice in SUITE.pop("notices"):
+    if workflow.is_main_process:
+        logger.warning(f"notice: {notice}")
+
 FACTS = SUITE["facts"]
 # Where a data set may come from is no part of the design: another mirror re-makes nothing.
 SOURCES = {name: fact.pop("sources", []) for name, fact in FACTS.items()}

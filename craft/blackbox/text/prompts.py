@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from craft.files.atomic import RecordError, read_json, write_json
 from craft.files.records import Manifest
 from craft.files.typed import build
 from craft.runtime.command import run_command
+
+log = logging.getLogger(__name__)
 
 #: The template of every learner, whatever the data set (methods.md calls it p0 and the suffix).
 LEARNER_TEMPLATE = "a photo of a {}."
@@ -138,6 +142,7 @@ class Prompts:
     dataset: str
     learner: PromptTokens
     zero_shot: PromptTokens
+    indistinct: tuple[tuple[str, ...], ...] = ()  # classes that share a prompt, as the tower reads
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON."""
@@ -154,6 +159,24 @@ class Prompts:
         return prompts
 
 
+def indistinct(
+    tokens: PromptTokens, tokenizer: Any, words: Sequence[str] | None
+) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of classes whose prompts are the same to a text tower.
+
+    ``words`` are all that the tower was pretrained on: the tokens of any other have one embedding.
+    None is the whole vocabulary.
+    """
+    known = None
+    if words is not None:
+        known = {tokens.start_id, tokens.pad_id, tokenizer.eot_token_id}
+        known |= {i for text in (*words, tokens.template) for i in tokenizer.encode(text)}
+    groups: dict[tuple[int | None, ...], list[str]] = defaultdict(list)
+    for name, suffix in zip(tokens.class_names, tokens.suffix_ids, strict=True):
+        groups[tuple(i if known is None or i in known else None for i in suffix)].append(name)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Tokenise the prompts of data sets for a backbone."""
     # open_clip is slow to import and needed by this command only, not by readers of prompts.
@@ -168,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dataset", help="data-set YAML (template)", **several)
     parser.add_argument("--out", help="JSON to write", **several)
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if not len(options.manifest) == len(options.dataset) == len(options.out):
         parser.error("--manifest, --dataset and --out differ in number")
     backbone = read_backbone(options.backbone)
@@ -183,11 +207,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "set that a learner is trained on, not for a shifted test set that lacks classes"
             )
         classes = tuple(names.values())
+        learner = PromptTokens.tokenise(tokenizer, classes)
+        same = indistinct(learner, tokenizer, backbone.get("words"))
+        for group in same:
+            log.warning("%s: classes of one prompt: %s", dataset["name"], ", ".join(group))
         Prompts(
             backbone=backbone["name"],
             dataset=dataset["name"],
-            learner=PromptTokens.tokenise(tokenizer, classes),
+            learner=learner,
             zero_shot=PromptTokens.tokenise(tokenizer, classes, dataset["template"]),
+            indistinct=same,
         ).write(out)
 
 

@@ -1,0 +1,74 @@
+"""Data sets of the user's own, before any job: what they hold, what is wrong or remarkable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from craft.data.class_names import with_unknown_words
+from craft.files import paths
+from craft.files.strict_yaml import shown
+
+if TYPE_CHECKING:
+    from craft.data.user_images import Survey
+
+
+def survey_own_images(suite: Mapping[str, Any], root: Path) -> tuple[dict[str, Survey], list[str]]:
+    """Surveys of the user's own data sets, and what is wrong with them.
+
+    Where a manifest is there, it is what counts; else the folders do, few-shot sets included.
+    """
+    surveys: dict[str, Survey] = {}
+    needed = {"image_folder": {"root"}, "image_list": {"root", "list"}}
+    # Sources first: their class names are the labels of their shifted test sets.
+    for name, fact in sorted(suite["facts"].items(), key=lambda item: "source" in item[1]):
+        if not needed.get(fact.get("kind"), {None}) <= set(fact):
+            continue
+        # Brings numpy along, which no other suite needs here.
+        from craft.data.user_images import survey
+
+        shots = [
+            shots
+            for spec in suite.get("artefacts", {}).values()
+            if name in spec.get("datasets", suite.get("datasets", ()))
+            for shots in spec.get("shots", ())
+        ]
+        manifest = root / paths.at(suite["results"], paths.MANIFEST, dataset=name)
+        origin = surveys.get(fact.get("source"))
+        surveys[name] = survey(
+            root / fact["root"],
+            fact,
+            manifest,
+            max(shots, default=0),
+            origin.names if origin and not origin.problems else None,
+        )
+    problems = [
+        f"config/datasets/{name}.yaml: {problem}"
+        for name, found in surveys.items()
+        for problem in found.problems
+    ]
+    return surveys, problems
+
+
+def notices(suite: Mapping[str, Any], surveys: Mapping[str, Survey], root: Path) -> Iterator[str]:
+    """What a user should know of a suite before it runs, though nothing in it is wrong."""
+    for name, own in surveys.items():
+        yield from (f"config/datasets/{name}.yaml: {text}" for text in own.notices)
+    few = [fact for fact in suite["backbone_facts"].values() if "words" in fact]
+    foreign = [name for name in suite["datasets"] if suite["facts"][name]["kind"] != "mini"]
+    for name in foreign if few else ():
+        # Brings numpy along, which no other suite needs here.
+        from craft.data.layouts import class_names
+
+        fact = suite["facts"][name]
+        tree = root / suite["data"] / fact.get("folder", name)
+        names = surveys[name].names.values() if name in surveys else class_names(tree, fact)
+        for backbone in few:
+            if unknown_ones := with_unknown_words(list(names), backbone["words"]):
+                yield (
+                    f"{backbone['name']} was pretrained on {len(backbone['words'])} words and "
+                    f"cannot tell all others apart; {len(unknown_ones)} of {len(names)} class "
+                    f"names of {name} hold such a word, {shown(unknown_ones[0])} first: expect "
+                    "accuracy near chance, or name another backbone"
+                )
