@@ -14,6 +14,8 @@ RUN_OF_CELL = f"{SHOTS}/{SEED}"
 # --- what runs are made from ---
 
 MANIFEST = "manifests/{dataset}.csv"
+#: Beside the manifest: what is remarkable of its images.
+REPORT = "manifests/{dataset}.json"
 SPLIT = f"splits/{{dataset}}/{SHOTS}/{SEED}.json"
 TOWER = "backbones/{backbone}/text.safetensors"
 PROMPTS = "prompts/{backbone}/{dataset}.json"

@@ -66,7 +66,7 @@ rule manifest:
     output:
         manifest=MANIFEST,
         # Beside the manifest.
-        report=f"{RESULTS}/manifests/{{dataset}}.json",
+        report=f"{RESULTS}/{paths.REPORT}",
     log:
         f"{LOG}/manifest/{{dataset}}.log",
     benchmark:
