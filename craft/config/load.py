@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from craft.config.folder_checks import check_places
-from craft.config.load.own_data import notices, survey_own_images
 from craft.config.option_checks import check_runs
+from craft.config.own_data import notices, survey_own_images
 from craft.config.schema import validated
 from craft.config.suite_checks import check_facts, check_suite
 from craft.design.learner_options import unknown

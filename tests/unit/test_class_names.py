@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from craft.config.load.own_data import notices
 
 from craft.blackbox.backbones.description import read_backbone, tokenizer_of
 from craft.blackbox.text.prompts import PromptTokens, indistinct
+from craft.config.own_data import notices
 from craft.data.class_names import alike, cleaned, with_unknown_words
 from craft.mini.backbone import read_vocabulary
 
