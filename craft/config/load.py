@@ -16,9 +16,9 @@ import yaml
 
 from craft.config.folder_checks import check_places
 from craft.config.option_checks import check_runs
-from craft.config.own_data import notices, survey_own_images
 from craft.config.schema import validated
 from craft.config.suite_checks import check_facts, check_suite
+from craft.data.surveys import notices, survey_own_images
 from craft.design.learner_options import unknown
 from craft.files import strict_yaml
 from craft.files.strict_yaml import PlainError
