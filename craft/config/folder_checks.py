@@ -35,8 +35,23 @@ def check_places(suite: Mapping[str, Any], given: Mapping[str, Any], root: Path)
         wrong = _misplaced(place, root.resolve()) or _unwritable(Path(os.path.abspath(suite[key])))
         if wrong:
             yield f"{key} = {suite[key]!r}: {wrong}"
+    if "data" in real and (missing := list(_missing_below(Path(suite["data"]), suite["facts"]))):
+        yield (
+            f"data = {suite['data']!r}: expected a folder that can be written, or one that holds "
+            f"every data set; {', '.join(missing)} is missing"
+        )
     if len(real) == 2 and real["results"] == real["data"]:
         yield f"data = {suite['data']!r}: accepted: another folder than results"
+
+
+def _missing_below(data: Path, datasets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the trees that lack in a folder that is there and cannot be written."""
+    if not data.is_dir() or os.access(data, os.W_OK | os.X_OK):
+        return
+    for name, facts in datasets.items():
+        tree = facts.get("folder", name)
+        if "root" not in facts and not (data / tree).is_dir():
+            yield tree
 
 
 def _misplaced(place: Path, root: Path) -> str | None:

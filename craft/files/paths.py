@@ -13,6 +13,8 @@ RUN_OF_CELL = f"{SHOTS}/{SEED}"
 
 # --- what runs are made from ---
 
+#: Where a data set's tree came from.
+FETCHED = "fetched/{dataset}.json"
 MANIFEST = "manifests/{dataset}.csv"
 #: Beside the manifest: what is remarkable of its images.
 REPORT = "manifests/{dataset}.json"

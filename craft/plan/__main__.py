@@ -18,6 +18,7 @@ from typing import Any
 from craft.blackbox.backbones.description import architecture, complete
 from craft.config import load
 from craft.design.runs import Design, Run
+from craft.files import paths
 from craft.learner.base import Learner
 from craft.plan.cost import Cost, images_of, of_features, of_run, to_fetch, weights_of
 from craft.plan.dry_run import Pending, PlanError, pending
@@ -71,7 +72,9 @@ def make(
     features = (of_features(count, name, embed[name], speed) for name, count in encoded)
     compute = sum(count for rule, count in left.jobs.items() if COMPUTES.fullmatch(rule))
     fetched = [
-        name for name in suite["facts"] if f"{suite['data']}/fetched/{name}.json" in left.files
+        name
+        for name in suite["facts"]
+        if paths.at(suite["results"], paths.FETCHED, dataset=name) in left.files
     ]
     towers = Path(suite["results"]) / "backbones"
     exported = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +13,7 @@ from craft.files.records import Manifest, Split
 from tests.miniature.archives import NAMES, Miniature, miniature
 from tests.miniature.site import Site, cut, page, serving
 from tests.pipeline.conftest import Checkout
+from tests.read_only import read_only
 
 SHIFTED = ("ImageNetV2", "ImageNet-Sketch", "ImageNet-A", "ImageNet-R")
 DATASETS = tuple(name for name in NAMES if name not in ("ImageNet", *SHIFTED))
@@ -98,6 +101,31 @@ def test_data_sets_are_fetched_listed_and_drawn_from(
     listed = sum(data["SUN397"].facts["counts"].values()) - 2
     assert sum(path.is_file() for path in tree.rglob("*.jpg")) == listed
     assert not list(checkout.folder.rglob("*.tar.gz"))
+
+
+def test_complete_trees_on_a_read_only_disk_are_taken_as_they_are(
+    checkout: Checkout, data: dict[str, Miniature], tmp_path: Path
+) -> None:
+    shutil.copytree(checkout.folder / "data/eurosat", tmp_path / "eurosat")
+    suite = yaml.safe_load((checkout.folder / SUITE[1]).read_text()) | {
+        "data": str(tmp_path),
+        "results": "results/read-only",
+        "datasets": ["EuroSAT"],
+        "shift": None,
+        "artefacts": {"dataset_statistics": {}},
+    }
+    path = checkout.folder / "config/read-only.yaml"
+    target = "results/read-only/manifests/EuroSAT.csv"
+    with read_only(tmp_path):
+        path.write_text(yaml.safe_dump(suite))
+        checkout.snakemake(target, "--configfile", str(path), "--cores", "1")
+        assert checkout.plan(target, "--configfile", str(path)) == {}
+        path.write_text(yaml.safe_dump(suite | {"datasets": ["EuroSAT", "DTD"]}))
+        output = checkout.snakemake(target, "--configfile", str(path), "-n", succeeds=False)
+        assert "data = " in output and "dtd is missing" in output
+    assert [entry.name for entry in tmp_path.iterdir()] == ["eurosat"]
+    whole = (checkout.folder / "results/manifests/EuroSAT.csv").read_bytes()
+    assert (checkout.folder / target).read_bytes() == whole
 
 
 def test_another_mirror_or_label_re_makes_nothing_and_another_template_does(

@@ -383,7 +383,9 @@ def test_a_folder_that_takes_nothing_new_is_told(
     # Root may write anywhere, so that permissions alone would not show it.
     monkeypatch.setattr("os.access", lambda path, mode: str(path) != str(tmp_path))
     results, data = str(tmp_path / "results"), str(tmp_path)
-    (problem,) = problems(lambda config: config.update(results=results, data=data))
+    lacking, problem = sorted(problems(lambda config: config.update(results=results, data=data)))
+    assert f"data = {data!r}: expected a folder that can be written" in lacking
+    assert "digits" in lacking
     assert problem.endswith(f"cannot be written: {tmp_path} takes nothing new from this user")
 
 

@@ -144,7 +144,7 @@ def test_weights_that_are_not_here_are_counted() -> None:
 
 
 def test_the_page_says_it_in_words() -> None:
-    marker = f"{SUITE['data']}/fetched/SUN397.json"
+    marker = f"{SUITE['results']}/fetched/SUN397.json"
     tower = f"{SUITE['results']}/backbones/RN50/text.safetensors"
     runs = [Run("craft", "RN50", "EuroSAT", 16, seed) for seed in (1, 2, 3)]
     todo = left(*runs, other=(marker, tower), fit=3, fetch=1)

@@ -60,7 +60,7 @@ BACKBONES = SUITE["backbone_facts"]
 # --- paths: the design of the experiment, spelled out ---
 
 RESULTS = SUITE["results"]
-FETCHED = f"{SUITE['data']}/fetched/{{dataset}}.json"
+FETCHED = f"{RESULTS}/{paths.FETCHED}"
 MANIFEST = f"{RESULTS}/{paths.MANIFEST}"
 SPLIT = f"{RESULTS}/{paths.SPLIT}"
 TOWER = f"{RESULTS}/{paths.TOWER}"
