@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -106,17 +104,3 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     except Exception:
         # EXIF data that cannot be parsed say nothing; viewers show such a picture as stored.
         return None
-
-
-def unreadable(paths: Sequence[Path], reading: str, workers: int = 1) -> list[str]:
-    """What is wrong with each file that cannot be read, in order; decodes all of them."""
-
-    def problem(path: Path) -> str | None:
-        try:
-            read_rgb(path, reading)
-        except ImageError as error:
-            return str(error)
-        return None
-
-    with ThreadPoolExecutor(workers) as pool:
-        return [text for text in pool.map(problem, paths) if text]

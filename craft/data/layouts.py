@@ -108,16 +108,17 @@ def wnids_and_names(path: Path) -> Iterator[tuple[str, str]]:
         yield wnid, name.strip()
 
 
-def class_names(root: Path, facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the class names of a published data set; none where its files are not there yet."""
+def class_names(root: Path, facts: Mapping[str, Any]) -> dict[int, str]:
+    """Return label -> class name of a published data set; nothing where its files are missing."""
     try:
         if "lists" in facts:
-            return tuple(_lines(root, facts["lists"]["classes"]))
+            return dict(enumerate(_lines(root, facts["lists"]["classes"])))
         if "class_names" in facts:
-            return tuple(name for _, name in wnids_and_names(root / facts["class_names"]))
-        return tuple(dict.fromkeys(image.class_name for image in split_json(root, facts)))
+            names = dict(wnids_and_names(root / facts["class_names"]))
+            return {label: names[wnid] for label, wnid in enumerate(sorted(names))}
+        return {image.label: image.class_name for image in split_json(root, facts)}
     except ManifestError:
-        return ()
+        return {}
 
 
 def _subfolders(folder: Path) -> list[Path]:

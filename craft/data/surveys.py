@@ -35,14 +35,9 @@ def survey_own_images(suite: Mapping[str, Any], root: Path) -> tuple[dict[str, S
             for shots in spec.get("shots", ())
         ]
         manifest = root / paths.at(suite["results"], paths.MANIFEST, dataset=name)
-        origin = surveys.get(fact.get("source"))
-        surveys[name] = survey(
-            root / fact["root"],
-            fact,
-            manifest,
-            max(shots, default=0),
-            origin.names if origin and not origin.problems else None,
-        )
+        source = _class_names(suite, surveys, root, fact["source"]) if "source" in fact else None
+        most = max(shots, default=0)
+        surveys[name] = survey(root / fact["root"], fact, manifest, most, source or None)
     problems = [
         f"config/datasets/{name}.yaml: {problem}"
         for name, found in surveys.items()
@@ -58,17 +53,27 @@ def notices(suite: Mapping[str, Any], surveys: Mapping[str, Survey], root: Path)
     few = [fact for fact in suite["backbone_facts"].values() if "words" in fact]
     foreign = [name for name in suite["datasets"] if suite["facts"][name]["kind"] != "mini"]
     for name in foreign if few else ():
-        # Brings numpy along, which no other suite needs here.
-        from craft.data.layouts import class_names
-
-        fact = suite["facts"][name]
-        tree = root / suite["data"] / fact.get("folder", name)
-        names = surveys[name].names.values() if name in surveys else class_names(tree, fact)
+        names = list(_class_names(suite, surveys, root, name).values())
         for backbone in few:
-            if unknown_ones := with_unknown_words(list(names), backbone["words"]):
+            if strange := with_unknown_words(names, backbone["words"]):
                 yield (
                     f"{backbone['name']} was pretrained on {len(backbone['words'])} words and "
-                    f"cannot tell all others apart; {len(unknown_ones)} of {len(names)} class "
-                    f"names of {name} hold such a word, {shown(unknown_ones[0])} first: expect "
-                    "accuracy near chance, or name another backbone"
+                    f"cannot tell all others apart; {len(strange)} of {len(names)} class names of "
+                    f"{name} hold such a word, {shown(strange[0])} first: expect accuracy near "
+                    "chance, or name another backbone"
                 )
+
+
+def _class_names(
+    suite: Mapping[str, Any], surveys: Mapping[str, Survey], root: Path, name: str
+) -> dict[int, str]:
+    """Label -> class name of a data set, as far as its files are there."""
+    if name in surveys:
+        return surveys[name].names
+    fact = suite["facts"].get(name)
+    if not fact or "kind" not in fact:
+        return {}
+    # Brings numpy along, which most suites do not need here.
+    from craft.data.layouts import class_names
+
+    return class_names(root / suite["data"] / fact.get("folder", name), fact)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -17,6 +18,7 @@ def run_command(main: Callable[[], None]) -> None:
     So does SIGTERM or Ctrl-C, with status 75: the same command, given again, goes on from what it
     kept. A fault of the program keeps its traceback: whoever mends it needs that.
     """
+    use_utf8()
     try:
         with Signals():
             main()
@@ -29,6 +31,17 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         # No traceback follows a SystemExit.
         raise SystemExit(f"error: {str(error).strip() or type(error).__name__}") from error
+
+
+def use_utf8() -> None:
+    """Start this process again in Python's UTF-8 mode, unless names of files are UTF-8 already.
+
+    Under another locale Python reads them, and text files by default, in that locale's encoding,
+    and a class name would be stored garbled. What the process starts inherits the mode.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        mode = ["-X", "utf8", *sys.orig_argv[1:]]
+        os.execve(sys.executable, [sys.executable, *mode], os.environ | {"PYTHONUTF8": "1"})
 
 
 def _expected(error: Exception) -> bool:

@@ -456,7 +456,7 @@ def test_the_command_decodes_what_it_lists(pictured):
     assert [os.path.relpath(line.partition(":")[0], pictured) for line in rest] == [
         "train/a/0.png",
         "test/b/1.png",
-    ]
+    ]  # in order, however many threads decode
     assert not (pictured / "out.csv").exists()
 
 
@@ -525,6 +525,18 @@ def project(tmp_path):
     for part in ("train", "test"):
         files(tmp_path, *(f"photos/{part}/{name}/{n}.jpg" for name in "ab" for n in range(2)))
     return tmp_path
+
+
+def test_a_shifted_test_set_is_held_against_its_source_before_any_work(project):
+    describe(project)
+    files(project, "shifted/a/1.jpg", "shifted/c/1.jpg")
+    facts = FOLDER | {"name": "other", "root": "shifted", "source": "mine"}
+    (project / "config/datasets/other.yaml").write_text(yaml.safe_dump(facts))
+    suite = SUITE | {"shift": {"source": "mine", "targets": ["other"]}}
+    with pytest.raises(ConfigError, match="classes that mine does not have: c"):
+        load(suite, project)
+    (project / "shifted/c").rename(project / "shifted/b")
+    load(suite, project)
 
 
 def test_a_suite_may_ask_for_more_shots_than_a_class_has(project):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from craft.data.decode import FORMATS, ImageError, read_rgb, unreadable
+from craft.data.decode import FORMATS, ImageError, read_rgb
 
 RED, BLUE = (200, 10, 20), (20, 30, 210)
 
@@ -285,13 +285,3 @@ def test_a_broken_file_is_named(name, reading, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ImageError, match=r"gone\.jpg: cannot be decoded \(.*No such file"):
         read_rgb(tmp_path / "gone.jpg")
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_all_that_is_unreadable_is_named_in_order(workers, tmp_path):
-    halves().save(tmp_path / "fine.png")
-    for name, (content, _) in BROKEN.items():
-        (tmp_path / name).write_bytes(content)
-    paths = [tmp_path / name for name in ("fine.png", *BROKEN, "fine.png")]
-    found = unreadable(paths, "shown", workers)
-    assert [text.partition(":")[0] for text in found] == [str(tmp_path / name) for name in BROKEN]

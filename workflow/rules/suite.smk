@@ -7,6 +7,10 @@ import sys
 sys.path.insert(0, workflow.basedir)
 
 from craft.config.load import ConfigError, check_files
+from craft.runtime.command import use_utf8
+
+# Nothing has been started yet that a new process would not start as well.
+use_utf8()
 
 if not workflow.overwrite_configfiles:
     try:
