@@ -23,6 +23,8 @@ RECORDED = (
     "black_box",
     "train_images",
     "train_accuracy",
+    "initial_accuracy",
+    "near_chance",
     "fit_seconds",
     "predict_seconds",
     "peak_memory_mb",

@@ -253,6 +253,8 @@ class RunRecord:
     machine: dict[str, str] = field(default_factory=dict)  # what its times belong to
     config_hash: str | None = None  # of what the configuration says of this run
     commit: str | None = None  # of git, "-dirty" where files differ; None outside a checkout
+    initial_accuracy: float | None = None  # as train_accuracy, at the box's untouched context
+    near_chance: bool = False  # whether that says that the model does not know these images
     notes: dict[str, Any] = field(default_factory=dict)
 
     def write(self, path: str | os.PathLike[str]) -> None:

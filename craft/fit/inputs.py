@@ -171,5 +171,9 @@ class RunBench:
         sets = self.image_sets()
         if self.learner.access == "white-box":
             return WhiteBox(self.tower, sets)
+        return self.black_box(sets)
+
+    def black_box(self, sets: Mapping[str, torch.Tensor]) -> BlackBox:
+        """A black box that holds these uploads alone."""
         box = LocalBox(self.tower, sets, meter=QueryMeter(budget=self.learner.options.budget))
         return GuardedBox(box)

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Spent:
     peak_memory_mb: float = 0.0
     peak_device_memory_mb: float = 0.0
     resumes: int = 0
+    initial_accuracy: float | None = None  # measured once, by the first attempt
 
 
 class Place:
@@ -132,10 +133,14 @@ class Attempt:
         self._place, self._box, self._curve = place, box, curve
         self._signals, self._every, self._device = signals, every, device
         self._before, self._resumes, self._called = Spent(counts={}), 0, False
+        self._initial: float | None = None
         self._start = self._saved = time.perf_counter()
 
-    def begin(self, learner: Learner) -> None:
-        """Put learner, box and curve where the last attempt was; this one's time begins."""
+    def begin(self, learner: Learner, initial_accuracy: Callable[[], float] | None) -> None:
+        """Put learner, box and curve where the last attempt was; this one's time begins.
+
+        The first attempt asks for ``initial_accuracy`` before that, and the others know it.
+        """
         if self._place and (saved := self._place.load()):
             checkpoint, curve, self._before = saved
             learner.resume(checkpoint)
@@ -144,6 +149,9 @@ class Attempt:
                 self._box.meter.counts |= self._before.counts
             log.info("going on from generation %d of %s", checkpoint.done, checkpoint.phase)
             self._resumes = self._before.resumes + 1
+            self._initial = self._before.initial_accuracy
+        elif initial_accuracy:
+            self._initial = initial_accuracy()
         self._start = self._saved = time.perf_counter()
 
     def __call__(self, learner: Learner) -> None:
@@ -184,4 +192,5 @@ class Attempt:
                 before.peak_device_memory_mb, peak_device_memory_mb(self._device)
             ),
             resumes=self._resumes,
+            initial_accuracy=self._initial,
         )

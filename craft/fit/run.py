@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
 import json
@@ -19,11 +20,12 @@ from craft.files.records import RunRecord
 from craft.fit.curve import CurveRecorder
 from craft.fit.inputs import TRAIN, RunBench, device_name
 from craft.fit.resume import Attempt, Place
-from craft.learner.base import Learner, accuracy
+from craft.learner.base import Learner, accuracy, query
 from craft.protocol import BlackBox
 from craft.runtime.memory import reset_peak_memory
 from craft.runtime.provenance import code_hash, commit, config_hash, machine, versions
 from craft.runtime.signals import Signals
+from craft.whitebox.box import WhiteBox
 
 log = logging.getLogger("craft.fit")
 
@@ -90,7 +92,9 @@ def _fit(
     curve = CurveRecorder(bench, box)
     attempt = Attempt(place, box, curve, keeping.signals, keeping.every, bench.device)
     reset_peak_memory(bench.device)  # runs may share a process: each has its own peak
-    attempt.begin(learner)
+    attempt.begin(
+        learner, functools.partial(_initial_accuracy, bench, box, labels) if split else None
+    )
     with keeping.signals.deferred():
         learner.fit(
             box,
@@ -101,6 +105,7 @@ def _fit(
             progress=attempt,
         )
     fit_seconds = attempt.spent().fit_seconds
+    initial = attempt.spent().initial_accuracy
     predictions = curve.finish(learner)
     # Reported, not chosen by: the learner's fit to its own training images.
     reached = accuracy(learner.predict(box, TRAIN), labels) if split else None
@@ -131,6 +136,8 @@ def _fit(
         | {"text_dtype": bench.dtype},
         config_hash=config_hash({**identity, "shots": shots, "seed": seed, "options": options}),
         commit=commit(),
+        initial_accuracy=initial,
+        near_chance=initial is not None and near_chance(initial, len(bench.tower.class_names)),
         notes={"resumes": spent.resumes, "indistinct_classes": list(bench.indistinct)},
     )
     predictions.write(folder / "predictions.safetensors")
@@ -144,6 +151,31 @@ def _fit(
         save_file(state, temporary, {METADATA: json.dumps(fitted)})
     write_history(learner, folder / "history.csv")
     record.write(folder / "record.json")
+
+
+def near_chance(accuracy: float, classes: int) -> bool:
+    """Return whether an accuracy (per cent) is at most a tenth of the way from chance to 100."""
+    chance = 100 / classes
+    return accuracy <= chance + 0.1 * (100 - chance)
+
+
+def _initial_accuracy(bench: RunBench, box: BlackBox | WhiteBox, labels: torch.Tensor) -> float:
+    """Return the accuracy (per cent) of the box's own context on the training images, labels (N,).
+
+    One query, made for the refinement's sake; a learner of a white box is told of none.
+    """
+    asked = box if isinstance(box, BlackBox) else bench.black_box({TRAIN: box.image_sets[TRAIN]})
+    untouched = torch.zeros(1, asked.context_length, asked.context_width)
+    reached, classes = accuracy(query(asked, TRAIN, untouched, "refine"), labels), asked.class_names
+    if near_chance(reached, len(classes)):
+        log.warning(
+            "%.1f %% of the training images are right at the untouched context, where chance is "
+            "%.1f %%: the model hardly knows these classes by their names, and a fit can do little "
+            "about that",
+            reached,
+            100 / len(classes),
+        )
+    return reached
 
 
 def write_history(learner: Learner, path: Path) -> None:

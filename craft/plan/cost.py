@@ -47,7 +47,8 @@ def of_run(run: Run, learner: Learner, design: Design, embed: int, speed: Speed)
     work = learner.work(images, classes)
     asked = points(learner, work.search)
     sets = [tests(facts, name) for name in design.tests_of(run)]
-    others = work.refine + asked * len(sets) + bool(run.shots)
+    # The training images: at the untouched context, and at the end.
+    others = work.refine + asked * len(sets) + 2 * bool(run.shots)
     black_box = learner.access == "black-box"
 
     alone, each = speed.text[run.backbone][run.dataset]

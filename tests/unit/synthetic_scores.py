@@ -102,6 +102,8 @@ def write_scores(
             "black_box": black_box,
             "train_images": 32,
             "train_accuracy": None,
+            "initial_accuracy": None,
+            "near_chance": False,
             "fit_seconds": 1.5 + run.seed,
             "predict_seconds": 0.5,
             "peak_memory_mb": 300.0,

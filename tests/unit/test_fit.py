@@ -18,10 +18,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from craft.blackbox.text.prefix_sharing import TextTower
+from craft.blackbox.text.prompts import Prompts
 from craft.files.atomic import METADATA, RecordError
-from craft.files.records import Predictions, RunRecord, Split
+from craft.files.records import Features, Predictions, RunRecord, Split
 from craft.fit.__main__ import load_learner, main
 from craft.fit.curve import CurveRecorder
+from craft.fit.run import near_chance
 from craft.runtime.command import run_command
 from tests.unit.small_model import (
     CLASSES,
@@ -31,6 +34,7 @@ from tests.unit.small_model import (
     WIDTH,
     arguments,
     features,
+    text_weights,
     timeless,
     write_inputs,
 )
@@ -61,9 +65,9 @@ def test_each_seed_gets_a_folder_with_a_record_of_every_query(fit) -> None:
     for seed in (1, 2):
         record = RunRecord.read(out / f"seed-{seed}/record.json")
         assert (record.seed, record.shots, record.train_images) == (seed, 1, CLASSES)
-        # 4 generations: 4 x 20 candidates, one refinement context each; 4 points of the curve on
-        # two test sets each, and the training images once at the end.
-        assert record.queries == {"search": 80, "refine": 4, "evaluate": 4 * 2 + 1}
+        # 4 generations: 4 x 20 candidates, one refinement context each, the untouched
+        # one before; 4 points of the curve on two test sets each; the training images at the end.
+        assert record.queries == {"search": 80, "refine": 1 + 4, "evaluate": 4 * 2 + 1}
         assert record.black_box
         history = (out / f"seed-{seed}/history.csv").read_text().splitlines()
         assert len(history) == 1 + 4
@@ -136,6 +140,33 @@ def test_runs_that_share_a_job_are_the_runs_alone_bit_for_bit(files) -> None:
                 RunRecord.read(files / out / run / "record.json") for out in ("alone", "together")
             ]
             assert timeless(records[0]) == timeless(records[1])
+
+
+@pytest.mark.parametrize("name", ["refine_only:RefineOnly", "coop:CoOp"])
+def test_a_run_that_begins_near_chance_says_so(fit, files, caplog, name: str) -> None:
+    """Chance is 25 %; text features of their classes, or of the next ones, stand for images."""
+    options = {"context_tokens": 3, "epochs": 1} if name == "coop:CoOp" else {}
+    for at_chance in (True, False):
+        caplog.clear()
+        found = Features.read(files / "train.safetensors")
+        tower = TextTower.from_tokens(text_weights(), Prompts.read(files / "prompts.json").learner)
+        text = tower.encode(torch.zeros(1, 2, WIDTH))[0].numpy()  # (K, E)
+        right = np.repeat(text, PER_CLASS, axis=0)
+        shown = np.roll(right, PER_CLASS, axis=0) if at_chance else right
+        replace(found, features=shown).write(files / "train.safetensors")
+        record = RunRecord.read(fit(name, out=f"out-{at_chance}", **options) / "seed-1/record.json")
+        assert record.initial_accuracy == (0.0 if at_chance else 100.0)
+        assert record.near_chance is at_chance
+        assert any("chance is 25.0 %" in line for line in caplog.messages) is at_chance
+        assert sum(record.queries.values()) == (0 if name == "coop:CoOp" else 2 + 2 + 1)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "classes", "near"),
+    [(12.9, 10, True), (3.8, 100, True), (22.0, 10, False), (55.0, 2, True), (17.3, 100, False)],
+)
+def test_near_chance_is_a_tenth_of_the_way_to_all_right(accuracy, classes, near) -> None:
+    assert near_chance(accuracy, classes) is near
 
 
 def test_the_bytes_do_not_depend_on_the_threads_that_the_environment_names(files) -> None:
