@@ -3,7 +3,7 @@
 #   snakemake --cores 8 all_tables                      the paper, config/config.yaml
 #   snakemake all --configfile config/mini.yaml         the embedded suite
 #   snakemake -n results/ablation_residual.csv          the jobs that one table would take
-#   snakemake plan --config target=ablation_residual    its queries, disk and hours
+#   craft plan results/ablation_residual.csv            its queries, disk and hours
 
 from snakemake.utils import min_version
 
@@ -23,7 +23,6 @@ include: "workflow/rules/fit.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/plan.smk"
 
 
 rule all:

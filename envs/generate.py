@@ -83,21 +83,6 @@ ROLES = {
             "torchvision",
         ),
     ),
-    "plan": (
-        "the cost of a target: what Snakemake would run, and how fast that is here",
-        (
-            "cma",
-            "jsonschema",
-            "numpy",
-            "open-clip-torch",
-            "pillow",
-            "pyyaml",
-            "safetensors",
-            "snakemake",
-            "torch",
-            "torchvision",
-        ),
-    ),
     "report": (
         "tables and figures",
         (

@@ -1,4 +1,4 @@
-"""What a target will cost: jobs, queries, images, disk and hours.
+"""What a target will cost before it runs: jobs, queries, images, disk and hours.
 
-Nothing here writes a result.
+Nothing is measured or written; ``craft plan`` (craft.console) is the command.
 """

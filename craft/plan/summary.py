@@ -4,149 +4,104 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from craft.plan.cost import Cost, Fetch
-from craft.plan.measure import Speed
+from tabulate import tabulate
+
+from craft.plan.cost import START, Cost
+from craft.runtime.progress import duration
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a target takes: jobs by rule, costs by method, of features and of starting processes."""
+    """What a target takes."""
 
     target: str
     suite: str
-    cores: int
-    gpus: int  # 0: computed on the cores
+    at_a_time: int  # jobs that compute at the same time
     jobs: Mapping[str, int]
     runs: Mapping[str, int]  # method -> runs to fit
     total_runs: int
     fits: Mapping[str, Cost]
-    longest: Mapping[str, float]  # method -> seconds of its longest run
+    longest: float  # seconds of the longest run
     images: int
     features: Cost
-    starts: float
-    fetch: Sequence[Fetch]
+    records: int  # finished runs that the seconds are corrected by
+    fetch: Mapping[str, Mapping[str, Any]]  # data set -> its source
     weights: Mapping[str, int | None]  # backbone -> bytes, None where they are not known
-
-    @property
-    def at_a_time(self) -> int:
-        """Jobs that compute at the same time."""
-        return min(self.cores, self.gpus) if self.gpus else self.cores
 
     @property
     def busy(self) -> float:
         """Seconds of all that is estimated, one after the other."""
-        return (
-            sum(cost.seconds for cost in self.fits.values()) + self.features.seconds + self.starts
-        )
+        fits = sum(cost.seconds for cost in self.fits.values())
+        return fits + self.features.seconds + START * sum(self.jobs.values())
 
     @property
     def wall(self) -> float:
         """Seconds at so many jobs at a time; the longest run cannot be shared out."""
-        return max(self.busy / self.at_a_time, *self.longest.values(), 0.0)
-
-
-def duration(seconds: float) -> str:
-    """In the unit that a reader thinks in."""
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 1 or not seconds else f"{seconds:.1f} s"
+        return max(self.busy / self.at_a_time, self.longest)
 
 
 def size(count: float) -> str:
-    """Bytes in decimal units."""
+    """Return bytes in decimal units."""
     for unit, name in ((1e9, "GB"), (1e6, "MB")):
         if count >= unit:
             return f"{count / unit:.1f} {name}"
     return f"{count / 1e3:.0f} kB"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Aligned columns: the first to the left, the others to the right."""
-    lines = [header, *rows]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
-    return [
-        "  "
-        + "  ".join(
-            cell.ljust(width) if n == 0 else cell.rjust(width)
-            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
+def summary(plan: Plan) -> str:
+    """Return the plan in words and numbers."""
+    basis = f"this suite's {plan.records:,} finished runs" if plan.records else "one core of a CPU"
+    lines = [
+        f"Plan of {plan.target} (suite {plan.suite}), jobs at a time: {plan.at_a_time}",
+        "",
+        f"{sum(plan.jobs.values()):,} jobs",
+        _table(("rule", "jobs"), [(rule, f"{count:,}") for rule, count in plan.jobs.items()]),
+        "",
+        f"{sum(plan.runs.values()):,} of {plan.total_runs:,} runs to fit",
+        *_fits(plan),
+        "",
+        f"encode {plan.images:,} images: {duration(plan.features.seconds)}",
+        *_disk(plan),
+        "",
+        f"time   {duration(plan.wall)}, {duration(plan.busy)} one job after the other",
+        f"       estimated from times of {basis}; fetching and rendering left out",
     ]
+    return "\n".join(lines)
 
 
-def _jobs(plan: Plan) -> list[str]:
-    total = sum(plan.jobs.values())
-    rows = [(rule, f"{count:,}") for rule, count in plan.jobs.items()]
-    return [f"{total:,} jobs to run", *table(("rule", "jobs"), rows)]
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    align = ["left", *["right"] * (len(header) - 1)]
+    text = tabulate(rows, header, "plain", colalign=align, disable_numparse=True)
+    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _fits(plan: Plan) -> list[str]:
-    left = sum(plan.runs.values())
-    done = f"{left:,} of {plan.total_runs:,} runs to make"
-    if not left:
-        return [done]
-    everything = sum(plan.fits.values(), Cost())
+    if not plan.runs:
+        return []
+    costs = {**plan.fits, "total": sum(plan.fits.values(), Cost())}
+    runs = {**plan.runs, "total": sum(plan.runs.values())}
     rows = [
-        (
-            method,
-            f"{plan.runs[method]:,}",
-            f"{cost.search:,}",
-            f"{cost.other:,}",
-            duration(cost.seconds),
-            duration(plan.longest[method]),
-        )
-        for method, cost in plan.fits.items()
+        (name, f"{runs[name]:,}", f"{cost.search:,}", f"{cost.other:,}", duration(cost.seconds))
+        for name, cost in costs.items()
     ]
-    longest = duration(max(plan.longest.values()))
-    totals = (f"{everything.search:,}", f"{everything.other:,}", duration(everything.seconds))
-    rows.append(("total", f"{left:,}", *totals, longest))
-    unit = "GPU time" if plan.gpus else "core time"
-    header = ("method", "runs", "search queries", "other queries", unit, "longest run")
-    return [done, *table(header, rows)]
+    table = _table(("method", "runs", "search queries", "other queries", "time"), rows)
+    return [table, f"  longest run: {duration(plan.longest)}"]
 
 
 def _disk(plan: Plan) -> list[str]:
-    fetched = sum(item.fetched or 0 for item in plan.fetch)
-    trees = sum(item.kept or 0 for item in plan.fetch)
-    made = plan.features.bytes + sum(cost.bytes for cost in plan.fits.values())
-    lines = [
-        f"fetch  {size(fetched)}, of data sets whose images are not there yet",
-        f"keep   {size(trees)} of images, {size(plan.features.bytes)} of features, "
-        f"{size(made - plan.features.bytes)} of runs",
-    ]
-    stated = sum(count or 0 for count in plan.weights.values())
-    unstated = [name for name, count in plan.weights.items() if count is None]
-    if stated:
-        lines.insert(1, f"       and {size(stated)} of weights, unless the hub's cache has them")
-    if unstated:
-        lines.insert(1, f"       and weights of {', '.join(unstated)}, whose size is not known")
-    unknown = [item.dataset for item in plan.fetch if item.fetched is None and not item.by_hand]
-    by_hand = [item.dataset for item in plan.fetch if item.by_hand]
-    if unknown:
-        lines.append(f"       and {', '.join(unknown)}, whose size no source states")
-    if by_hand:
-        lines.append(f"       and {', '.join(by_hand)}, to be brought by hand (docs/datasets.md)")
-    return lines
-
-
-def page(plan: Plan, speed: Speed) -> str:
-    """The plan in words and numbers."""
-    where = f"{plan.gpus} GPU(s)" if plan.gpus else f"{plan.cores} cores"
-    lines = [f"Plan of {plan.target} (suite {plan.suite}) on {where}", ""]
-    lines += [*_jobs(plan), "", *_fits(plan), ""]
-    lines += [
-        f"{plan.images:,} images to encode: {duration(plan.features.seconds)}",
-        *_disk(plan),
-        "",
-        f"time   {duration(plan.wall)} at {plan.at_a_time} at a time: {duration(plan.busy)} of "
-        f"{'GPU and core' if plan.gpus else 'core'} time, {duration(plan.starts)} of it to start "
-        "processes",
-        "",
-        f"Measured on {speed.machine}, at real sizes with random weights; longer on a machine that",
-        "others use too. Left out: fetching, unpacking, rendering and listing of images. Search",
-        "queries are those that the paper counts, the others refine and predict test images. Where",
-        "only images that a split draws are encoded, the most that they can be is counted.",
-    ]
-    return "\n".join(lines)
+    sources = plan.fetch
+    fetched = {name: source.get("bytes") or 0 for name, source in sources.items()}
+    lines = [f"{size(sum(fetched.values()))} of data sets"]
+    if known := sum(count or 0 for count in plan.weights.values()):
+        lines.append(f"{size(known)} of weights, unless the hub's cache has them")
+    by_hand = [name for name, source in sources.items() if source["kind"] == "manual"]
+    unknown = [name for name, count in fetched.items() if not count and name not in by_hand]
+    unknown += [f"weights of {name}" for name, count in plan.weights.items() if count is None]
+    lines += [f"{name} by hand (docs/datasets.md)" for name in by_hand]
+    lines += [f"{name} (unknown size)" for name in unknown]
+    trees = sum(source.get("unpacked") or fetched[name] for name, source in sources.items())
+    runs = sum(cost.bytes for cost in plan.fits.values())
+    kept = f"{size(trees)} of images, {size(plan.features.bytes)} of features, {size(runs)} of runs"
+    return [f"{'fetch' * (not n):6} {part}" for n, part in enumerate(lines)] + [f"keep   {kept}"]

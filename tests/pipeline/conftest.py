@@ -50,6 +50,10 @@ class Checkout:
         assert (status == 0) == succeeds, output[-8000:]
         return output
 
+    def craft(self, *arguments: str) -> str:
+        """Standard output and error of the command ``craft`` run here."""
+        return self._run("-m", "craft.console", *arguments, succeeds=True)
+
     def _run(self, *arguments: str, succeeds: bool) -> str:
         done = subprocess.run(
             [sys.executable, *arguments],

@@ -55,7 +55,6 @@ def commands(role: str) -> list[str]:
     loaded = {
         "learner": {*learners},
         "plain": {*learners, "craft.blackbox.text.full_length"},
-        "plan": {*learners},
     }
     found = loaded.get(role, set())
     for path in sorted(Path("workflow/rules").glob("*.smk")):

@@ -52,7 +52,6 @@ for fact in FACTS.values():
 # Nor is the device that computes (another one differs in last bits), nor how many cores do.
 ON_DEVICE = {"device": SUITE.pop("device")}
 ON_DEVICE["gpu"] = int(ON_DEVICE["device"] != "cpu")
-TARGET = SUITE.pop("target")
 ENCODE_CORES = SUITE.pop("encode_cores")
 DESIGN = Design(SUITE)
 BACKBONES = SUITE["backbone_facts"]

@@ -1,0 +1,105 @@
+"""Running jobs of a suite as live bars, read from the ends of their logs alone.
+
+Nothing else is asked, so that jobs of other machines that share the disk are shown too.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from craft.runtime.progress import State, duration, read_line
+
+#: Bytes at the end of a log that hold its last line of progress.
+_TAIL = 16384
+#: Seconds without a line after which a job may be dead, and after which it is no longer shown.
+STALE, GONE = 180.0, 3600.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One running job: what its log says last, and the log's age in seconds."""
+
+    log: Path
+    state: State
+    age: float
+
+    @property
+    def stale(self) -> bool:
+        """Whether the job may have been killed."""
+        return self.age > STALE
+
+
+def running(results: Path, now: float | None = None) -> list[Job]:
+    """Return the jobs below a folder of results whose last progress is no end, by name of log.
+
+    A job that was killed without an end is stale for a while, and then left out. Raises
+    FileNotFoundError where there is no such folder.
+    """
+    if not results.is_dir():
+        raise FileNotFoundError(f"{results}: no such folder of results")
+    now = time.time() if now is None else now
+    return sorted(_jobs(results, now), key=lambda job: job.log)
+
+
+def _jobs(results: Path, now: float) -> Iterator[Job]:
+    # A suite's own results, or the folder of several suites.
+    for folder in {path for depth in ("logs", "*/logs") for path in results.glob(depth)}:
+        for log in folder.rglob("*.log"):
+            try:
+                age = now - log.stat().st_mtime
+                state = _last(log) if age < GONE else None
+            except OSError:  # removed meanwhile
+                continue
+            if state is not None and state.running:
+                yield Job(log, state, max(0.0, age))
+
+
+def _last(log: Path) -> State | None:
+    with log.open("rb") as stream:
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - _TAIL))
+        lines = stream.read().decode("utf-8", "replace").splitlines()
+    return next((state for line in reversed(lines) if (state := read_line(line))), None)
+
+
+def table(jobs: list[Job]) -> Table:
+    """Return a row for each job: task, bar, count and what its log says beside."""
+    shown = Table(box=None, expand=True, show_header=bool(jobs), header_style="dim")
+    shown.add_column("running", ratio=3, overflow="fold")
+    shown.add_column("", ratio=2)
+    shown.add_column("done", justify="right", no_wrap=True)
+    shown.add_column("", ratio=3, overflow="fold")
+    for job in jobs:
+        state = job.state
+        total = "?" if state.total is None else f"{state.total:,.10g}"
+        note = f"stale: no sign for {duration(job.age)}" if job.stale else state.note
+        shown.add_row(
+            state.what,
+            ProgressBar(total=state.total, completed=state.done, pulse=state.total is None),
+            f"{state.done:,.10g} of {total} {state.unit}",
+            note,
+            style="dim" if job.stale else None,
+        )
+    if not jobs:
+        shown.add_row("no job is running")
+    return shown
+
+
+def show(results: Path, *, once: bool, every: float) -> None:
+    """Show the running jobs until Ctrl-C, or once; looks every so many seconds."""
+    console = Console()
+    if once:
+        console.print(table(running(results)))
+        return
+    with Live(table(running(results)), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(every)
+            live.update(table(running(results)), refresh=True)

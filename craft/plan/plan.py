@@ -1,0 +1,65 @@
+"""The plan of a target, put together: what Snakemake would run, and what that costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from craft.blackbox.backbones.description import architecture, complete
+from craft.design.runs import Design
+from craft.plan.cost import Cost, Pace, images_of, of_features, of_run, to_fetch, weights_of
+from craft.plan.dry_run import Pending, pending
+from craft.plan.summary import Plan, summary
+
+
+def plan_targets(targets: Sequence[str], *, cores: int, gpus: int, **where: Any) -> str:
+    """Return the plan of ``targets`` as text; ``where`` as for :func:`dry_run.pending`."""
+    left = pending(targets, **where)
+    if not left.jobs:
+        return f"Nothing to do: all outputs of {' '.join(targets)} are up to date."
+    at_a_time = cores if left.suite["device"] == "cpu" else min(cores, gpus)
+    return summary(make_plan(targets, left, at_a_time))
+
+
+def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
+    """Return the plan of what is ``left`` to do, ``at_a_time`` jobs at a time."""
+    suite = left.suite
+    design, results = Design(suite), suite["results"]
+    built = {name: architecture(complete(facts)) for name, facts in suite["backbone_facts"].items()}
+    pace = Pace(design, built)
+    runs: Counter[str] = Counter()
+    fits: dict[str, Cost] = {}
+    longest = 0.0
+    for run in design.all_runs:
+        if f"{results}/runs/{run.folder}/record.json" in left.files:
+            table = of_run(design, run, built[run.backbone])
+            corrected = table.seconds * pace.of(run)
+            cost = Cost(table.search, table.other, corrected, table.bytes)
+            runs[run.method] += 1
+            fits[run.method] = fits.get(run.method, Cost()) + cost
+            longest = max(longest, cost.seconds)
+    encoded = [
+        (path.parts[-3], images_of(design, path.parts[-2], path.stem))
+        for path in map(Path, sorted(left.files))
+        if Path(results, "features") in path.parents
+    ]
+    features = (of_features(count, name, built[name]) for name, count in encoded)
+    markers = {name: at(results, FETCHED, dataset=name) for name in suite["facts"]}
+    towers = {name: f"{results}/backbones/{name}/text.safetensors" for name in suite["backbones"]}
+    return Plan(
+        target=" ".join(targets),
+        suite=suite["suite"],
+        at_a_time=at_a_time,
+        jobs=left.jobs,
+        runs=runs,
+        total_runs=len(design.all_runs),
+        fits=fits,
+        longest=longest,
+        images=sum(count for _, count in encoded),
+        features=sum(features, Cost()),
+        records=pace.records,
+        fetch=to_fetch(suite, [name for name, file in markers.items() if file in left.files]),
+        weights=weights_of(suite, [name for name, file in towers.items() if file in left.files]),
+    )
