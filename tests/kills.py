@@ -25,7 +25,8 @@ from pathlib import Path
 import psutil
 import yaml
 
-from tests.pipeline.conftest import ROOT, SOON, Checkout
+from tests.pipeline.conftest import SOON, Checkout
+from tests.suites import tiny
 
 #: What is ended, and how: Snakemake alone, which leaves its jobs running; a job; everything at
 #: once, as a power cut does; everything by Ctrl-C, or by SIGTERM as Slurm's time limit does.
@@ -43,21 +44,12 @@ class Disturbed:
 
     def __init__(self, checkout: Checkout) -> None:
         self.checkout = checkout
-        config = yaml.safe_load((ROOT / "config/mini.yaml").read_text())
-        shown = ["architectures"]
-        config |= {
-            "suite": "tiny",
-            "seeds": [1, 2, 3],
-            "backbones": ["mini-rn"],
-            "datasets": ["digits"],
-            "shift": None,
-            "options": {"budget": 600, "population": 20, "intrinsic_dim": 16, "curve_points": 4},
-            "methods": {
-                name: {**config["methods"][name], "artefacts": shown}
-                for name in ("zero-shot", "bbt", "craft")
-            },
-            "artefacts": {"architectures": {"shots": [1]}, "dataset_statistics": {}},
-        }
+        config = tiny(
+            ("zero-shot", "bbt", "craft"),
+            {"architectures": {"shots": [1]}, "dataset_statistics": {}},
+            seeds=[1, 2, 3],
+            options={"budget": 600, "population": 20, "intrinsic_dim": 16, "curve_points": 4},
+        )
         # Fits of seconds would end before their state is saved for the first time.
         rule = checkout.folder / "workflow/rules/fit.smk"
         saving = rule.read_text().replace("--cache {", "--save-every 0 --cache {")

@@ -6,11 +6,12 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from craft.design.runs import Design, Run
+from craft.files.paths import RECORD, at
 from craft.learner.base import Learner
 
 # Seconds of one core of an AMD EPYC (x86-64, torch 2.15.0), measured with random weights.
@@ -92,9 +93,9 @@ class Pace:
         self._took: dict[tuple[str, ...], tuple[float, float]] = {}
         self.records = 0
         for run in design.all_runs:
-            path = Path(design.config["results"], "runs", run.folder, "record.json")
+            path = at(design.config["results"], RECORD, **asdict(run))
             try:
-                record = json.loads(path.read_text(encoding="utf-8"))
+                record = json.loads(Path(path).read_text(encoding="utf-8"))
                 took = record["fit_seconds"] + record["predict_seconds"]
             except (OSError, ValueError, KeyError):
                 continue  # not finished; what is broken is made again

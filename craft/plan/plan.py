@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from craft.blackbox.backbones.description import architecture, complete
 from craft.design.runs import Design
+from craft.files.paths import FETCHED, RECORD, TOWER, at
 from craft.plan.cost import Cost, Pace, images_of, of_features, of_run, to_fetch, weights_of
 from craft.plan.dry_run import Pending, pending
 from craft.plan.summary import Plan, summary
@@ -33,7 +35,7 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
     fits: dict[str, Cost] = {}
     longest = 0.0
     for run in design.all_runs:
-        if f"{results}/runs/{run.folder}/record.json" in left.files:
+        if at(results, RECORD, **asdict(run)) in left.files:
             table = of_run(design, run, built[run.backbone])
             corrected = table.seconds * pace.of(run)
             cost = Cost(table.search, table.other, corrected, table.bytes)
@@ -47,7 +49,7 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
     ]
     features = (of_features(count, name, built[name]) for name, count in encoded)
     markers = {name: at(results, FETCHED, dataset=name) for name in suite["facts"]}
-    towers = {name: f"{results}/backbones/{name}/text.safetensors" for name in suite["backbones"]}
+    towers = {name: at(results, TOWER, backbone=name) for name in suite["backbones"]}
     return Plan(
         target=" ".join(targets),
         suite=suite["suite"],

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from craft.plan.__main__ import learner_of
-from craft.plan.measure import Speed
 
 from craft.blackbox.backbones.description import architecture, complete
 from craft.config.load import load
@@ -19,6 +17,7 @@ from craft.design.runs import COMPARISONS, FIGURES, MEASURED, TABLES, Design
 from craft.files.records import Score
 from craft.plan.cost import of_run
 from tests.pipeline.conftest import ROOT, SHELL, Checkout
+from tests.suites import tiny
 
 TINY = ("--configfile", "tiny.yaml")
 #: Every job's command names it.
@@ -28,26 +27,14 @@ RESULTS = f"results/{SHELL}"
 @pytest.fixture(scope="module")
 def finished(checkout: Checkout) -> Checkout:
     """A checkout in which the smallest suite has run."""
-    config = yaml.safe_load((ROOT / "config/mini.yaml").read_text())
-    methods = ("zero-shot", "craft", "coop-4")
-    shown = ["architectures", "efficiency", "few_shot_curves"]
-    config |= {
-        "suite": "tiny",
-        "results": RESULTS,
-        "data": f"{RESULTS}/data",
-        "seeds": [1, 2],
-        "backbones": ["mini-rn"],
-        "datasets": ["digits"],
-        "shift": None,
-        "options": {"budget": 40, "population": 20, "intrinsic_dim": 8, "hidden": 8},
-        "methods": {name: {**config["methods"][name], "artefacts": shown} for name in methods},
-        "artefacts": {
-            "architectures": {"shots": [1]},
-            "efficiency": {"shots": [1]},
-            "few_shot_curves": {"shots": [1, 2]},
-            "dataset_statistics": {},
-        },
+    artefacts = {
+        "architectures": {"shots": [1]},
+        "efficiency": {"shots": [1]},
+        "few_shot_curves": {"shots": [1, 2]},
+        "dataset_statistics": {},
     }
+    methods = ("zero-shot", "craft", "coop-4")
+    config = tiny(methods, artefacts, results=RESULTS, data=f"{RESULTS}/data")
     config["methods"]["coop-4"]["options"] |= {"epochs": 1}
     (checkout.folder / "tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     checkout.snakemake("all", *TINY)  # no --cores: the default profile is found
@@ -226,7 +213,8 @@ def test_one_file_and_one_line_make_a_row_in_every_table(
     only_plan = ("-n", "-q", "host", "--configfile", "config/mini.yaml")
     plan = checkout.snakemake(*COMPARISONS, *only_plan)
     for artefact in COMPARISONS:
-        reason = re.search(rf"(?:Table|Figure) \d+: {artefact}\n(.*)", plan).group(1)
+        name = artefact.replace("_", " ")
+        reason = re.search(rf"(?:Table|Figure) \d+: {name}\n(.*)", plan).group(1)
         assert "/runs/random-search/" in reason, artefact
 
     target = (f"{RESULTS}/architectures.csv", *TINY)

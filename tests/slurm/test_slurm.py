@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.pipeline.conftest import ROOT, Checkout
+from tests.pipeline.conftest import Checkout
 from tests.slurm.cluster import Cluster, unavailable
+from tests.suites import tiny
 
 pytestmark = [
     pytest.mark.exhaustive,
@@ -37,21 +38,12 @@ ASKED = {
 
 def checkout(folder: Path) -> Checkout:
     """A checkout with a suite of one small table, two fits in a job."""
-    config = yaml.safe_load((ROOT / "config/mini.yaml").read_text())
-    config |= {
-        "suite": "tiny",
-        "results": "results/tiny",
-        "data": "results/tiny/data",
-        "seeds": [1, 2],
-        "backbones": ["mini-rn"],
-        "datasets": ["digits"],
-        "shift": None,
-        "options": {"budget": 40, "population": 20, "intrinsic_dim": 8, "hidden": 8},
-        "methods": {name: config["methods"][name] for name in ("zero-shot", "craft")},
-        "artefacts": {"architectures": {"shots": [1]}},
-    }
-    for method in config["methods"].values():
-        method["artefacts"] = ["architectures"]
+    config = tiny(
+        ("zero-shot", "craft"),
+        {"architectures": {"shots": [1]}},
+        results="results/tiny",
+        data="results/tiny/data",
+    )
     made = Checkout(folder)
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return made
