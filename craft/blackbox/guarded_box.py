@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import torch
 
 from craft.protocol import PURPOSES, BlackBox, BudgetExceeded, check_question
+from craft.runtime.memory import out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class GuardedBox:
         """Yield logits (B, N, K) for offsets (P, L, D); see craft.protocol.BlackBox.predict.
 
         A question that is wrong is refused here, unasked; whatever the box raises but
-        BudgetExceeded is a failure of its.
+        BudgetExceeded and a lack of memory is a failure of its.
         """
         check_question(self, image_set, context_offsets)
         if purpose not in PURPOSES:
@@ -104,6 +105,8 @@ class GuardedBox:
             except BudgetExceeded:
                 raise
             except Exception as error:
+                if out_of_memory(error):  # this process's, and no fault of the box
+                    raise
                 failures += 1
                 where = f"{about}, failed at context {done + 1} of {len(offsets)}"
                 if failures > self._retries:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import platform
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -60,7 +61,11 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     except WriteError:
         raise
     except SafetensorError as error:
-        raise WriteError(errno.EIO, f"cannot be written: {error}", str(path)) from error
+        # It has no errno, but what Rust makes of one: "No space left on device (os error 28)".
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        number = int(found[1]) if found else errno.EIO
+        why = os.strerror(number) if found else str(error)
+        raise WriteError(number, f"cannot be written: {why}", str(path)) from error
     except OSError as error:
         gone = error.errno == errno.ENOENT and not path.parent.is_dir()
         if error.errno not in _DISK and not gone:

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from types import TracebackType
 
+from craft.runtime.memory import out_of_memory
 from craft.runtime.signals import ENDED, Ended, Signals
 
 
@@ -27,6 +28,11 @@ def run_command(main: Callable[[], None]) -> None:
         print("; ".join([f"ended by {signal}", *kept]), file=sys.stderr)
         raise SystemExit(ENDED) from None
     except Exception as error:
+        if out_of_memory(error):
+            raise SystemExit(
+                f"error: out of memory ({type(error).__name__}: {error}); raise the job's mem_mb, "
+                "or the limit of this process"
+            ) from error
         if not _expected(error):
             raise
         # No traceback follows a SystemExit.
@@ -46,7 +52,7 @@ def use_utf8() -> None:
 
 def _expected(error: Exception) -> bool:
     """Whether an error is about what the command was given or where it runs."""
-    if isinstance(error, OSError | MemoryError | UnicodeDecodeError | json.JSONDecodeError):
+    if isinstance(error, OSError | UnicodeDecodeError | json.JSONDecodeError):
         return True
     if _is_ours(type(error).__module__):
         return True

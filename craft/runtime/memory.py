@@ -1,5 +1,5 @@
-"""Peak memory of this process and of its device, for one run among several that share them, and
-the process's age."""
+"""Peak memory of this process and of its device, for one run among several that share them, the
+lack of memory, and the process's age."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ def peak_device_memory_mb(device: torch.device) -> float:
     import torch
 
     return torch.cuda.max_memory_allocated(device) / 2**20
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that this process, or its device, got no more memory."""
+    if isinstance(error, RuntimeError):  # PyTorch's, for which the CPU has no type of its own
+        return "out of memory" in str(error) or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError)
 
 
 def seconds_since_start() -> float:

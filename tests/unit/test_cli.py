@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
 
 from craft.data import manifest, splits
 from craft.evaluation import score as evaluate
@@ -42,9 +45,15 @@ def test_what_can_be_expected_is_one_line() -> None:
     assert failure(RecordError("a.json: not a run record")) == "error: a.json: not a run record"
     full = OSError(28, "No space left on device", "b.csv")
     assert failure(full) == "error: [Errno 28] No space left on device: 'b.csv'"
-    assert failure(MemoryError()) == "error: MemoryError"
     with pytest.raises(SystemExit, match="error: option budget: 1 queries are less than"):
         cli.run_command(lambda: Options.resolve({"budget": 1}))  # raised in a module of ours
+
+
+@pytest.mark.parametrize("library", [np, torch], ids=["numpy", "torch"])
+def test_a_lack_of_memory_is_named(library: ModuleType) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.run_command(lambda: library.ones(1 << 50))
+    assert str(ended.value.code).startswith("error: out of memory (")
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])

@@ -175,3 +175,15 @@ def test_a_refusal_is_no_failure() -> None:
     with pytest.raises(KeyError, match="not uploaded"):
         GuardedBox(box).predict("nowhere", OFFSETS)
     assert box.asked == []
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("CUDA out of memory.")])
+@pytest.mark.parametrize("timeout", [None, 10.0])
+def test_a_lack_of_memory_is_not_blamed_on_the_box(error: Exception, timeout: float | None) -> None:
+    def fails(blocks: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+        yield next(blocks)
+        raise error
+
+    box = Misbehaving(fails)
+    with pytest.raises(type(error), match=str(error)):
+        ask(GuardedBox(box, retries=3, pause=0, timeout=timeout))
