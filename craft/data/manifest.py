@@ -158,8 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         manifest, report = inspect(manifest, folder, reading(facts), options.threads, skip=skip)
     for line in report.lines():
         log.warning("%s: %s", facts["name"], line)
-    report.write(options.out.with_suffix(".json"))
     manifest.write(options.out)
+    report.write(options.out.with_suffix(".json"))
     log.info("%s: %d images in %s", facts["name"], len(manifest.images), options.out)
 
 
