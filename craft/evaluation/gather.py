@@ -25,6 +25,7 @@ RECORDED = (
     "train_accuracy",
     "initial_accuracy",
     "near_chance",
+    "distinct_prompts",
     "fit_seconds",
     "predict_seconds",
     "peak_memory_mb",

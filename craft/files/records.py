@@ -254,6 +254,7 @@ class RunRecord:
     config_hash: str | None = None  # of what the configuration says of this run
     commit: str | None = None  # of git, "-dirty" where files differ; None outside a checkout
     initial_accuracy: float | None = None  # as train_accuracy, at the box's untouched context
+    distinct_prompts: int | None = None  # that the text tower can tell apart, of one per class
     near_chance: bool = False  # whether that says that the model does not know these images
     notes: dict[str, Any] = field(default_factory=dict)
 

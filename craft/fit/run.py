@@ -138,7 +138,9 @@ def _fit(
         commit=commit(),
         initial_accuracy=initial,
         near_chance=initial is not None and near_chance(initial, len(bench.tower.class_names)),
-        notes={"resumes": spent.resumes, "indistinct_classes": list(bench.indistinct)},
+        distinct_prompts=len(bench.tower.class_names)
+        - sum(len(group) - 1 for group in bench.indistinct),
+        notes={"resumes": spent.resumes},
     )
     predictions.write(folder / "predictions.safetensors")
     with replacing(folder / "learner.safetensors") as temporary:

@@ -161,6 +161,14 @@ def test_a_run_that_begins_near_chance_says_so(fit, files, caplog, name: str) ->
         assert sum(record.queries.values()) == (0 if name == "coop:CoOp" else 2 + 2 + 1)
 
 
+def test_a_record_counts_the_prompts_that_can_be_told_apart(fit, files) -> None:
+    assert RunRecord.read(fit() / "seed-1/record.json").distinct_prompts == 4
+    prompts = Prompts.read(files / "prompts.json")
+    first, second, *_ = prompts.learner.class_names
+    replace(prompts, indistinct=((first, second),)).write(files / "prompts.json")
+    assert RunRecord.read(fit(out="again") / "seed-1/record.json").distinct_prompts == 3
+
+
 @pytest.mark.parametrize(
     ("accuracy", "classes", "near"),
     [(12.9, 10, True), (3.8, 100, True), (22.0, 10, False), (55.0, 2, True), (17.3, 100, False)],
