@@ -47,7 +47,7 @@ def score(design: Design, run: Run) -> dict[str, Any]:
     record = {
         "queries": {"search": 8000, "refine": 200, "evaluate": 1} if black_box else {},
         "black_box": black_box,
-        "options": design.options(run.method, run.dataset, run.shots),
+        "options": run.options.as_dict(),
         "train_images": 16 * run.shots,
         "train_accuracy": 90.0,
         "fit_seconds": 60.0 + run.seed,
@@ -56,7 +56,7 @@ def score(design: Design, run: Run) -> dict[str, Any]:
         "peak_device_memory_mb": 0.0,
         "learner_parameters": 100_000,
         "learner_bytes": 400_000,
-        "learner": design.learner(run.method),
+        "learner": run.learner,
         "code_hash": "0" * 16,
         "config_hash": "0" * 16,
         "commit": None,

@@ -19,9 +19,9 @@ from craft.config.option_checks import check_runs
 from craft.config.schema import validated
 from craft.config.suite_checks import check_facts, check_suite
 from craft.data.surveys import notices, survey_own_images
-from craft.design.learner_options import unknown
 from craft.files import strict_yaml
 from craft.files.strict_yaml import PlainError
+from craft.runtime.messages import unknown
 
 
 class ConfigError(ValueError):

@@ -3,55 +3,57 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from craft.design.learner_options import (
-    Option,
-    check_options,
-    check_together,
-    learner_options,
-    unknown,
-)
 from craft.design.option_layers import DIFFERENCES
 from craft.design.runs import Design
-from craft.files.strict_yaml import shown
+from craft.learner.lookup import LearnerError, options_of
+from craft.learner.options import OptionError, Options
+from craft.runtime.messages import shown, unknown
 
-
-def differing(known: Mapping[str, Option]) -> dict[str, Option]:
-    """Return the options that differ between the modes, which is all that ``released`` may set."""
-    return {name: known[name] for names in DIFFERENCES.values() for name in names}
+#: What a block ``released`` for all methods may set: options that differ between the modes.
+DIFFERING = tuple(name for names in DIFFERENCES.values() for name in names)
 
 
 def check_block(
     block: Mapping[str, Any],
-    known: Mapping[str, Option],
+    options: type[Options],
     where: str,
-    released: Mapping[str, Option] | None = None,
+    *,
+    names: Collection[str] | None = None,
+    released: Collection[str] | None = None,
 ) -> Iterator[str]:
-    """Yield the problems of a block of options: ``known`` ones, and in its key ``released`` those.
+    """Yield the problems of a block of a learner's options.
 
-    A value that goes by shots is a mapping from shots to values.
+    It may set ``names`` (all by default) and, in its key ``released``, the names in ``released``;
+    without these it has no such key. A value that goes by shots is a mapping from shots to values.
     """
+    names = options.types() if names is None else names
     for name, value in block.items():
         if name == "released" and released is not None:
             if isinstance(value, Mapping):
-                yield from check_block(value, released, f"{where}.released")
+                yield from check_block(value, options, f"{where}.released", names=released)
             else:
-                yield f"{where}.released = {shown(value)}: expected options and their values"
-            continue
-        if not isinstance(value, Mapping):
-            yield from check_options({name: value}, known, where)
-            continue
-        if name == "mode":
-            yield f"{where}.mode = {shown(value)}: expected one mode for all numbers of shots"
-            continue
-        if not value:
-            yield f"{where}.{name} = {{}}: accepted: a value, or one for each number of shots"
-        for shots, entry in value.items():
-            if not re.fullmatch("[1-9][0-9]*", shots):
-                yield f"{where}.{name}: {shown(shots)}: accepted: a number of shots, in quotes"
-            yield from check_options({name: entry}, known, where)
+                yield f"{where}.released: expected options and values, got {shown(value)}"
+        elif name in options.types() and name not in names:
+            yield f"{where}.{name}: expected one of {', '.join(names)}, got {shown(value)}"
+        elif not isinstance(value, Mapping):
+            yield from _problems(options, {name: value}, where)
+        elif name == "mode" or not value:
+            several = "" if name == "mode" else ", or one for each number of shots"
+            yield f"{where}.{name}: expected a value{several}, got {shown(value)}"
+        else:
+            for shots, entry in value.items():
+                if not re.fullmatch("[1-9][0-9]*", shots):
+                    wrong = f"expected a number of shots in quotes, got {shown(shots)}"
+                    yield f"{where}.{name}: {wrong}"
+                yield from _problems(options, {name: entry}, where)
+
+
+def _problems(options: type[Options], values: Mapping[str, Any], where: str) -> Iterator[str]:
+    for problem in options.problems(values, whole=False):
+        yield f"{where}.{problem.option}: expected {problem.expected}, got {shown(problem.value)}"
 
 
 def check_learner_options(blocks: Mapping[str, Any]) -> Iterator[str]:
@@ -62,28 +64,40 @@ def check_learner_options(blocks: Mapping[str, Any]) -> Iterator[str]:
     for learner, block in blocks.items():
         where = f"learner_options.{learner}"
         try:
-            known = learner_options(learner)
-        except LookupError as error:
+            options = options_of(learner)
+        except LearnerError as error:
             yield f"{where}: {error}"
             continue
-        known = {name: option for name, option in known.items() if name != "mode"}
-        yield from check_block(block, known, where, known)
+        names = [name for name in options.types() if name != "mode"]
+        yield from check_block(block, options, where, names=names, released=names)
 
 
-def check_differences(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) -> list[str]:
-    """Problems of the table of differences: its method, its rows."""
+def check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the problems of a sweep: its option, its values."""
     try:
-        known = learner_options(suite["methods"][spec["method"]].get("learner", ""))
-    except LookupError:
-        return []  # reported where the method is declared
-    problems = []
+        options = options_of(suite["methods"][spec["method"]].get("learner", ""))
+    except LearnerError:
+        return  # reported where the method is declared
+    if spec["option"] not in options.types():
+        yield f"{where}.option: {unknown(spec['option'], sorted(options.types()))}"
+        return
+    for value in spec["values"]:
+        yield from _problems(options, {spec["option"]: value}, f"{where}.values")
+
+
+def check_differences(
+    suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield the problems of the table of differences: its method, its rows."""
+    try:
+        options = options_of(suite["methods"][spec["method"]].get("learner", ""))
+    except LearnerError:
+        return  # reported where the method is declared
     for row in spec.get("differences", ()):
-        option, equals, _ = row.partition("=")
-        if not equals and row not in DIFFERENCES:
-            problems.append(f"{where}.differences: {unknown(row, DIFFERENCES)}")
-        elif equals and option not in known:
-            problems.append(f"{where}.differences: {row}: {unknown(option, sorted(known))}")
-    return problems
+        if isinstance(row, Mapping):
+            yield from _problems(options, row, f"{where}.differences")
+        elif row not in DIFFERENCES:
+            yield f"{where}.differences: {unknown(row, DIFFERENCES)}"
 
 
 def check_runs(suite: Mapping[str, Any]) -> list[str]:
@@ -92,16 +106,16 @@ def check_runs(suite: Mapping[str, Any]) -> list[str]:
     Each problem is named once, with the methods that have it.
     """
     design = Design(suite)
-    problems: dict[str, None] = {}
-    together: dict[str, dict[str, None]] = {}
-    try:
-        runs = dict.fromkeys((run.method, run.dataset, run.shots) for run in design.all_runs)
-        for method, dataset, shots in runs:
-            options = design.options(method, dataset, shots)
-            known = learner_options(design.learner(method))
-            problems |= dict.fromkeys(check_options(options, known, f"methods.{method}"))
-            for problem in check_together(options, known):
-                together.setdefault(problem, {})[method] = None
-    except ValueError as error:
-        problems[str(error)] = None
-    return [*problems, *(f"methods.{', '.join(m)}: {text}" for text, m in together.items())]
+    found: dict[str, dict[str, None]] = {}
+    for method, dataset, shots in design.cells():
+        try:
+            design.options(method, dataset, shots)
+        except OptionError as error:
+            for problem in error.problems:
+                found.setdefault(str(problem), {})[method] = None
+        except ValueError as error:
+            found.setdefault(str(error), {})
+    return [
+        f"options of {', '.join(methods)}: {text}" if methods else text
+        for text, methods in found.items()
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from craft.design.learner_options import unknown
+from craft.runtime.messages import unknown
 
 
 class Names(NamedTuple):

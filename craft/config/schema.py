@@ -10,9 +10,8 @@ from typing import Any
 
 import jsonschema
 
-from craft.design.learner_options import unknown
 from craft.files import strict_yaml
-from craft.files.strict_yaml import shown
+from craft.runtime.messages import shown, unknown
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "workflow" / "schemas"
 
@@ -113,6 +112,9 @@ def _accepted(error: jsonschema.ValidationError) -> str:
         "maxItems": "at most {} entries",
         "minLength": "{} or more characters",
         "minProperties": "{} or more entries",
+        "maxProperties": "at most {} entries",
         "uniqueItems": "entries that differ",
     }
-    return words.get(error.validator, error.message).format(rule)
+    # The library's own message may hold braces.
+    word = words.get(error.validator)
+    return error.message if word is None else word.format(rule)

@@ -7,24 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from craft.config.option_checks import (
+    DIFFERING,
     check_block,
     check_differences,
     check_learner_options,
-    differing,
+    check_sweep,
 )
 from craft.config.references import Names
-from craft.design.learner_options import (
-    BASE,
-    check_options,
-    is_learner,
-    learner_options,
-    unknown,
-)
 from craft.design.runs import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES, VARIED
-from craft.files.strict_yaml import shown
-
-#: What all learners have of options.
-OPTIONS = "craft.learner.options:Options"
+from craft.learner.lookup import LearnerError, options_of
+from craft.learner.options import Options
+from craft.runtime.messages import shown, unknown
 
 
 def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
@@ -38,9 +31,8 @@ def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
     total = sum(share for part, share in shares.items() if part != "seed")
     if shares and abs(total - 1) > 1e-6:
         yield f"{path}: shares = {shown(shares)}: accepted: parts that add up to 1, not {total:g}"
-    authors = differing(learner_options(OPTIONS))
     for text in (
-        *check_block(fact.get("released", {}), authors, "released"),
+        *check_block(fact.get("released", {}), Options, "released", names=DIFFERING),
         *check_learner_options(fact.get("learner_options", {})),
     ):
         yield f"{path}: {text}"
@@ -96,11 +88,9 @@ def _check_data(suite: Mapping[str, Any], names: Names) -> Iterator[str]:
 
 
 def _check_methods(suite: Mapping[str, Any], names: Names) -> Iterator[str]:
-    base = learner_options(OPTIONS)
-    authors = differing(base)
-    yield from check_block(suite["options"], base, "options", authors)
+    yield from check_block(suite["options"], Options, "options", released=DIFFERING)
     for name, block in suite["dataset_options"].items():
-        yield from check_block(block, base, f"dataset_options.{name}", authors)
+        yield from check_block(block, Options, f"dataset_options.{name}", released=DIFFERING)
     for name, method in suite.get("methods", {}).items():
         where = f"methods.{name}"
         for artefact in method.get("artefacts", ()):
@@ -112,17 +102,16 @@ def _check_methods(suite: Mapping[str, Any], names: Names) -> Iterator[str]:
         if "learner" not in method:
             continue
         try:
-            known = learner_options(method["learner"])
-        except LookupError as error:
-            yield f"{where}.learner = {shown(method['learner'])}: {error}"
+            options = options_of(method["learner"])
+        except LearnerError as error:
+            yield f"{where}.learner: {error}"
             continue
-        if not is_learner(method["learner"]):
-            given = shown(method["learner"])
-            yield f"{where}.learner = {given}: accepted: a craft.learner.base.{BASE}"
-        released = {option: known[option] for option in known if option != "mode"}
-        yield from check_block(method.get("options", {}), known, f"{where}.options", released)
+        own = [name for name in options.types() if name != "mode"]
+        yield from check_block(method.get("options", {}), options, f"{where}.options", released=own)
         for dataset, block in per_dataset.items():
-            yield from check_block(block, known, f"{where}.dataset_options.{dataset}", released)
+            yield from check_block(
+                block, options, f"{where}.dataset_options.{dataset}", released=own
+            )
 
 
 def _check_keys(name: str, spec: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
@@ -159,7 +148,7 @@ def _check_artefact(
         yield from names.refuse("methods", spec["method"], f"{where}.method")
         # What is wrong with a method is told where it is declared.
         if spec["method"] in suite.get("methods", {}) and _required(name) <= set(spec):
-            check = _check_sweep if name in SWEEPS else check_differences
+            check = check_sweep if name in SWEEPS else check_differences
             yield from check(suite, where, spec)
 
 
@@ -184,16 +173,3 @@ def _check_shots(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -
                     f"artefacts.{name}.shots: {shots}: accepted for {dataset}: at most {most}, "
                     f"as {why}"
                 )
-
-
-def _check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) -> Iterator[str]:
-    methods = suite["methods"]
-    try:
-        known = learner_options(methods[spec["method"]].get("learner", ""))
-    except LookupError:
-        return  # reported where the method is declared
-    if spec["option"] in known:
-        for value in spec["values"]:
-            yield from check_options({spec["option"]: value}, known, f"{where}.values")
-    else:
-        yield f"{where}.option: {unknown(spec['option'], sorted(known))}"

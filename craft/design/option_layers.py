@@ -1,13 +1,12 @@
-"""The modes ``paper`` and ``released``: what a configuration gives a method's run, layer by layer,
-and the differences between the two, each of which can be had alone."""
+"""Options of a run: what a configuration says of them, block by block, resolved in one place."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from craft.design.learner_options import learner_options
+from craft.learner.lookup import options_of
 from craft.learner.options import RELEASED, Options
 
 #: Difference between the modes -> its options, in the order of docs/method.md. Options that mean
@@ -30,58 +29,122 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
 }
 
 
-def given(config: Mapping[str, Any], method: str, dataset: str, shots: int) -> dict[str, Any]:
-    """Return the options given for a method id on a data set at some shots (zero-shot: 0).
+@dataclass(frozen=True)
+class Variant:
+    """A method of the suite, as it is or with some options changed: a row of a table."""
 
-    They come in layers, of which later ones win: in mode released, what the authors' code sets for
-    all data sets (``RELEASED``) and for this one (its file's ``released``); the blocks of
-    :func:`blocks`; the id's ``@option=value``, in which the value ``released`` stands for what mode
-    released has there. Raises ValueError where a value goes by shots and these have none.
-    """
-    base, *parts = method.split("@")
-    overrides = {name: value for name, _, value in (part.partition("=") for part in parts)}
-    layers = list(blocks(config, base, dataset))
-    modes = [block["mode"] for _, block in layers if "mode" in block]
-    mode = overrides.get("mode") or (modes[-1] if modes else "paper")
-    released = shots > 0 and mode == "released"
-    options: dict[str, Any] = {}
-    if released:
-        authors = config["facts"][dataset].get("released") or {}
-        options |= RELEASED | _at(authors, shots, f"released on {dataset}")
-    for where, block in layers:
-        plain = {name: value for name, value in block.items() if name != "released"}
-        options |= _at(plain, shots, where)
-        if released:
-            options |= _at(block.get("released") or {}, shots, f"{where}.released")
-    for name, text in overrides.items():
-        if text != "released" or name == "mode":
-            options[name] = parsed(text)
-            continue
-        there = given(config, f"{base}@mode=released", dataset, shots)
-        options |= {name: there[name]} if name in there else {}
-    if not shots:
-        options.pop("mode", None)  # nothing is trained: both modes are one
-    return options
+    method: str
+    mode: str | None = None  # another mode than the method's
+    changes: tuple[tuple[str, Any], ...] = ()
+    released: tuple[str, ...] = ()  # options as mode released has them
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is changed, as ``option=value``."""
+        mode = (f"mode={self.mode}",) if self.mode else ()
+        changed = (f"{name}={spelled(value)}" for name, value in self.changes)
+        return (*mode, *changed, *(f"{name}=released" for name in self.released))
+
+    @property
+    def id(self) -> str:
+        """Its name: the method's, then what is changed. Nothing reads it back."""
+        return "@".join((self.method, *self.words))
 
 
-def blocks(
-    config: Mapping[str, Any], method: str, dataset: str
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each block of options that holds for a method on a data set, after where it stands.
+class Block(NamedTuple):
+    """Options that stand together in a configuration, and where."""
+
+    where: str
+    values: Mapping[str, Any]  # key ``released``: those of mode released alone
+    own: bool  # whether it is of one learner or method, not of all
+
+
+def blocks(config: Mapping[str, Any], method: str, dataset: str) -> Iterator[Block]:
+    """Yield each block of options that holds for a method on a data set.
 
     From the most general to the most particular, which wins: the data set's file for the method's
-    learner, the suite, the suite for the data set, the method, the method for the data set. A block
-    maps options to values; its key ``released`` holds those of mode released alone.
+    learner, the suite, the suite for the data set, the method, the method for the data set.
     """
-    spec, file = config["methods"][method], config["facts"][dataset]
+    spec = config["methods"][method]
     learner = spec["learner"]
-    by_learner, by_dataset = file.get("learner_options"), config.get("dataset_options")
-    own, own_by_dataset = spec.get("options"), spec.get("dataset_options")
-    yield f"learner_options.{learner} of {dataset}", (by_learner or {}).get(learner) or {}
-    yield "options", config.get("options") or {}
-    yield f"dataset_options.{dataset}", (by_dataset or {}).get(dataset) or {}
-    yield f"methods.{method}.options", own or {}
-    yield f"methods.{method}.dataset_options.{dataset}", (own_by_dataset or {}).get(dataset) or {}
+
+    def of(place: Mapping[str, Any], key: str, *path: str) -> Mapping[str, Any]:
+        block = place.get(key) or {}
+        for step in path:
+            block = block.get(step) or {}
+        return block
+
+    file = of(config["facts"][dataset], "learner_options", learner)
+    per_dataset = f"dataset_options.{dataset}"
+    own = f"methods.{method}"
+    yield Block(f"learner_options.{learner} of {dataset}", file, True)
+    yield Block("options", of(config, "options"), False)
+    yield Block(per_dataset, of(config, "dataset_options", dataset), False)
+    yield Block(f"{own}.options", of(spec, "options"), True)
+    yield Block(f"{own}.{per_dataset}", of(spec, "dataset_options", dataset), True)
+
+
+def given(
+    config: Mapping[str, Any], method: str, dataset: str, shots: int, mode: str | None = None
+) -> dict[str, Any]:
+    """Return the options given for a method on a data set at some shots (zero-shot: 0).
+
+    Later ones win: in mode released, what the authors' code sets for this data set (its file's
+    ``released``), then the blocks. What is said of mode released for all methods is CraFT's, and
+    not for a learner whose authors released a code of their own. ``mode`` replaces the blocks'.
+    Raises ValueError where a value goes by shots and these have none.
+    """
+    layers = list(blocks(config, method, dataset))
+    declared = options_of(config["methods"][method]["learner"])
+    modes = [block.values["mode"] for block in layers if "mode" in block.values]
+    mode = mode or (modes[-1] if modes else declared.mode)
+    released = shots > 0 and mode == "released"
+    authors = released and declared.RELEASED is RELEASED
+    values: dict[str, Any] = {}
+    if authors:
+        file = config["facts"][dataset].get("released") or {}
+        values |= _at(file, shots, f"released of {dataset}")
+    for where, block, own in layers:
+        plain = {name: value for name, value in block.items() if name not in ("mode", "released")}
+        values |= _at(plain, shots, where)
+        if authors or (own and released):
+            values |= _at(block.get("released") or {}, shots, f"{where}.released")
+    # Zero-shot is trained in no mode.
+    return values | ({"mode": mode} if shots else {})
+
+
+def resolve(config: Mapping[str, Any], variant: Variant, dataset: str, shots: int) -> Options:
+    """Return every option of a variant's runs on a data set at some shots, lambdas as numbers.
+
+    Raises OptionError for values that the learner refuses, and as :func:`given`.
+    """
+    method = variant.method
+    values = given(config, method, dataset, shots, variant.mode)
+    if variant.released:
+        there = resolve(config, Variant(method, mode="released"), dataset, shots)
+        values |= {name: getattr(there, name) for name in variant.released}
+    values |= dict(variant.changes)
+    counts = config["facts"][dataset].get("counts") or {}
+    return options_of(config["methods"][method]["learner"]).resolve(values, counts.get("classes"))
+
+
+def stored(config: Mapping[str, Any], variant: Variant, dataset: str, shots: int) -> Variant:
+    """Return the variant that a variant's runs are stored as: equal options share their runs.
+
+    What changes nothing is left out, and ``released`` is spelled out: CraFT with the hidden width
+    of mode released becomes ``craft@hidden=256``, or ``craft`` where that is the width anyway.
+    """
+    base = Variant(variant.method)
+    told, own = (resolve(config, each, dataset, shots) for each in (variant, base))
+    if variant.mode:
+        moded = Variant(variant.method, variant.mode)
+        options = resolve(config, moded, dataset, shots)
+        if options != own:
+            base, own = moded, options
+    names = dict.fromkeys((*dict(variant.changes), *variant.released))
+    changes = {name: getattr(told, name) for name in names}
+    changed = tuple((name, new) for name, new in changes.items() if new != getattr(own, name))
+    return Variant(base.method, base.mode, changed)
 
 
 def _at(values: Mapping[str, Any], shots: int, where: str) -> dict[str, Any]:
@@ -101,49 +164,8 @@ def _at(values: Mapping[str, Any], shots: int, where: str) -> dict[str, Any]:
     return found
 
 
-def run_id(config: Mapping[str, Any], method: str, dataset: str, shots: int) -> str:
-    """The method id under which a method's run is stored: ids of equal options share their run.
-
-    What an override does not change is left out, and ``released`` is spelled out:
-    ``craft@hidden=released`` becomes ``craft@hidden=256``, or ``craft`` where that is the width
-    anyway.
-    """
-    base, *parts = method.split("@")
-    if not parts:
-        return method
-    mode = next((part for part in parts if part.startswith("mode=")), None)
-    names = dict.fromkeys(part.partition("=")[0] for part in parts if part != mode)
-    told, own = (effective(config, name, dataset, shots) for name in (method, base))
-    if mode:
-        moded = effective(config, f"{base}@{mode}", dataset, shots)
-        if moded != own:
-            base, own = f"{base}@{mode}", moded
-    return base + "".join(
-        f"@{name}={spelled(told[name])}" for name in names if told[name] != own[name]
-    )
-
-
-def effective(config: Mapping[str, Any], method: str, dataset: str, shots: int) -> dict[str, Any]:
-    """Every option of a method id's run but the mode, defaults included, lambdas as numbers."""
-    declared = learner_options(config["methods"][method.partition("@")[0]]["learner"])
-    options = {name: option.default for name, option in declared.items()}
-    options |= given(config, method, dataset, shots)
-    options.pop("mode", None)
-    # A user's own images need not say how many classes they have.
-    classes = config["facts"][dataset].get("counts", {}).get("classes")
-    for name in ("lambda1", "lambda2"):
-        if options[name] is None and classes:
-            options[name] = 0.1 / classes
-    return options
-
-
-def copies(options: Mapping[str, Any]) -> tuple[int, ...]:
-    """Augmented copies that a run of these options reads."""
-    return Options(**{n: options[n] for n in ("views", "search_view") if n in options}).copies
-
-
 def spelled(value: Any) -> str:
-    """An option's value as an id spells it; :func:`parsed` reads it back."""
+    """Return an option's value as names and headings spell it: exactly, and as YAML writes it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -151,16 +173,3 @@ def spelled(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     return str(value)
-
-
-def parsed(text: str) -> Any:
-    """An override's value: true, false, null, a number, else the text itself."""
-    constants = {"true": True, "false": False, "null": None}
-    if text in constants:
-        return constants[text]
-    if re.fullmatch(r"[+-]?\d+", text):
-        return int(text)
-    try:
-        return float(text)
-    except ValueError:
-        return text

@@ -4,12 +4,14 @@ or figure needs. Pure Python on plain dictionaries, so that a workflow can ask a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from craft.design import option_layers
+from craft.design.option_layers import DIFFERENCES, Variant, spelled
 from craft.files import paths
+from craft.learner.options import Options
 
 #: What ``TABLES`` says of a table that the paper does not have.
 OWN = "Own table"
@@ -75,11 +77,20 @@ ZERO_SHOT = "zero-shot"
 class Run:
     """One fit; its folder spells the design. Zero-shot has shots 0 and seed 0."""
 
-    method: str
+    method: str  # id of the variant of a method that is fitted, which names its folder
     backbone: str
     dataset: str
     shots: int
     seed: int
+    variant: Variant = field(compare=False)
+    learner: str = field(compare=False)  # module:Class
+    options: Options = field(compare=False)  # all of them, resolved
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What tells a run from all others of a suite, as its record names it."""
+        names = ("method", "backbone", "dataset", "shots", "seed")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def folder(self) -> str:
@@ -98,6 +109,7 @@ class Design:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.seeds: tuple[int, ...] = tuple(config["seeds"])
+        self._stored: dict[tuple[Variant, str, int], tuple[Variant, Options]] = {}
 
     # --- what an artefact is made of ---
 
@@ -123,41 +135,44 @@ class Design:
         Those of varied options are ``method@option=value``. The run of an id whose value the
         option has anyway is the method's own (:meth:`cell`).
         """
+        return tuple(variant.id for variant in self.variants(artefact).values())
+
+    def variants(self, artefact: str) -> dict[str, Variant]:
+        """Return what the rows (or curves) of an artefact are: row -> variant of a method.
+
+        A row is a method, a swept value as it is spelled, or a row of ``discrepancies``.
+        """
         if artefact in SWEEPS:
-            return tuple(self.sweep_ids(artefact).values())
+            return self._swept(artefact)
         if artefact == DISCREPANCIES:
-            return tuple(self.discrepancy_ids().values())
+            return self._differing()
         if artefact not in COMPARISONS:
-            return ()
-        return tuple(
-            name
+            return {}
+        return {
+            name: Variant(name)
             for name, method in self.config["methods"].items()
             if artefact in method.get("artefacts", COMPARISONS)
-        )
+        }
 
-    def sweep_ids(self, artefact: str) -> dict[float, str]:
-        """Swept value -> method id."""
+    def _swept(self, artefact: str) -> dict[str, Variant]:
         spec = self.config["artefacts"][artefact]
         return {
-            value: f"{spec['method']}@{spec['option']}={option_layers.spelled(value)}"
+            spelled(value): Variant(spec["method"], changes=((spec["option"], value),))
             for value in spec["values"]
         }
 
-    def discrepancy_ids(self) -> dict[str, str]:
-        """Row -> method id: ``paper``, ``released``, then each difference alone on top of paper.
-
-        A difference is one of ``option_layers.DIFFERENCES``, or ``option=value`` for a reading of
-        the paper that neither mode takes.
-        """
+    def _differing(self) -> dict[str, Variant]:
+        """Both modes, then each difference alone on top of paper mode."""
         spec = self.config["artefacts"][DISCREPANCIES]
-        paper = f"{spec['method']}@mode=paper"
-        ids = {"paper": paper, "released": f"{spec['method']}@mode=released"}
-        for name in spec.get("differences", option_layers.DIFFERENCES):
-            parts = [
-                f"{option}=released" for option in option_layers.DIFFERENCES.get(name, ())
-            ] or [name]
-            ids[name] = "@".join([paper, *parts])
-        return ids
+        method = spec["method"]
+        rows = {mode: Variant(method, mode=mode) for mode in ("paper", "released")}
+        for row in spec.get("differences", DIFFERENCES):
+            if isinstance(row, Mapping):  # a reading of the paper that neither mode takes
+                variant = Variant(method, "paper", changes=tuple(row.items()))
+                rows[", ".join(variant.words[1:])] = variant
+            else:
+                rows[row] = Variant(method, "paper", released=DIFFERENCES[row])
+        return rows
 
     # --- runs ---
 
@@ -173,15 +188,36 @@ class Design:
                     for shots in shots_list:
                         yield from self.cell(method, backbone, dataset, shots)
 
+    def cells(self) -> Iterator[tuple[str, str, int]]:
+        """Yield (method id, data set, shots) of all artefacts, each once; zero-shot has shots 0."""
+        yield from dict.fromkeys(
+            (variant.id, dataset, 0 if variant.method == ZERO_SHOT else shots)
+            for artefact in self.artefacts()
+            for variant in self.variants(artefact).values()
+            for dataset in self.datasets(artefact)
+            for shots in self.config["artefacts"][artefact].get("shots", ())
+        )
+
     def cell(self, method: str, backbone: str, dataset: str, shots: int) -> tuple[Run, ...]:
         """The runs averaged in one cell of a table: one per seed; zero-shot has a single run.
 
-        Method ids that come to the same options there share their runs.
+        Method ids that come to the same options there share their runs. Raises OptionError.
         """
+        seeds = self.seeds
         if method == ZERO_SHOT:
-            return (Run(method, backbone, dataset, 0, 0),)
-        method = option_layers.run_id(self.config, method, dataset, shots)
-        return tuple(Run(method, backbone, dataset, shots, seed) for seed in self.seeds)
+            shots, seeds = 0, (0,)
+        variant = self._known[method]
+        key = (variant, dataset, shots)
+        if key not in self._stored:
+            stored = option_layers.stored(self.config, *key)
+            options = option_layers.resolve(self.config, stored, dataset, shots)
+            self._stored[key] = stored, options
+        stored, options = self._stored[key]
+        learner = self.config["methods"][stored.method]["learner"]
+        return tuple(
+            Run(stored.id, backbone, dataset, shots, seed, stored, learner, options)
+            for seed in seeds
+        )
 
     @cached_property
     def all_runs(self) -> tuple[Run, ...]:
@@ -204,32 +240,33 @@ class Design:
 
     # --- methods ---
 
-    def learner(self, method: str) -> str:
-        """``module:Class`` of a method id."""
-        return self.config["methods"][method.partition("@")[0]]["learner"]
+    @cached_property
+    def _known(self) -> dict[str, Variant]:
+        """Variants by id: every method of the suite, and what its artefacts vary."""
+        variants = [Variant(name) for name in self.config["methods"]]
+        for artefact in self.artefacts():
+            variants += self.variants(artefact).values()
+        return {variant.id: variant for variant in variants}
 
-    def label(self, method: str) -> str:
-        """Printed name of a method id."""
-        base, *overrides = method.split("@")
-        label = self.config["methods"][base].get("label", base)
-        return f"{label} ({', '.join(overrides)})" if overrides else label
+    def label(self, method: str | Variant) -> str:
+        """Printed name of a variant or its id."""
+        variant = self._known[method] if isinstance(method, str) else method
+        label = self.config["methods"][variant.method].get("label", variant.method)
+        return f"{label} ({', '.join(variant.words)})" if variant.words else label
 
-    def options(self, method: str, dataset: str, shots: int) -> dict[str, Any]:
-        """Options given for a method id on a data set at some shots (zero-shot: 0).
+    def options(self, method: str, dataset: str, shots: int) -> Options:
+        """Return the resolved options of a method id on a data set at some shots (zero-shot: 0).
 
-        See :func:`craft.design.option_layers.given`, which says what is raised.
+        Raises as :func:`craft.design.option_layers.resolve`.
         """
-        return option_layers.given(self.config, method, dataset, shots)
+        return option_layers.resolve(self.config, self._known[method], dataset, shots)
 
     def restrict(self, artefact: str) -> dict[str, Any]:
         """The part of the configuration that one artefact depends on, itself a valid design."""
         config = self.config
-        methods = {name.partition("@")[0] for name in self.methods(artefact)}
+        methods = {variant.method for variant in self.variants(artefact).values()}
         shift = config.get("shift") if artefact in ("robustness", "dataset_statistics") else None
         targets = tuple(shift["targets"]) if shift else ()
-        shown_of_methods = {"label", "learner", "artefacts", "components"}
-        if artefact in VARIED:
-            shown_of_methods |= {"options", "dataset_options"}
         shown = ("label", "parameters") if artefact == "efficiency" else ("label",)
         return {
             "suite": config["suite"],
@@ -242,33 +279,17 @@ class Design:
             },
             "datasets": list(self.datasets(artefact)),
             "shift": shift,
-            "facts": {
-                name: {
-                    key: value
-                    for key, value in config["facts"][name].items()
-                    if key not in ("released", "learner_options") or artefact in VARIED
-                }
-                for name in (*self.datasets(artefact), *targets)
-            },
+            "facts": {name: config["facts"][name] for name in (*self.datasets(artefact), *targets)},
             **self.layers(artefact),
             "methods": {
-                name: {
-                    key: value
-                    for key, value in config["methods"][name].items()
-                    if key in shown_of_methods
-                }
-                for name in config["methods"]
-                if name in methods
+                name: method for name, method in config["methods"].items() if name in methods
             },
             "artefacts": {artefact: config["artefacts"][artefact]},
         }
 
     def layers(self, artefact: str) -> dict[str, Any]:
-        """The suite's layers of options where they decide an artefact's runs, else none.
-
-        Other artefacts name their runs by method, so that no option is a part of them.
-        """
-        if artefact not in VARIED:
+        """The suite's blocks of options, as far as an artefact's runs are resolved from them."""
+        if artefact == "dataset_statistics":
             return {}
         per_dataset = self.config.get("dataset_options") or {}
         return {

@@ -62,7 +62,7 @@ def gather(design: Design) -> str:
     writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
     writer.writeheader()
     for run in design.all_runs:
-        row = {name: getattr(run, name) for name in IDS} | {"label": design.label(run.method)}
+        row = {name: getattr(run, name) for name in IDS} | {"label": design.label(run.variant)}
         try:
             row |= {"status": "ok"} | _measured(scores, run, targets)
         except RecordError as error:

@@ -6,7 +6,7 @@ import math
 import os
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from craft.design.runs import Design, Run
@@ -154,6 +154,6 @@ def _load(path: str | os.PathLike[str], run: Run) -> Score | RecordError:
     except RecordError:
         return RecordError("unreadable score")
     found = (score.method, score.backbone, score.dataset, score.shots, score.seed)
-    if found != astuple(run):
+    if found != tuple(run.identity.values()):
         return RecordError(f"the score of another run {found}")
     return score

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import re
-import reprlib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from craft.runtime.messages import shown
 
 #: Whole numbers beyond this are no longer exact where a program computes with doubles.
 LARGEST = 2**53
@@ -21,10 +22,6 @@ _MOST = 100_000
 _DEEPEST = 40
 #: Characters of a text; the longest that there are tell how to get a data set.
 _LONGEST = 2000
-
-_REPR = reprlib.Repr()
-_REPR.maxlevel, _REPR.maxdict, _REPR.maxlist, _REPR.maxtuple = 3, 8, 20, 20
-_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 120
 
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -209,11 +206,3 @@ def _scalar(value: Any) -> str | None:
         wrong = odd or len(value) > _LONGEST
         return f"text without control characters, {_LONGEST} at most" if wrong else None
     return "text, numbers, true, false, null, lists and mappings"
-
-
-def shown(value: Any) -> str:
-    """A value in one line of a message, cut where it is long."""
-    try:
-        return _REPR.repr(value)
-    except ValueError:
-        return f"a {type(value).__name__} of thousands of digits"

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import logging
 from collections.abc import Sequence
@@ -21,23 +20,11 @@ from craft.files.atomic import RecordError
 from craft.files.records import Split
 from craft.fit.inputs import Bench, Inputs
 from craft.fit.run import Keeping, run
-from craft.learner.base import Learner
+from craft.learner.lookup import load_learner
 from craft.runtime.command import run_command
 from craft.runtime.signals import Ended, Signals
 
 log = logging.getLogger("craft.fit")
-
-
-def load_learner(name: str) -> type[Learner]:
-    """The class named ``module:Class``; raises ValueError for anything that is no learner."""
-    module, _, attribute = name.partition(":")
-    try:
-        cls = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"learner {name!r} cannot be loaded: {error}") from error
-    if not (isinstance(cls, type) and issubclass(cls, Learner)):
-        raise ValueError(f"learner {name!r} is not a craft.learner.base.Learner")
-    return cls
 
 
 def _named_path(text: str) -> tuple[str, Path]:

@@ -1,13 +1,19 @@
-"""Every choice of the method as one named option; what the paper does not print is a choice too."""
+"""Every choice of the method as one named option; what the paper does not print is a choice too.
+
+An options class declares the options of a learner and is their only check. It needs no torch, so
+that a configuration is validated before any job.
+"""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from numbers import Real
-from typing import Any, NamedTuple, Self
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, ClassVar, NamedTuple, Self
 
 
 class Range(NamedTuple):
@@ -26,43 +32,80 @@ class Range(NamedTuple):
         return " and ".join(f"{word} {end:,}" for word, end in words if math.isfinite(end))
 
 
+class Problem(NamedTuple):
+    """An option whose value is refused: what was expected, and what it has instead."""
+
+    option: str
+    value: Any
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.option}: expected {self.expected}, got {self.value!r}"
+
+
+class OptionError(ValueError):
+    """All problems of the options that a learner was given."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"option {problem}" for problem in problems))
+
+
 def option(
-    default: Any, doc: str, *, accepted: tuple[Any, ...] | None = None, **ends: float
+    default: Any,
+    doc: str,
+    *,
+    accepted: tuple[Any, ...] | None = None,
+    compare: bool = True,
+    **ends: float,
 ) -> Any:
     """A field of an options class: its default, one line of documentation, what it accepts.
 
     That is one of the values ``accepted``, or numbers within the ``ends`` of a :class:`Range`; null
-    too where the type says so. Write all of it as literals: before any job a configuration is held
-    against them as they stand in the source, a learner of your own included.
+    too where the type says so. ``compare`` says whether another value makes another run.
     """
-    numbers = Range(**ends) if ends else None
-    return field(default=default, metadata={"doc": doc, "accepted": accepted, "range": numbers})
+    metadata = {"doc": doc, "accepted": accepted, "range": Range(**ends) if ends else None}
+    return field(default=default, compare=compare, metadata=metadata)
+
+
+#: Type in the annotation of an option -> how a message names it.
+TYPES: dict[type, str] = {int: "int", float: "float", str: "str", bool: "bool", NoneType: "null"}
 
 
 #: Where the authors' released code differs from the paper's text for every data set alike; what it
-#: sets per data set is the ``released`` block of that data set's file (design/option_layers.py).
-RELEASED: dict[str, Any] = {
-    "context_rule": "fresh-mean",
-    "search_view": 1,
-    "views": 10,  # stands for fresh augmentation in each generation
-    "feature_norm": "raw",
-    "hidden": 256,
-    "optimizer": "adam",
-    "weight_decay": 0.0,
-}
+#: sets per data set is the ``released`` block of that data set's file.
+RELEASED: Mapping[str, Any] = MappingProxyType(
+    {
+        "context_rule": "fresh-mean",
+        "search_view": 1,
+        "views": 10,  # stands for fresh augmentation in each generation
+        "feature_norm": "raw",
+        "hidden": 256,
+        "optimizer": "adam",
+        "weight_decay": 0.0,
+    }
+)
 
 
 @dataclass(frozen=True)
 class Options:
     """Options of every learner, with the defaults of mode ``paper``.
 
-    Build it with :meth:`resolve`, which raises ValueError for an unknown option or a value that is
-    not accepted. Upper ends are far beyond any use, and what a common machine's memory holds:
-    several matrices of intrinsic_dim squared, four copies of a head's weights, files of each view.
+    :meth:`resolve` builds it and :meth:`problems` says what it refuses. Upper ends are far beyond
+    any use, and what a common machine's memory holds: several matrices of intrinsic_dim squared,
+    four copies of a head's weights, files of each view. Options that are equal but for the mode,
+    which is no more than a preset, make the same run.
     """
 
+    #: What mode released sets below all that is given. A learner whose authors released another
+    #: code than CraFT's has its own, and the data sets' blocks ``released`` are not for it.
+    RELEASED: ClassVar[Mapping[str, Any]] = RELEASED
+
     mode: str = option(
-        "paper", "paper follows the text, released the code", accepted=("paper", "released")
+        "paper",
+        "paper follows the text, released the code",
+        accepted=("paper", "released"),
+        compare=False,
     )
     # --- prompt generation (Section 3.1) ---
     budget: int = option(
@@ -156,33 +199,86 @@ class Options:
     )
 
     @classmethod
-    def resolve(cls, given: Mapping[str, Any]) -> Self:
-        """Defaults, then the mode's, then ``given``; raises ValueError naming the option."""
-        known = {f.name: f for f in fields(cls)}
-        for name, value in given.items():
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"unknown option {name!r}{hint} Known: {', '.join(sorted(known))}")
-            accepted = known[name].metadata["accepted"]
-            if accepted and value not in accepted:
-                raise ValueError(f"option {name}: {value!r} is not one of {', '.join(accepted)}")
-        preset = RELEASED if given.get("mode") == "released" else {}
-        options = cls(**{**preset, **given})
-        options.check()
-        return options
+    def problems(cls, values: Mapping[str, Any], *, whole: bool = True) -> list[Problem]:
+        """Return what is wrong with values given for options, in their order.
 
-    def check(self) -> None:
-        """Raise ValueError for the first number out of range, alone or beside another."""
-        for known in fields(self):
-            value, numbers = getattr(self, known.name), known.metadata["range"]
-            if numbers is None or (value is None and known.default is None):
-                continue
-            if isinstance(value, bool) or not isinstance(value, Real):
-                raise ValueError(f"option {known.name}: {value!r} is not a number")
-            if not numbers.accepts(value):
-                raise ValueError(f"option {known.name}: {value!r}: accepted: {numbers}")
-        require_generation(self.budget, self.population)
+        The one check of options: names, types, values, ranges, and where these are right, what
+        holds between options. ``whole`` says that ``values`` are all that is given; a part of it
+        may be right only beside the rest.
+        """
+        found = [problem for name in values for problem in cls._check(name, values[name])]
+        if not found and whole:
+            found += cls(**(cls._preset(values) | dict(values))).conflicts()
+        return found
+
+    @classmethod
+    def resolve(cls, values: Mapping[str, Any], classes: int | None = None) -> Self:
+        """Return the defaults, below what the mode sets, below ``values``.
+
+        With the number K of ``classes``, weights of the KL terms that are null become the paper's
+        0.1 / K. Raises OptionError with all problems.
+        """
+        if found := cls.problems(values):
+            raise OptionError(found)
+        types = cls.types()
+        chosen = cls._preset(values) | dict(values)
+        # 1 and 1.0 are one number: resolved options, and what is hashed of them, are alike.
+        numbers = {
+            name: float(value)
+            for name, value in chosen.items()
+            if isinstance(value, int) and not isinstance(value, bool) and int not in types[name]
+        }
+        options = cls(**(chosen | numbers))
+        if classes is None:
+            return options
+        return replace(
+            options,
+            lambda1=options.weight("lambda1", classes),
+            lambda2=options.weight("lambda2", classes),
+        )
+
+    @classmethod
+    def types(cls) -> Mapping[str, tuple[type, ...]]:
+        """Return the types that each option accepts; raises TypeError for an annotation of others.
+
+        To Python a bool is an int; to a reader of a configuration it is not.
+        """
+        return _types(cls)  # type: ignore[arg-type]  # a class is hashable
+
+    @classmethod
+    def _preset(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(cls.RELEASED) if values.get("mode") == "released" else {}
+
+    @classmethod
+    def _check(cls, name: str, value: Any) -> Iterator[Problem]:
+        """Yield the problem of one option's value."""
+        types = cls.types()
+        if name not in types:
+            near = difflib.get_close_matches(name, types, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else ", ".join(sorted(types))
+            yield Problem(name, value, f"an option of the learner ({hint})")
+            return
+        known = cls.__dataclass_fields__[name]
+        accepted, numbers = known.metadata["accepted"], known.metadata["range"]
+        allowed = (*types[name], int) if float in types[name] else types[name]
+        null = ", or null" if NoneType in types[name] else ""
+        if type(value) not in allowed:
+            yield Problem(name, value, " or ".join(TYPES[kind] for kind in types[name]))
+        elif accepted and value not in accepted:
+            yield Problem(name, value, f"one of {', '.join(map(str, accepted))}")
+        elif numbers and value is not None and not numbers.accepts(value):
+            yield Problem(name, value, f"{numbers}{null}")
+
+    def conflicts(self) -> list[Problem]:
+        """Return the problems of values that are right one by one and not beside each other."""
+        if self.budget >= self.population:
+            return []
+        expected = f"at least one population of {self.population} queries"
+        return [Problem("budget", self.budget, expected)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every option and its value, sorted by name."""
+        return dict(sorted(asdict(self).items()))
 
     @property
     def copies(self) -> tuple[int, ...]:
@@ -195,14 +291,24 @@ class Options:
         return self.budget // self.population
 
     def weight(self, name: str, classes: int) -> float:
-        """Resolved ``lambda1`` or ``lambda2`` for K ``classes`` (paper: 0.1 / K)."""
+        """Return ``lambda1`` or ``lambda2`` for K ``classes``; null is the paper's 0.1 / K."""
         value = getattr(self, name)
         return 0.1 / classes if value is None else float(value)
 
 
-def require_generation(budget: int, population: int) -> None:
-    """Raise ValueError where a budget does not pay for one generation."""
-    if budget < population:
-        raise ValueError(
-            f"option budget: {budget} queries are less than one population of {population}"
-        )
+@functools.cache
+def _types(cls: type[Options]) -> Mapping[str, tuple[type, ...]]:
+    if "__dataclass_fields__" not in vars(cls):
+        raise TypeError(f"{cls.__qualname__}: expected a class under @dataclass(frozen=True)")
+    hints = typing.get_type_hints(cls)
+    found = {}
+    for known in fields(cls):
+        hint = hints[known.name]
+        kinds = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        if unknown := [kind for kind in kinds if kind not in TYPES]:
+            raise TypeError(
+                f"{cls.__qualname__}.{known.name}: expected an annotation of int, float, str, bool "
+                f"or None, got {unknown[0]}"
+            )
+        found[known.name] = kinds
+    return MappingProxyType(found)

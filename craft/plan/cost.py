@@ -3,7 +3,6 @@ suite's finished runs correct."""
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -12,7 +11,7 @@ from typing import Any
 
 from craft.design.runs import Design, Run
 from craft.files.paths import RECORD, at
-from craft.learner.base import Learner
+from craft.learner.lookup import load_learner
 
 # Seconds of one core of an AMD EPYC (x86-64, torch 2.15.0), measured with random weights.
 #: One context of one class name through a text tower of 12 layers, 512 wide; others in proportion
@@ -53,19 +52,13 @@ class Cost:
         return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
 
 
-def learner_of(design: Design, run: Run) -> Learner:
-    """Return the learner of a run, configured."""
-    module, _, name = design.learner(run.method).partition(":")
-    cls = getattr(importlib.import_module(module), name)
-    return cls(**design.options(run.method, run.dataset, run.shots))
-
-
 def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
     """Return what one fit costs by the table, without the start of its process.
 
     ``architecture`` is the backbone's, by open_clip's keys.
     """
-    facts, learner = design.config["facts"], learner_of(design, run)
+    facts = design.config["facts"]
+    learner = load_learner(run.learner)(**run.options.as_dict())
     options, classes = learner.options, facts[run.dataset]["counts"]["classes"]
     work = learner.work(run.shots * classes, classes)
     generations = work.search // options.population

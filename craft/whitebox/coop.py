@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
@@ -14,37 +13,13 @@ from craft.learner.base import Learner, Progress, accuracy
 from craft.learner.checkpoint import Draws
 from craft.learner.divergence import Diverged, lower, require_finite
 from craft.learner.optimizer import SGD, Adam, Optimizer
-from craft.learner.options import Options, option
+from craft.learner.options import Options
 from craft.learner.workload import Work
 from craft.whitebox.box import WhiteBox
+from craft.whitebox.options import CoOpOptions
 
 #: Epochs by shots, as CoOp's scripts set them; between two entries the next larger holds.
 EPOCHS = {1: 50, 2: 100, 4: 100, 8: 200, 16: 200}
-
-
-@dataclass(frozen=True)
-class CoOpOptions(Options):
-    """Options of CoOp; the defaults are those of its authors' scripts."""
-
-    mode: str = option("paper", "the released code has no CoOp", accepted=("paper",))
-    # CLIP has 77 positions, of which start, end, the stop and a name of one token need four.
-    context_tokens: int = option(16, "M, context vectors shared by all classes", least=1, most=73)
-    init_std: float = option(
-        0.02, "standard deviation of the initial context vectors", least=0, most=100
-    )
-    epochs: int | None = option(
-        None, "passes over the training images; null is CoOp's by shots", least=1, most=100_000
-    )
-    optimizer: str = option("sgd", "optimiser of the context", accepted=("sgd", "adamw"))
-    learning_rate: float = option(0.002, "base learning rate of the context", above=0, most=100)
-    momentum: float = option(0.9, "momentum of SGD", least=0, most=1)
-    weight_decay: float = option(5e-4, "weight decay of the context", least=0, most=100)
-    batch_size: int = option(
-        32, "images in a step; the last incomplete batch is dropped", least=1, most=1_000_000
-    )
-    warmup_rate: float = option(
-        1e-5, "constant learning rate of the first epoch", least=0, most=100
-    )
 
 
 class CoOp(Learner):

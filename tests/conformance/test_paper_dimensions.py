@@ -99,7 +99,7 @@ def test_every_data_sets_released_options_fit() -> None:
     design, seen = Design(suite), {}
     for dataset in suite["datasets"]:
         options = design.options("craft@mode=released", dataset, 16)
-        learner, _ = fit(learners()[0], **options)
+        learner, _ = fit(learners()[0], **options.as_dict())
         key = repr(sorted(learner.options.__dict__.items()))
         seen.setdefault(key, learner.history_[-1]["search_loss_best"])
     assert learners()[0].__name__ == "Collaborative"

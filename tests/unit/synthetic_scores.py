@@ -7,11 +7,22 @@ from typing import Any
 from craft.design.runs import Design, Run
 from craft.files.records import Score
 
+#: Learner of methods that are shown and never fitted.
+CRAFT = "craft.learner.collaborative:Collaborative"
+
 METHODS = {
-    "zero-shot": {"learner": "m:Z", "label": "ZS-CLIP", "components": []},
-    "bbt": {"learner": "m:B", "label": "BBT", "components": ["PG"]},
+    "zero-shot": {
+        "learner": "craft.learner.zero_shot:ZeroShot",
+        "label": "ZS-CLIP",
+        "components": [],
+    },
+    "bbt": {
+        "learner": "craft.learner.prompt_only:PromptOnly",
+        "label": "BBT",
+        "components": ["PG"],
+    },
     "craft": {
-        "learner": "craft.learner.collaborative:Collaborative",
+        "learner": CRAFT,
         "label": "CraFT",
         "components": ["PG", "PR", "Co"],
     },
@@ -111,9 +122,8 @@ def write_scores(
             "learner_parameters": 7 if run.shots else 0,
             "learner_bytes": 2**18 if run.shots else 0,
             "machine": {"processor": "Abacus", "device": "cpu", "threads": "1"},
-            "learner": design.learner(run.method),
-            "options": {"residual": True, "head": "mlp"}
-            | design.options(run.method, run.dataset, run.shots),
+            "learner": run.learner,
+            "options": run.options.as_dict(),
             "code_hash": "abc",
             "versions": {"torch": "2", "numpy": "1"},
         }

@@ -15,7 +15,6 @@ from jsonschema import Draft202012Validator
 from craft.config.__main__ import main
 from craft.config.load import ConfigError, check_files, load, typed
 from craft.config.schema import SCHEMAS
-from craft.config.suite_checks import learner_options
 from craft.design.runs import Design
 from craft.files import strict_yaml
 
@@ -121,7 +120,7 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
     ),
     "learner's module": (
         lambda c: c["methods"]["craft"].update(learner="craft.learner.carft:CraFT"),
-        ("methods.craft.learner = 'craft.learner.carft:CraFT'", "does not exist"),
+        ("methods.craft.learner: expected module:Class of a learner", "there is no module"),
     ),
     "learner's class": (
         lambda c: c["methods"]["craft"].update(learner="craft.learner.collaborative:Collaborate"),
@@ -129,43 +128,43 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
     ),
     "option of the suite": (
         lambda c: c["options"].update(budgte=1),
-        ("options.budgte = 1: unknown name 'budgte'; did you mean 'budget'?",),
+        ("options.budgte: expected an option of the learner (did you mean 'budget'?), got 1",),
     ),
     "option of another learner": (
         lambda c: c["methods"]["craft"].update(options={"context_tokens": 4}),
-        ("methods.craft.options.context_tokens = 4: unknown name",),
+        ("methods.craft.options.context_tokens: expected an option of the learner",),
     ),
     "options of CoOp": (
         lambda c: c["methods"]["coop-4"]["options"].update(
             epochs=0, context_tokens=500, init_std=-1, momentum=1.5, warmup_rate=-1.0
         ),
         (
-            "methods.coop-4.options.epochs = 0: accepted: at least 1 and at most 100,000, or null",
-            "methods.coop-4.options.context_tokens = 500: accepted: at least 1 and at most 73",
-            "methods.coop-4.options.init_std = -1: accepted: at least 0",
-            "methods.coop-4.options.momentum = 1.5: accepted: at least 0 and at most 1",
-            "methods.coop-4.options.warmup_rate = -1.0: accepted: at least 0",
+            "methods.coop-4.options.epochs: expected at least 1 and at most 100,000, or null",
+            "methods.coop-4.options.context_tokens: expected at least 1 and at most 73",
+            "methods.coop-4.options.init_std: expected at least 0",
+            "methods.coop-4.options.momentum: expected at least 0 and at most 1",
+            "methods.coop-4.options.warmup_rate: expected at least 0",
         ),
     ),
     "no context token": (
         lambda c: c["methods"]["coop-4"]["options"].update(context_tokens=0),
-        ("methods.coop-4.options.context_tokens = 0: accepted: at least 1",),
+        ("methods.coop-4.options.context_tokens: expected at least 1 and at most 73, got 0",),
     ),
     "more than a machine holds": (
         lambda c: c["options"].update(views=2_000_000_000, hidden=2**40, intrinsic_dim=2**30),
         (
-            "options.views = 2000000000: accepted: at least 0 and at most 1,000",
-            "options.hidden = 1099511627776: accepted: at least 1 and at most 8,192",
-            "options.intrinsic_dim = 1073741824: accepted: at least 2 and at most 4,096",
+            "options.views: expected at least 0 and at most 1,000, got 2000000000",
+            "options.hidden: expected at least 1 and at most 8,192, got 1099511627776",
+            "options.intrinsic_dim: expected at least 2 and at most 4,096, got 1073741824",
         ),
     ),
     "released values of a suite": (
         lambda c: c["options"]["released"].update(views=1001),
-        ("options.released.views = 1001: accepted: at least 0 and at most 1,000",),
+        ("options.released.views: expected at least 0 and at most 1,000, got 1001",),
     ),
     "option of a method on one data set": (
         lambda c: c["methods"]["coop-4"].update(dataset_options={"digits": {"epoch": 1}}),
-        ("methods.coop-4.dataset_options.digits.epoch = 1: unknown name 'epoch'; did you mean",),
+        ("methods.coop-4.dataset_options.digits.epoch: expected an option of the learner",),
     ),
     "option of a method on an unknown data set": (
         lambda c: c["methods"]["coop-4"].update(dataset_options={"digit": {"epochs": 1}}),
@@ -173,27 +172,27 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
     ),
     "type of an option": (
         lambda c: c["options"].update(budget="many"),
-        ("options.budget = 'many': accepted: int",),
+        ("options.budget: expected int, got 'many'",),
     ),
     "a number that YAML reads as text": (
         lambda c: c["options"].update(learning_rate="1e-3"),
-        ("options.learning_rate = '1e-3': accepted: float; to YAML a number has a point",),
+        ("options.learning_rate: expected float, got '1e-3'",),
     ),
     "a number where yes or no is asked": (
         lambda c: c["methods"]["no-residual"].update(options={"residual": 0}),
-        ("methods.no-residual.options.residual = 0: accepted: bool",),
+        ("methods.no-residual.options.residual: expected bool, got 0",),
     ),
     "value of an option": (
         lambda c: c["options"].update(mode="papre"),
-        ("options.mode = 'papre': accepted: paper, released",),
+        ("options.mode: expected one of paper, released, got 'papre'",),
     ),
     "budget under one population": (
         lambda c: c["options"].update(budget=20),
-        ("budget: 20 queries are less than one population of 40",),
+        ("budget: expected at least one population of 40 queries, got 20",),
     ),
     "budget under a method's population": (
         lambda c: c["methods"]["craft"].update(options={"population": 4000}),
-        ("methods.craft, craft@", "option budget: 2000 queries are less than one population"),
+        ("options of craft, craft@", "budget: expected at least one population of 4000 queries"),
     ),
     "option on an unknown data set": (
         lambda c: c.update(dataset_options={"digit": {"sigma": 1.0}}),
@@ -209,11 +208,11 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
     ),
     "swept value": (
         lambda c: c["artefacts"]["ablation_lambda1"].update(values=[-1.0]),
-        ("artefacts.ablation_lambda1.values.lambda1 = -1.0: accepted: at least 0 and at most",),
+        ("artefacts.ablation_lambda1.values.lambda1: expected at least 0 and at most",),
     ),
     "a class that is no learner": (
         lambda c: c["methods"]["craft"].update(learner="craft.learner.options:Options"),
-        ("methods.craft.learner = 'craft.learner.options:Options': accepted: a craft.learner",),
+        ("methods.craft.learner: expected module:Class of a learner, got", "does not derive"),
     ),
     "a number that is none": (
         lambda c: c["options"].update(learning_rate=float("nan")),
@@ -302,7 +301,7 @@ FOLLOWED: dict[str, tuple[Callable[[Config], Any], str]] = {
     ),
     "a swept option out of range": (
         lambda c: c["options"].update(lambda1=-1),
-        "options.lambda1 = -1: accepted: at least 0",
+        "options.lambda1: expected at least 0",
     ),
 }
 
@@ -480,9 +479,7 @@ def test_the_command_reads_files_as_snakemake_merges_them(
     right = f"config/mini.yaml + {above}: right; {len(MINI['artefacts'])} artefacts of {runs} runs"
     assert capsys.readouterr().out == f"{right}\n"
     above.write_text("options: {hidden: 0}\n")
-    with pytest.raises(
-        ConfigError, match=r"above\.yaml: options\.hidden = 0: accepted: at least 1"
-    ):
+    with pytest.raises(ConfigError, match=r"above\.yaml: options\.hidden: expected at least 1"):
         main(["config/mini.yaml", str(above)])
 
 
@@ -547,18 +544,6 @@ def test_values_of_the_command_line_get_their_type() -> None:
         "shift": None,
         "options": {"sigma": 0.5, "mode": "paper"},
     }
-
-
-def test_options_are_read_from_the_learners_source() -> None:
-    options = learner_options("craft.whitebox.coop:CoOp")
-    assert options["context_tokens"].types == ("int",)
-    assert options["optimizer"].accepted == ("sgd", "adamw")  # CoOp's own, not the base's
-    assert options["mode"].accepted == ("paper",)
-    assert options["learning_rate"].default == 0.002
-    assert learner_options("craft.learner.options:Options")["mode"].accepted == (
-        "paper",
-        "released",
-    )
 
 
 def test_a_suite_is_checked_without_torch_or_pandas() -> None:

@@ -97,5 +97,5 @@ def test_its_work_is_known_beforehand() -> None:
 
 
 def test_no_epoch_is_no_word_for_the_default() -> None:
-    with pytest.raises(ValueError, match="option epochs: 0: accepted: at least 1"):
+    with pytest.raises(ValueError, match="option epochs: expected at least 1"):
         CoOp(epochs=0)

@@ -20,7 +20,7 @@ from craft.report.tables.latex import latex
 from craft.report.tables.markdown import markdown
 from craft.report.tables.model import Table
 from craft.report.tables.tidy_csv import tidy
-from tests.unit.synthetic_scores import METHODS, config, seeds_apart, write_scores
+from tests.unit.synthetic_scores import CRAFT, METHODS, config, seeds_apart, write_scores
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "config/published"
@@ -39,7 +39,7 @@ def cells(made: Table) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def with_coop(results: Path) -> Design:
-    methods = METHODS | {"coop-16": {"learner": "m:L", "label": "CoOp"}}
+    methods = METHODS | {"coop-16": {"learner": "craft.whitebox.coop:CoOp", "label": "CoOp"}}
     return Design(config(results, methods=methods))
 
 
@@ -283,7 +283,7 @@ def test_methods_that_are_not_run_stand_beside_their_published_numbers(paper: De
 
 
 def test_a_method_of_the_suite_takes_the_place_of_the_printed_one(paper: Design) -> None:
-    methods = paper.config["methods"] | {"blackvip": {"learner": "m:V", "label": "Ours of it"}}
+    methods = paper.config["methods"] | {"blackvip": {"learner": CRAFT, "label": "Ours of it"}}
     made = table(Design(paper.config | {"methods": methods}), "blackbox_methods", PUBLISHED)
     assert [row.stub[0] for row in made.rows][1] == "Ours of it"
     assert cells(made)["blackvip", "DTD"]["expected"] == "3"

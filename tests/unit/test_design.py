@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from craft.config.load import load
+from craft.design.option_layers import Variant, spelled
 from craft.design.runs import COMPARISONS, FIGURES, TABLES, ZERO_SHOT, Design, Run
+from craft.learner.options import Options
 
 CONFIG = load("config/mini.yaml")
 
@@ -18,7 +20,8 @@ def config() -> dict[str, Any]:
 
 
 def test_a_folder_spells_the_design() -> None:
-    run = Run("craft@lambda1=0.03", "RN50", "EuroSAT", 16, 2)
+    varied = Variant("craft", changes=(("lambda1", 0.03),))
+    run = Run(varied.id, "RN50", "EuroSAT", 16, 2, varied, "m:L", Options())
     assert run.folder == "craft@lambda1=0.03/RN50/EuroSAT/shots-16/seed-2"
 
 
@@ -30,9 +33,8 @@ def test_artefacts_come_in_the_papers_order(config: dict[str, Any]) -> None:
 
 def test_zero_shot_is_one_run_whatever_the_seeds(config: dict[str, Any]) -> None:
     design = Design(config)
-    assert design.cell(ZERO_SHOT, "mini-rn", "digits", 16) == (
-        Run(ZERO_SHOT, "mini-rn", "digits", 0, 0),
-    )
+    (run,) = design.cell(ZERO_SHOT, "mini-rn", "digits", 16)
+    assert run.folder == "zero-shot/mini-rn/digits/shots-0/seed-0"
     assert len(design.cell("craft", "mini-rn", "digits", 16)) == len(config["seeds"])
 
 
@@ -63,8 +65,8 @@ def test_the_swept_value_that_a_method_has_anyway_is_its_own_run(config: dict[st
     # digits has 10 classes: 0.1 / 10 is the default of both lambdas.
     def stored(value: float) -> str:
         design = Design(config)
-        method = design.sweep_ids("ablation_lambda1")[value]
-        return design.cell(method, "mini-rn", "digits", 16)[0].method
+        variant = design.variants("ablation_lambda1")[spelled(value)]
+        return design.cell(variant.id, "mini-rn", "digits", 16)[0].method
 
     assert stored(0.01) == "craft"
     assert stored(0.03) == "craft@lambda1=0.03"
@@ -76,34 +78,33 @@ def test_swept_values_are_run_and_named_exactly(config: dict[str, Any]) -> None:
     values = [1e-5, 0.1234567, 0.12345671, 0.0, 2]
     config["artefacts"]["ablation_lambda1"]["values"] = values
     design = Design(config)
-    methods = design.sweep_ids("ablation_lambda1")
-    stored = {v: design.cell(m, "mini-rn", "digits", 16)[0].method for v, m in methods.items()}
-    assert len(set(stored.values())) == len(values)
-    assert [design.options(stored[v], "digits", 16)["lambda1"] for v in values] == values
+    rows = design.variants("ablation_lambda1")
+    runs = [design.cell(variant.id, "mini-rn", "digits", 16)[0] for variant in rows.values()]
+    assert len({run.folder for run in runs}) == len(values)
+    assert [run.options.lambda1 for run in runs] == values
+    assert [float(row) for row in rows] == values
+    assert [run.method for run in runs] == [f"craft@lambda1={row}" for row in rows]
+
+
+def test_one_number_is_one_run_however_it_is_written(config: dict[str, Any]) -> None:
+    whole = Design(config).cell("craft", "mini-rn", "digits", 16)[0].options
+    config["options"]["sigma"] = 1
+    assert Design(config).cell("craft", "mini-rn", "digits", 16)[0].options.as_dict() == (
+        whole.as_dict()
+    )
+    assert type(Design(config).options("craft", "digits", 16).sigma) is float
 
 
 def test_later_options_win(config: dict[str, Any]) -> None:
     config["options"] = {"sigma": 1.0, "bound": 1.0, "hidden": 8, "layers": 2}
     config["dataset_options"] = {"digits": {"bound": 2.0, "hidden": 16, "layers": 3}}
     config["methods"]["craft"]["options"] = {"hidden": 32, "layers": 4}
+    config["artefacts"]["discrepancies"]["differences"] = [{"layers": 5}]
     design = Design(config)
-    assert design.options("craft@layers=5", "digits", 16) == {
-        "sigma": 1.0,
-        "bound": 2.0,
-        "hidden": 32,
-        "layers": 5,
-    }
-    assert design.options("craft", "objects", 16)["bound"] == 1.0
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("0.03", 0.03), ("4", 4), ("true", True), ("null", None), ("unit", "unit"), ("1e-3", 1e-3)],
-)
-def test_overrides_keep_their_type(config: dict[str, Any], text: str, value: Any) -> None:
-    given = Design(config).options(f"craft@x={text}", "digits", 16)["x"]
-    assert given == value
-    assert type(given) is type(value)
+    varied = design.variants("discrepancies")["layers=5"]
+    options = design.options(varied.id, "digits", 16)
+    assert (options.sigma, options.bound, options.hidden, options.layers) == (1.0, 2.0, 32, 5)
+    assert design.options("craft", "objects", 16).bound == 1.0
 
 
 def test_shifted_test_sets_belong_to_the_runs_of_their_table(config: dict[str, Any]) -> None:
@@ -111,7 +112,7 @@ def test_shifted_test_sets_belong_to_the_runs_of_their_table(config: dict[str, A
     source, targets = config["shift"]["source"], tuple(config["shift"]["targets"])
     shown = design.runs("robustness")[-1]
     assert design.tests_of(shown) == (source, *targets)
-    other = Run("linear", "mini-rn", source, 1, 1)
+    other = design.cell("linear", "mini-rn", source, 1)[0]
     assert design.tests_of(other) == (source,)
     del config["artefacts"]["robustness"]
     assert Design(config).tests_of(shown) == (source,)

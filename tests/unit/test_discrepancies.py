@@ -56,7 +56,7 @@ def test_a_difference_is_taken_seed_by_seed(tmp_path: Path) -> None:
 
 
 def test_rows_are_both_modes_then_each_difference_in_order(tmp_path: Path) -> None:
-    table = made(tmp_path, differences=["hidden", "layers=3", "scale"])
+    table = made(tmp_path, differences=["hidden", {"layers": 3}, "scale"])
     assert [row.ids["choice"] for row in table.rows] == [
         "paper",
         "released",
@@ -82,8 +82,8 @@ def test_what_is_no_difference_on_a_data_set_is_said_and_has_no_number(tmp_path:
 
 
 def test_a_missing_run_leaves_its_difference_without_a_number(tmp_path: Path) -> None:
-    gone = Run("craft@hidden=256", "rn", "red", 16, 2)
-    shown = cells(made(tmp_path, skip=lambda run: run == gone))
+    gone = "craft@hidden=256/rn/red/shots-16/seed-2"
+    shown = cells(made(tmp_path, skip=lambda run: run.folder == gone))
     for column in ("red", "Average", "red:minus-paper", "Average:minus-paper"):
         cell = shown["hidden", column]
         assert (cell["mean"], cell["seeds"]) == ("", "2")

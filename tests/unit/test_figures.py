@@ -17,10 +17,10 @@ from craft.report.figures import few_shot_curves, query_efficiency, style
 from craft.report.figures.__main__ import main
 from craft.report.figures.panels import plotted
 from craft.report.published import Published
-from tests.unit.synthetic_scores import METHODS, config, seeds_apart, write_scores
+from tests.unit.synthetic_scores import CRAFT, METHODS, config, seeds_apart, write_scores
 from tests.unit.test_tables import DATASETS, PUBLISHED
 
-COOP = {"learner": "m:L", "label": "CoOp (L=16)"}
+COOP = {"learner": "craft.whitebox.coop:CoOp", "label": "CoOp (L=16)"}
 METHODS_4 = METHODS | {"coop-16": COOP}
 
 
@@ -221,7 +221,7 @@ def test_the_published_end_point_is_marked(paper):
 
 
 def test_a_further_method_is_a_further_curve_with_a_look_of_its_own(tmp_path):
-    further = {f"mine-{n}": {"learner": "m:M", "label": f"Mine {n}"} for n in range(3)}
+    further = {f"mine-{n}": {"learner": CRAFT, "label": f"Mine {n}"} for n in range(3)}
     design = Design(config(tmp_path, methods=METHODS_4 | further))
     write_scores(design, seeds_apart, rising)
     for module in (few_shot_curves, query_efficiency):

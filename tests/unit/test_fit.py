@@ -365,5 +365,5 @@ def test_a_path_that_is_not_cached_is_named(fit, files) -> None:
     "name", ["craft.learner.nowhere:X", "craft.learner.base:X", "craft.design:Design", "nothing"]
 )
 def test_what_is_no_learner_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"learner {name!r}"):
+    with pytest.raises(ValueError, match=f"of a learner, got {name!r}"):
         load_learner(name)

@@ -17,7 +17,6 @@ import yaml
 from craft.config import load as config
 from craft.config.load import ConfigError, load
 from craft.design.jobs import folds
-from craft.design.option_layers import copies
 from craft.design.runs import Design
 from craft.runtime.provenance import code_hash
 
@@ -206,9 +205,9 @@ def outcome(given: Any, project: Path) -> tuple[str, ...]:
     design = Design(suite)
     for run in design.all_runs:
         assert run.folder.isprintable()
-    for method, dataset, shots in {(run.method, run.dataset, run.shots) for run in design.all_runs}:
-        assert len(copies(design.options(method, dataset, shots))) <= 1001
-        assert code_hash("craft.fit.__main__", design.learner(method).partition(":")[0])
+        assert len(run.options.copies) <= 1001
+        assert not type(run.options).problems(run.options.as_dict())
+        assert code_hash("craft.fit.__main__", run.learner.partition(":")[0])
     folds(design.all_runs, suite["runs_per_job"])
     for name in design.artefacts():
         design.restrict(name)

@@ -20,7 +20,7 @@ from craft.report.tables.html import page
 from craft.report.tables.latex import PARAGRAPH, escaped, latex
 from craft.report.tables.markdown import markdown
 from craft.report.tables.tidy_csv import tidy
-from tests.unit.synthetic_scores import METHODS, config, seeds_apart, write_scores
+from tests.unit.synthetic_scores import CRAFT, METHODS, config, seeds_apart, write_scores
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "config" / "published"
 
@@ -105,7 +105,7 @@ def test_architectures(design):
 
 
 def test_robustness_averages_the_targets_and_reads_access_from_the_record(tmp_path):
-    methods = METHODS | {"coop-4": {"learner": "m:L", "label": "CoOp (L=4)"}}
+    methods = METHODS | {"coop-4": {"learner": "craft.whitebox.coop:CoOp", "label": "CoOp (L=4)"}}
     design = Design(config(tmp_path, methods=methods))
     write_scores(design, seeds_apart)
     made = table(design, "robustness")
@@ -130,9 +130,9 @@ def test_components_average_over_data_sets_and_tick(design):
 
 def test_marks_come_from_the_config(tmp_path):
     methods = METHODS | {
-        "flat": {"learner": "m:C", "components": ["PG", "PR"], "options": {"residual": False}},
-        "line": {"learner": "m:C", "components": ["PR"], "options": {"head": "linear"}},
-        "other": {"learner": "m:O"},
+        "flat": {"learner": CRAFT, "components": ["PG", "PR"], "options": {"residual": False}},
+        "line": {"learner": CRAFT, "components": ["PR"], "options": {"head": "linear"}},
+        "other": {"learner": CRAFT},
     }
     design = Design(config(tmp_path, methods=methods))
     write_scores(design, seeds_apart)
@@ -206,7 +206,7 @@ def test_only_the_paper_and_its_miniature_name_places_in_the_paper(tmp_path):
 
 
 def test_a_further_method_is_a_further_row(tmp_path):
-    methods = METHODS | {"mine": {"learner": "m:M", "label": "Mine"}}
+    methods = METHODS | {"mine": {"learner": CRAFT, "label": "Mine"}}
     design = Design(config(tmp_path, methods=methods))
     write_scores(design, seeds_apart)
     for artefact in set(COMPARISONS) & set(TABLES):
@@ -287,10 +287,14 @@ TARGETS = ["ImageNetV2", "ImageNet-Sketch", "ImageNet-A", "ImageNet-R"]
 def paper(tmp_path_factory):
     backbones = {"RN50": "ResNet-50", "ViT-B-16": "ViT-B/16"}
     methods = METHODS | {
-        "coop-16": {"learner": "m:L", "label": "CoOp (L=16)", "artefacts": ["robustness"]},
-        "alternate": {"learner": "m:A", "artefacts": ["ablation_components"]},
-        "sequential": {"learner": "m:S", "artefacts": ["ablation_components"]},
-        "no-residual": {"learner": "m:N", "artefacts": ["ablation_residual"]},
+        "coop-16": {
+            "learner": "craft.whitebox.coop:CoOp",
+            "label": "CoOp (L=16)",
+            "artefacts": ["robustness"],
+        },
+        "alternate": {"learner": CRAFT, "artefacts": ["ablation_components"]},
+        "sequential": {"learner": CRAFT, "artefacts": ["ablation_components"]},
+        "no-residual": {"learner": CRAFT, "artefacts": ["ablation_residual"]},
     }
     swept = {"backbones": ["RN50"], "datasets": ["EuroSAT"], "values": [0.0, 0.01, 0.09]}
     swept |= {"shots": [16], "method": "craft"}
@@ -387,7 +391,7 @@ def test_published_numbers_that_cannot_be_read_are_named(paper, tmp_path):
 
 
 def test_only_what_the_paper_prints_is_shown_as_published(paper):
-    methods = paper.config["methods"] | {"mine": {"learner": "m:M", "label": "Mine"}}
+    methods = paper.config["methods"] | {"mine": {"learner": CRAFT, "label": "Mine"}}
     made = table(Design(paper.config | {"methods": methods}), "architectures", PUBLISHED)
     ours, printed = markdown(made).split("Published")
     assert ("Mine" in ours, "Mine" in printed) == (True, False)
@@ -467,7 +471,7 @@ def test_latex_special_characters():
 
 
 def test_names_are_escaped_where_they_stand(tmp_path):
-    methods = {"a_b": {"learner": "m:A", "label": "50%_*|x"}}
+    methods = {"a_b": {"learner": CRAFT, "label": "50%_*|x"}}
     design = Design(config(tmp_path, methods=methods, artefacts={"architectures": {"shots": [16]}}))
     write_scores(design, seeds_apart)
     made = table(design, "architectures")

@@ -19,7 +19,6 @@ from craft.config.load import ConfigError, check_files, load, typed
 from craft.data.fingerprint import current_images
 from craft.design.runs import FIGURES, OWN, TABLES, Design, heading
 from craft.design.jobs import folds
-from craft.design.option_layers import copies
 from craft.files import paths
 from craft.runtime.provenance import code_hash
 from craft.runtime.startup import start_problems
@@ -80,11 +79,7 @@ RUNS = DESIGN.all_runs
 SHOTS = sorted({run.shots for run in RUNS if run.shots})
 TESTS = {run: DESIGN.tests_of(run) for run in RUNS}
 METHODS = {run.method for run in RUNS}
-LEARNERS = {method: DESIGN.learner(method) for method in METHODS}
-OPTIONS = {
-    key: DESIGN.options(*key)
-    for key in dict.fromkeys((run.method, run.dataset, run.shots) for run in RUNS)
-}
+LEARNERS = {run.method: run.learner for run in RUNS}
 CODE = {
     method: code_hash("craft.fit.__main__", LEARNERS[method].partition(":")[0])
     for method in METHODS
@@ -103,7 +98,7 @@ for run in sorted(RUNS):
 # Data sets that learners are trained on, and every (data set, part) that some run reads.
 TRAINED = sorted({run.dataset for run in RUNS})
 VIEWS = {
-    name: sorted({view for key in OPTIONS if key[1] == name for view in copies(OPTIONS[key])})
+    name: sorted({view for run in RUNS if run.dataset == name for view in run.options.copies})
     for name in TRAINED
 }
 ENCODED = [

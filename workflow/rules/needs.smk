@@ -145,7 +145,7 @@ def what_to_fit(wildcards):
     """
     cells = {
         run.shots: {
-            "options": OPTIONS[run.method, run.dataset, run.shots],
+            "options": run.options.as_dict(),
             "tests": TESTS[run],
         }
         for run in fitted(wildcards)
@@ -159,8 +159,7 @@ def what_to_fit(wildcards):
 @called_often
 def train_features(wildcards):
     """Features of the training images, then of each augmented view that the method uploads."""
-    options = [OPTIONS[run.method, run.dataset, run.shots] for run in fitted(wildcards)]
-    views = sorted({view for given in options for view in copies(given)})
+    views = sorted({view for run in fitted(wildcards) for view in run.options.copies})
     parts = ["train", *(f"train-view-{view}" for view in views)]
     return [FEATURES.replace("{part}", part) for part in parts]
 

@@ -156,8 +156,8 @@ def _sweep(design: Design, scores: Scores, published: Published, artefact: str, 
     shots, option, base = only_shots(design, artefact), spec["option"], spec["method"]
     datasets, backbones = design.datasets(artefact), design.backbones(artefact)
     symbol = SYMBOLS.get(option, option)
-    swept = {spelled(value): method for value, method in design.sweep_ids(artefact).items()}
-    headings = sweep_headings(tuple(design.sweep_ids(artefact)))
+    swept = {value: variant.id for value, variant in design.variants(artefact).items()}
+    headings = sweep_headings(spec["values"])
     rows = []
     for backbone in backbones:
         cells = tuple(

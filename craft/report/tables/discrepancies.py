@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from craft.design import option_layers
+from craft.design.option_layers import Variant, spelled
 from craft.design.runs import DISCREPANCIES, TABLES, Design
 from craft.evaluation.scores import Sample, Scores, minus, with_average
 from craft.report.tables.labels import backbone_label, dataset_label, only_shots, seeds_phrase
@@ -40,17 +40,18 @@ LABELS = {
 def discrepancies(design: Design, scores: Scores) -> Table:
     """Paper mode, released mode, then each difference alone; accuracies and paired differences."""
     shots, datasets = only_shots(design, DISCREPANCIES), design.datasets(DISCREPANCIES)
-    backbones, ids = design.backbones(DISCREPANCIES), design.discrepancy_ids()
+    backbones, variants = design.backbones(DISCREPANCIES), design.variants(DISCREPANCIES)
+    paper_id = variants["paper"].id
     several = len(backbones) > 1
     rows = []
     for backbone in backbones:
-        paper = _samples(scores, ids["paper"], backbone, datasets, shots)
-        for name, method in ids.items():
-            samples = _samples(scores, method, backbone, datasets, shots)
+        paper = _samples(scores, paper_id, backbone, datasets, shots)
+        for name, variant in variants.items():
+            samples = _samples(scores, variant.id, backbone, datasets, shots)
             same = [
                 name != "paper"
-                and design.cell(method, backbone, dataset, shots)
-                == design.cell(ids["paper"], backbone, dataset, shots)
+                and design.cell(variant.id, backbone, dataset, shots)
+                == design.cell(paper_id, backbone, dataset, shots)
                 for dataset in datasets
             ]
             if len(datasets) > 1:
@@ -61,7 +62,7 @@ def discrepancies(design: Design, scores: Scores) -> Table:
                 Cell(None) if name == "paper" or alike else Cell.of(minus(ours, theirs), None, ())
                 for ours, theirs, alike in columns
             ]
-            options, before, after = values(design, name, method, ids["paper"], datasets, shots)
+            options, before, after = values(design, variant, paper_id, datasets, shots)
             label = LABELS.get(name, name)
             row = {"backbone": backbone, "choice": name, "label": label}
             row |= {"options": options, "paper": before, "instead": after}
@@ -97,29 +98,28 @@ def _samples(
 
 
 def values(
-    design: Design, name: str, method: str, paper: str, datasets: Iterable[str], shots: int
+    design: Design, variant: Variant, paper: str, datasets: Iterable[str], shots: int
 ) -> tuple[str, str, str]:
     """(options, values in paper mode, values instead) of a row, as text; empty for both modes."""
-    options = option_layers.DIFFERENCES.get(name, (name.partition("=")[0],))
-    if name in ("paper", "released"):
+    options = (*dict(variant.changes), *variant.released)
+    if not options:
         return "", "", ""
-    config = design.config
     here, there = (
         {
             dataset_label(design, dataset): [
-                _shown(option_layers.effective(config, run, dataset, shots)[option])
+                _shown(getattr(design.options(method, dataset, shots), option))
                 for option in options
             ]
             for dataset in datasets
         }
-        for run in (paper, method)
+        for method in (paper, variant.id)
     )
     return " ".join(options), _by_dataset(here), _by_dataset(there)
 
 
 def _shown(value: Any) -> str:
     """An option's value for a reader: lambdas of 0.1 / classes have many digits."""
-    return f"{value:.4g}" if isinstance(value, float) else option_layers.spelled(value)
+    return f"{value:.4g}" if isinstance(value, float) else spelled(value)
 
 
 def _by_dataset(values: dict[str, list[Any]]) -> str:
