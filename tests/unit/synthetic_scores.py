@@ -115,6 +115,7 @@ def write_scores(
             "train_accuracy": None,
             "initial_accuracy": None,
             "near_chance": False,
+            "distinct_prompts": 4,
             "fit_seconds": 1.5 + run.seed,
             "predict_seconds": 0.5,
             "peak_memory_mb": 300.0,
