@@ -10,7 +10,6 @@ from typing import Any
 from craft.config.load import check_files, load, read
 from craft.design.runs import Design
 from craft.runtime.command import run_command
-from craft.runtime.provenance import ROOT
 
 
 def _merged(below: Any, above: Any) -> Any:
@@ -28,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = parser.parse_args(arguments).files
     check_files(files)
     source = " + ".join(files)
-    suite = load(functools.reduce(_merged, map(read, files)), ROOT, source)
+    suite = load(functools.reduce(_merged, map(read, files)), source=source)
     for notice in suite["notices"]:
         print(f"notice: {notice}")
     design = Design(suite)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from craft.runtime.provenance import ROOT
+
 #: Folders of the project that nothing is written into.
 SOURCES = (
     ".git",
@@ -24,17 +26,22 @@ _NAME, _PATH = 255, 1000
 
 
 def check_places(suite: Mapping[str, Any], given: Mapping[str, Any], root: Path) -> Iterator[str]:
-    """Problems of ``results`` and ``data``, which relate to the working folder; ``root`` is the
-    project's. A value that was refused is not looked at: the suite has the default then."""
+    """Problems of ``results`` and ``data``, which relate to the working folder ``root``; neither it
+    nor the project's own is written into. A value that was refused is not looked at: the suite has
+    the default then."""
     real = {
         key: Path(os.path.realpath(suite[key]))
         for key in ("results", "data")
         if given.get(key, suite[key]) == suite[key]
     }
     for key, place in real.items():
-        wrong = _misplaced(place, root.resolve()) or _unwritable(Path(os.path.abspath(suite[key])))
-        if wrong:
-            yield f"{key} = {suite[key]!r}: {wrong}"
+        problems = (
+            _misplaced(place, root.resolve()),
+            _misplaced(place, ROOT),
+            _unwritable(Path(os.path.abspath(suite[key]))),
+        )
+        if any(problems):
+            yield f"{key} = {suite[key]!r}: {next(filter(None, problems))}"
     if "data" in real and (missing := list(_missing_below(Path(suite["data"]), suite["facts"]))):
         yield (
             f"data = {suite['data']!r}: expected a folder that can be written, or one that holds "

@@ -19,7 +19,7 @@ from craft.config.option_checks import check_runs
 from craft.config.schema import validated
 from craft.config.suite_checks import check_facts, check_suite
 from craft.data.surveys import notices, survey_own_images
-from craft.files import strict_yaml
+from craft.files import shipped, strict_yaml
 from craft.files.strict_yaml import PlainError
 from craft.runtime.messages import unknown
 
@@ -41,7 +41,7 @@ def load(
     """The configuration with defaults filled in and the facts that it names merged.
 
     Adds ``facts`` (data set -> its YAML) and ``backbone_facts`` (backbone -> its YAML), both read
-    below ``root``/config, and ``notices``, what a user should know though nothing is wrong.
+    below ``root``/config, the working folder's, or else the project's, and ``notices``, what a user should know though nothing is wrong.
     ``source`` names a mapping's origin in messages. Raises ConfigError with all problems at once.
     """
     root = Path(root)
@@ -56,8 +56,8 @@ def load(
         given = read(config)
     suite = validated(given, "config", source, problems)
     files = {
-        folder: sorted(path.stem for path in (root / "config" / folder).glob("*.yaml"))
-        for folder in ("datasets", "backbones")
+        "datasets": shipped.names(shipped.DATASETS, root),
+        "backbones": shipped.names(shipped.BACKBONES, root),
     }
     facts: dict[str, dict[str, Any]] = {folder: {} for folder in files}
     for key, schema, names in (
@@ -75,8 +75,12 @@ def load(
             problems += found
             if fact is not None:
                 facts[folder][name] = fact
+                if fact.get("weights"):
+                    fact["weights"] = os.fspath(shipped.find(fact["weights"], root))
+    if suite["published"]:
+        suite["published"] = os.fspath(shipped.find(suite["published"], root))
     merged = {**suite, "facts": facts["datasets"], "backbone_facts": facts["backbones"]}
-    problems += [f"{source}: {problem}" for problem in check_suite(merged, given, files, root)]
+    problems += [f"{source}: {problem}" for problem in check_suite(merged, given, files)]
     problems += [f"{source}: {problem}" for problem in check_places(merged, given, root)]
     surveys, found = survey_own_images(merged, root)
     problems += found
@@ -108,7 +112,7 @@ def described(path: Path, root: Path, schema: str) -> tuple[dict[str, Any] | Non
     """What the file of a data set or a backbone says, with defaults, and what is wrong with it."""
     problems: list[str] = []
     try:
-        fact = validated(read(root / path), schema, str(path), problems)
+        fact = validated(read(shipped.find(path, root)), schema, str(path), problems)
     except ConfigError as error:
         return None, list(error.problems)
     return fact, [*problems, *check_facts(fact, path)]

@@ -38,15 +38,22 @@ class Checkout:
             else:
                 shutil.copy(source, folder / part)
 
-    def snakemake(self, *arguments: str, succeeds: bool = True, anew: bool = False) -> str:
+    def snakemake(
+        self,
+        *arguments: str,
+        succeeds: bool = True,
+        anew: bool = False,
+        folder: Path | None = None,
+    ) -> str:
         """Standard output and error of Snakemake run here; its success is asserted.
 
         Its start is spared but where it is to be a process ``anew``, as one from a shell is.
+        ``folder`` is another working folder.
         """
         arguments = (*SOON, *arguments)
         if anew:
             return self._run("-m", "snakemake", *arguments, succeeds=succeeds)
-        status, output = preloaded.snakemake(arguments, self.folder, _environment())
+        status, output = preloaded.snakemake(arguments, folder or self.folder, _environment())
         assert (status == 0) == succeeds, output[-8000:]
         return output
 

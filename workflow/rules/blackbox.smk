@@ -3,7 +3,7 @@
 
 rule backbone:
     input:
-        facts="config/backbones/{backbone}.yaml",
+        facts=backbone_file,
         weights=weights,
     output:
         tower=TOWER,
@@ -30,7 +30,7 @@ rule backbone:
 
 rule prompts:
     input:
-        facts="config/backbones/{backbone}.yaml",
+        facts=backbone_file,
         datasets=ancient(descriptions_of_trained),
         manifests=manifests_of_trained,
     output:
@@ -57,7 +57,7 @@ rule prompts:
 
 rule features:
     input:
-        facts="config/backbones/{backbone}.yaml",
+        facts=backbone_file,
         datasets=ancient(descriptions_of_encoded),
         manifests=manifests_of_encoded,
         weights=weights,

@@ -15,26 +15,35 @@ gc.set_threshold(50_000)
 
 from snakemake.utils import update_config
 
-from craft.config.load import ConfigError, check_files, load, typed
 from craft.data.fingerprint import current_images
 from craft.design.runs import FIGURES, OWN, TABLES, Design, heading
 from craft.design.jobs import folds
 from craft.files import paths
+from craft.files import shipped
+from craft.files.shipped import find
 from craft.runtime.provenance import code_hash
 from craft.runtime.startup import start_problems
 
-# Jobs get the python that runs this workflow, whether its environment is activated or not.
-os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
+# Jobs get the python that runs this workflow, whether its environment is activated or not, and the
+# package that it runs; learners of a user's own are found in the working folder.
+SEARCHED = [str(ROOT), os.getcwd(), os.environ.get("PYTHONPATH")]
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
+    PYTHONPATH=os.pathsep.join(filter(None, SEARCHED)),
+    PYTHONSAFEPATH="1",
+)
 
-update_config(config, typed(workflow.config_settings.config))
+if not IS_MODULE:
+    update_config(config, typed(workflow.config_settings.config))
+SOURCES_OF_SUITE = [] if IS_MODULE else list(map(os.path.relpath, workflow.configfiles))
 try:
-    check_files(workflow.configfiles)
-    SUITE = load(config, workflow.basedir, " + ".join(map(os.path.relpath, workflow.configfiles)))
+    check_files(SOURCES_OF_SUITE)
+    SUITE = load(config, source=" + ".join(SOURCES_OF_SUITE))
 except ConfigError as error:
     raise WorkflowError(str(error))
 
 if workflow.is_main_process:
-    places = (workflow.basedir, SUITE["results"], SUITE["data"], ".snakemake")
+    places = (ROOT, SUITE["results"], SUITE["data"], ".snakemake")
     if problems := list(start_problems(*map(Path, places))):
         raise WorkflowError("\n".join(problems))
 
@@ -54,6 +63,9 @@ ON_DEVICE["gpu"] = int(ON_DEVICE["device"] != "cpu")
 ENCODE_CORES = SUITE.pop("encode_cores")
 DESIGN = Design(SUITE)
 BACKBONES = SUITE["backbone_facts"]
+# Descriptions: a user's own of the working folder, or the project's.
+DATASET_FILES = {name: str(find(f"{shipped.DATASETS}/{name}.yaml")) for name in FACTS}
+BACKBONE_FILES = {name: str(find(f"{shipped.BACKBONES}/{name}.yaml")) for name in BACKBONES}
 
 # --- paths: the design of the experiment, spelled out ---
 

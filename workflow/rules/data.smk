@@ -3,7 +3,7 @@
 
 rule render:
     input:
-        facts="config/datasets/{dataset}.yaml",
+        facts=dataset_file,
     output:
         split=f"{SUITE['data']}/{{dataset}}/split.json",
     log:
@@ -31,7 +31,7 @@ rule render:
 
 rule fetch:
     input:
-        facts=ancient("config/datasets/{dataset}.yaml"),
+        facts=ancient(dataset_file),
         names=class_table,
     output:
         fetched=FETCHED,
@@ -60,7 +60,7 @@ rule fetch:
 
 rule manifest:
     input:
-        facts=ancient("config/datasets/{dataset}.yaml"),
+        facts=ancient(dataset_file),
         tree=whole,
         source=source_of,
     output:

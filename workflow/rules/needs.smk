@@ -13,6 +13,16 @@ def called_often(function):
     return function
 
 
+def dataset_file(wildcards):
+    """Description of the data set that a job's wildcards name."""
+    return DATASET_FILES[wildcards.dataset]
+
+
+def backbone_file(wildcards):
+    """Description of a backbone."""
+    return BACKBONE_FILES[wildcards.backbone]
+
+
 def tree_of(name):
     """Folder of a data set's tree."""
     facts = FACTS[name]
@@ -26,12 +36,9 @@ def tree(wildcards):
 
 def class_table(wildcards):
     """The project's table of class names, where a data set's own file is written from it."""
-    facts = FACTS[wildcards.dataset]
-    return (
-        os.path.normpath(f"config/datasets/{facts['class_table']}")
-        if "class_table" in facts
-        else []
-    )
+    table = FACTS[wildcards.dataset].get("class_table")
+    folder = os.path.dirname(DATASET_FILES[wildcards.dataset])
+    return os.path.normpath(os.path.join(folder, table)) if table else []
 
 
 def whole(wildcards):
@@ -70,7 +77,7 @@ def encoded(wildcards):
 
 def descriptions_of_trained(wildcards):
     """Files of those data sets."""
-    return [f"config/datasets/{name}.yaml" for name in trained(wildcards)]
+    return [DATASET_FILES[name] for name in trained(wildcards)]
 
 
 def manifests_of_trained(wildcards):
@@ -80,7 +87,7 @@ def manifests_of_trained(wildcards):
 
 def descriptions_of_encoded(wildcards):
     """Data set's file of each set of images."""
-    return [f"config/datasets/{name}.yaml" for name, _ in encoded(wildcards)]
+    return [DATASET_FILES[name] for name, _ in encoded(wildcards)]
 
 
 def manifests_of_encoded(wildcards):
