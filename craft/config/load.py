@@ -41,8 +41,9 @@ def load(
     """The configuration with defaults filled in and the facts that it names merged.
 
     Adds ``facts`` (data set -> its YAML) and ``backbone_facts`` (backbone -> its YAML), both read
-    below ``root``/config, the working folder's, or else the project's, and ``notices``, what a user should know though nothing is wrong.
-    ``source`` names a mapping's origin in messages. Raises ConfigError with all problems at once.
+    below ``config`` of ``root``, the working folder, or else of the project, and ``notices``, what
+    a user should know though nothing is wrong. ``source`` names a mapping's origin in messages.
+    Raises ConfigError with all problems at once.
     """
     root = Path(root)
     problems: list[str] = []

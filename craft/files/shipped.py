@@ -1,4 +1,4 @@
-"""What ships with the project: descriptions of data sets and backbones, weights, printed numbers."""
+"""What ships with the project: descriptions, weights, published numbers."""
 
 from __future__ import annotations
 
