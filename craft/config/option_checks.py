@@ -6,9 +6,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from craft.design.learner_options import options_of
 from craft.design.option_layers import DIFFERENCES
 from craft.design.runs import Design
-from craft.learner.lookup import LearnerError, options_of
+from craft.learner.lookup import LearnerError
 from craft.learner.options import OptionError, Options
 from craft.runtime.messages import shown, unknown
 

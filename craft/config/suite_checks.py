@@ -14,8 +14,9 @@ from craft.config.option_checks import (
     check_sweep,
 )
 from craft.config.references import Names
+from craft.design.learner_options import options_of
 from craft.design.runs import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES, VARIED
-from craft.learner.lookup import LearnerError, options_of
+from craft.learner.lookup import LearnerError
 from craft.learner.options import Options
 from craft.runtime.messages import shown, unknown
 

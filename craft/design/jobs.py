@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from craft.design.runs import ZERO_SHOT, Run
+from craft.design.runs import ZERO_SHOT, Design, Run
 from craft.files import paths
+from craft.files.suite import Job, JobRun
 
 
 @dataclass(frozen=True)
-class Fold:
+class JobShape:
     """Jobs of one shape, and so one rule: the shots and seeds that each of them holds.
 
     Where ``shots`` or ``seeds`` is empty a job holds one of them, and a wildcard says which.
@@ -51,7 +52,7 @@ class Fold:
         return "_".join(filter(None, (step, self.name)))
 
 
-def folds(runs: Iterable[Run], per_job: str) -> list[Fold]:
+def job_shapes(runs: Iterable[Run], per_job: str) -> list[JobShape]:
     """Shapes of the jobs for ``runs``; a job holds ``one`` run, all ``seeds`` of a cell of a
     table, or all ``shots`` and seeds of a (method, backbone, data set).
 
@@ -71,13 +72,32 @@ def folds(runs: Iterable[Run], per_job: str) -> list[Fold]:
             shapes.setdefault(tuple(sorted(values)), []).append(cell)
         for shape, cells in sorted(shapes.items()):
             name = "_".join(map(str, shape))
-            found.append(Fold(name, _one_of_together(cells), shape, tuple(sorted(seeds))))
+            found.append(JobShape(name, _one_of_together(cells), shape, tuple(sorted(seeds))))
     elif shots:
         methods = _one_of(method for method, _, _ in shots)
-        found.append(Fold("", methods, (), tuple(sorted(seeds)) if per_job == "seeds" else ()))
+        found.append(JobShape("", methods, (), tuple(sorted(seeds)) if per_job == "seeds" else ()))
     if any(run.method == ZERO_SHOT for run in runs):
-        found.append(Fold("zero_shot", _one_of([ZERO_SHOT]), (0,), (0,)))
+        found.append(JobShape("zero_shot", _one_of([ZERO_SHOT]), (0,), (0,)))
     return found
+
+
+def runs_of_jobs(runs: Iterable[Run]) -> dict[str, tuple[Run, ...]]:
+    """Return the runs of every job that a shape may have, by the job's path, in a fixed order."""
+    found: dict[str, list[Run]] = {}
+    for run in sorted(runs):
+        patterns = (paths.CELL, f"{paths.CELL}/{paths.SHOTS}", f"{paths.CELL}/{paths.RUN_OF_CELL}")
+        for pattern in patterns:
+            found.setdefault(pattern.format(**run.identity), []).append(run)
+    return {name: tuple(jobs) for name, jobs in found.items()}
+
+
+def job_of(design: Design, runs: Sequence[Run]) -> Job:
+    """Return what a job that fits these runs reads of them."""
+    first = runs[0]
+    each = (
+        JobRun(run.shots, run.seed, run.options.as_dict(), design.tests_of(run)) for run in runs
+    )
+    return Job(first.method, first.backbone, first.dataset, first.learner, tuple(each))
 
 
 def _one_of(names: Iterable[str]) -> str:

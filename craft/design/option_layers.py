@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from craft.learner.lookup import options_of
+from craft.design.learner_options import options_of
 from craft.learner.options import RELEASED, Options
 
 #: Difference between the modes -> its options, in the order of docs/method.md. Options that mean

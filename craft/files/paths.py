@@ -25,6 +25,9 @@ FEATURES = "features/{backbone}/{dataset}/{part}.safetensors"
 
 # --- runs ---
 
+#: The resolved configuration, and what each job of it is to do.
+SUITE = "suite.json"
+
 RUN = f"runs/{CELL}/{RUN_OF_CELL}"
 LEARNER = f"{RUN}/learner.safetensors"
 HISTORY = f"{RUN}/history.csv"

@@ -16,7 +16,7 @@ import yaml
 
 from craft.config import load as config
 from craft.config.load import ConfigError, load
-from craft.design.jobs import folds
+from craft.design.jobs import job_shapes
 from craft.design.runs import Design
 from craft.runtime.provenance import code_hash
 
@@ -208,7 +208,7 @@ def outcome(given: Any, project: Path) -> tuple[str, ...]:
         assert len(run.options.copies) <= 1001
         assert not type(run.options).problems(run.options.as_dict())
         assert code_hash("craft.fit.__main__", run.learner.partition(":")[0])
-    folds(design.all_runs, suite["runs_per_job"])
+    job_shapes(design.all_runs, suite["runs_per_job"])
     for name in design.artefacts():
         design.restrict(name)
     return ()

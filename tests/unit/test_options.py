@@ -14,8 +14,9 @@ import pytest
 import craft.learner
 import craft.whitebox
 from craft.config.option_checks import check_block
+from craft.design.learner_options import SHIPPED, options_of
 from craft.learner.base import Learner
-from craft.learner.lookup import SHIPPED, LearnerError, load_learner, options_of
+from craft.learner.lookup import LearnerError, load_learner
 from craft.learner.options import RELEASED, OptionError, Options, Problem
 from craft.whitebox.options import CoOpOptions
 from tests.unit.own_learners import Borrows, OwnOptions
@@ -140,7 +141,7 @@ def test_every_learner_that_ships_is_looked_up_without_itself() -> None:
 
 def test_options_of_shipped_learners_need_no_torch() -> None:
     code = (
-        "import sys; from craft.learner.lookup import SHIPPED, options_of;"
+        "import sys; from craft.design.learner_options import SHIPPED, options_of;"
         "[options_of(name).resolve({}) for name in SHIPPED]; print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

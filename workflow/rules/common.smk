@@ -17,7 +17,7 @@ from snakemake.utils import update_config
 
 from craft.data.fingerprint import current_images
 from craft.design.runs import FIGURES, OWN, TABLES, Design, heading
-from craft.design.jobs import folds
+from craft.design.jobs import job_shapes
 from craft.files import paths
 from craft.files import shipped
 from craft.files.shipped import find
@@ -99,8 +99,8 @@ CODE = {
 
 # Shapes of the jobs that fit runs and of those that score them, and the runs of every job.
 PER_JOB = SUITE["runs_per_job"]
-FITS = folds(RUNS, PER_JOB)
-SCORES = folds(RUNS, "shots" if PER_JOB == "shots" else "seeds")
+FITS = job_shapes(RUNS, PER_JOB)
+SCORES = job_shapes(RUNS, "shots" if PER_JOB == "shots" else "seeds")
 RUNS_OF = {}
 for run in sorted(RUNS):
     key = (run.method, run.backbone, run.dataset, str(run.shots), str(run.seed))

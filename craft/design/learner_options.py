@@ -1,0 +1,30 @@
+"""Options of a learner by the learner's name, without the learner itself where it ships."""
+
+from __future__ import annotations
+
+import functools
+
+from craft.learner.lookup import learner_error, load, load_learner
+from craft.learner.options import Options
+
+#: Learner that ships -> its options, so that a suite of these is planned without torch, which
+#: importing a learner brings along. Any other learner is imported for its options.
+SHIPPED = {
+    "craft.learner.collaborative:Collaborative": "craft.learner.options:Options",
+    "craft.learner.prompt_only:PromptOnly": "craft.learner.options:Options",
+    "craft.learner.refine_only:RefineOnly": "craft.learner.options:Options",
+    "craft.learner.sequential:Sequential": "craft.learner.options:Options",
+    "craft.learner.zero_shot:ZeroShot": "craft.learner.options:Options",
+    "craft.whitebox.coop:CoOp": "craft.whitebox.options:CoOpOptions",
+}
+
+
+@functools.cache
+def options_of(learner: str) -> type[Options]:
+    """Return the options class of a learner ``module:Class``; raises LearnerError."""
+    found = load(SHIPPED[learner]) if learner in SHIPPED else load_learner(learner).Options
+    try:
+        found.types()
+    except TypeError as error:
+        raise learner_error(learner, str(error)) from error
+    return found

@@ -1,0 +1,87 @@
+"""``suite.json`` beside the results: the resolved configuration, and the runs of every job.
+
+A job is told which one it is, and reads here what it is to do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from craft.files.atomic import RecordError, json_text, read_json, write_text
+from craft.files.typed import build
+from craft.runtime.provenance import config_hash
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """One run of a job: every option of its learner, and the test sets that it predicts."""
+
+    shots: int
+    seed: int
+    options: dict[str, Any]
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs of one method on one data set that share a process."""
+
+    method: str
+    backbone: str
+    dataset: str
+    learner: str  # module:Class
+    runs: tuple[JobRun, ...]
+
+    @property
+    def digest(self) -> str:
+        """Hash of all that it says: 16 hex digits."""
+        return config_hash(asdict(self))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], name: str, digest: str) -> Job:
+        """Return the job of a name from ``suite.json``.
+
+        Raises RecordError where the file holds no such job, or not the one that was planned, whose
+        ``digest`` is given.
+        """
+        content = read_json(path)
+        try:
+            found, options = content["jobs"][name], content["options"]
+            runs = [run | {"options": options[run["options"]]} for run in found["runs"]]
+        except (KeyError, TypeError) as error:
+            raise RecordError(f"{path}: expected job {name}, got none ({error!r})") from None
+        job = build(cls, found | {"runs": runs}, path, "suite's file")
+        if job.digest != digest:
+            raise RecordError(
+                f"{path}: expected {name} as planned ({digest}), got another ({job.digest}); "
+                "delete the file, and the next call writes it again"
+            )
+        return job
+
+
+def suite_content(configuration: Mapping[str, Any], jobs: Mapping[str, Job]) -> dict[str, Any]:
+    """Return what ``suite.json`` holds; equal options of several runs stand there once."""
+    options: dict[str, dict[str, Any]] = {}
+    named = {}
+    for name, job in sorted(jobs.items()):
+        content = asdict(job)
+        for run in content["runs"]:
+            key = config_hash(run["options"])
+            options[key], run["options"] = run["options"], key
+        named[name] = content
+    return {"configuration": dict(configuration), "options": options, "jobs": named}
+
+
+def write_suite(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write ``suite.json``, unless it holds that already."""
+    text = json_text(content)
+    try:
+        same = Path(path).read_text(encoding="utf-8") == text
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        write_text(path, text)

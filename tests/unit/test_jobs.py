@@ -1,0 +1,155 @@
+"""Which runs share a job."""
+
+from __future__ import annotations
+
+import json
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from craft.config.load import load
+from craft.design.jobs import JobShape, job_of, job_shapes, runs_of_jobs
+from craft.design.option_layers import Variant
+from craft.design.runs import ZERO_SHOT, Design, Run
+from craft.files.atomic import RecordError
+from craft.files.suite import Job, suite_content, write_suite
+from craft.learner.options import Options
+
+
+def run(method: str, backbone: str, dataset: str, shots: int, seed: int) -> Run:
+    return Run(method, backbone, dataset, shots, seed, Variant(method), "m:L", Options())
+
+
+RUNS = [
+    *(run("a", "rn", "digits", shots, seed) for shots in (16, 1) for seed in (2, 1)),
+    *(run("a", "vit", "digits", 16, seed) for seed in (1, 2)),
+    *(run("a@x=0.1", "rn", "digits", 16, seed) for seed in (1, 2)),
+    run(ZERO_SHOT, "rn", "digits", 0, 0),
+]
+PATTERN = "{method}/{backbone}/{dataset}/shots-{shots}/seed-{seed}"
+
+
+def matches(shape: JobShape, run: Run) -> bool:
+    """Whether a fold's rule makes a run's folder, matched as Snakemake does."""
+    pattern = "|".join(
+        re.escape(path)
+        .replace(r"\{method\}", f"(?:{shape.method})")
+        .replace(r"\{backbone\}", "(?:rn|vit)")
+        .replace(r"\{dataset\}", "digits")
+        .replace(r"\{shots\}", "(?:1|16)")
+        .replace(r"\{seed\}", "(?:1|2)")
+        for path in shape.each(PATTERN)
+    )
+    return re.fullmatch(pattern, run.folder) is not None
+
+
+@pytest.mark.parametrize("per_job", ["one", "seeds", "shots"])
+def test_every_run_has_one_rule_that_makes_it(per_job: str) -> None:
+    found = job_shapes(RUNS, per_job)
+    for run in RUNS:
+        assert sum(matches(shape, run) for shape in found) == 1, run
+
+
+def test_a_job_of_all_shots_makes_no_run_that_nobody_asked_for() -> None:
+    assert not any(
+        matches(shape, run("a", "vit", "digits", 1, 1)) for shape in job_shapes(RUNS, "shots")
+    )
+
+
+@pytest.mark.parametrize(
+    ("per_job", "rules", "runs"),
+    [
+        ("one", ["fit", "fit_zero_shot"], 1),
+        ("seeds", ["fit", "fit_zero_shot"], 2),
+        ("shots", ["fit_1_16", "fit_16", "fit_zero_shot"], 4),
+    ],
+)
+def test_a_job_holds_what_it_is_asked_to(per_job: str, rules: list[str], runs: int) -> None:
+    found = job_shapes(RUNS, per_job)
+    assert [shape.rule("fit") for shape in found] == rules
+    assert len(found[0].each(PATTERN)) == runs
+    assert (found[0].trains, found[-1].trains) == (True, False)
+
+
+def test_a_job_is_named_by_what_it_does_not_hold() -> None:
+    names = {per_job: job_shapes(RUNS, per_job)[0].job for per_job in ("one", "seeds", "shots")}
+    assert names["one"] == PATTERN
+    assert names["seeds"] == "{method}/{backbone}/{dataset}/shots-{shots}"
+    assert names["shots"] == "{method}/{backbone}/{dataset}"
+
+
+def test_a_suite_without_trained_methods_has_no_rule_for_them() -> None:
+    assert [shape.rule("score") for shape in job_shapes(RUNS[-1:], "shots")] == ["score_zero_shot"]
+    assert job_shapes([], "one") == []
+
+
+def suite_file(path: Path, suite: dict[str, Any], per_job: int) -> dict[str, Job]:
+    """Write ``suite.json`` with the jobs whose paths have so many parts; return these."""
+    design = Design(suite)
+    jobs = {
+        name: job_of(design, runs)
+        for name, runs in runs_of_jobs(design.all_runs).items()
+        if name.count("/") == per_job
+    }
+    write_suite(path, suite_content(suite, jobs))
+    return jobs
+
+
+@pytest.mark.parametrize("per_job", [2, 3, 4])
+def test_a_job_reads_its_runs_from_the_suites_file(tmp_path: Path, per_job: int) -> None:
+    suite, path = load("config/mini.yaml"), tmp_path / "suite.json"
+    jobs = suite_file(path, suite, per_job)
+    design = Design(suite)
+    assert sum(len(job.runs) for job in jobs.values()) == len(design.all_runs)
+    for name, job in jobs.items():
+        assert Job.read(path, name, job.digest) == job
+    told = {
+        (job.method, job.backbone, job.dataset, run.shots, run.seed): run
+        for job in jobs.values()
+        for run in job.runs
+    }
+    for planned in design.all_runs:
+        read = told[tuple(planned.identity.values())]
+        assert type(planned.options).resolve(read.options) == planned.options
+        assert read.tests == design.tests_of(planned)
+    assert json.loads(path.read_text())["configuration"]["seeds"] == suite["seeds"]
+
+
+def test_a_digest_follows_the_runs_own_options_alone(tmp_path: Path) -> None:
+    suite = load("config/mini.yaml")
+    before = suite_file(tmp_path / "a", suite, 4)
+    other = deepcopy(suite)
+    other["methods"]["linear"]["options"]["layers"] = 3
+    other["dataset_options"] = {"digits": {"sigma": 0.5}}
+    other["methods"]["craft"]["label"] = "another"
+    after = suite_file(tmp_path / "b", other, 4)
+    changed = {name for name in before if before[name].digest != after[name].digest}
+    trained = {name for name in before if not name.startswith("zero-shot")}
+    linear = {name for name in trained if name.startswith("linear/")}
+    assert changed == linear | {name for name in before if name.split("/")[2] == "digits"}
+
+
+def test_a_file_of_another_plan_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "suite.json"
+    jobs = suite_file(path, load("config/mini.yaml"), 4)
+    name, job = next(iter(jobs.items()))
+    for wrong, digest in (("nothing", job.digest), (name, "0" * 16)):
+        with pytest.raises(RecordError, match=re.escape(str(path))):
+            Job.read(path, wrong, digest)
+    path.write_text("{")
+    with pytest.raises(RecordError):
+        Job.read(path, name, job.digest)
+
+
+def test_the_suites_file_is_written_only_where_it_changed(tmp_path: Path) -> None:
+    path = tmp_path / "suite.json"
+    suite = load("config/mini.yaml")
+    suite_file(path, suite, 4)
+    written = path.stat().st_mtime_ns
+    suite_file(path, suite, 4)
+    assert path.stat().st_mtime_ns == written
+    suite_file(path, suite | {"seeds": [1]}, 4)
+    assert path.stat().st_mtime_ns != written
