@@ -60,7 +60,7 @@ def score(design: Design, run: Run) -> dict[str, Any]:
         "code_hash": "0" * 16,
         "config_hash": "0" * 16,
         "commit": None,
-        "inputs": {"tower": "0" * 64, "prompts": "1" * 64, "train-0": "2" * 64},
+        "inputs": {"tower": "0" * 64, "prompts": "1" * 64, "train": "2" * 64},
         "versions": {"python": "3", "torch": "2", "numpy": "2"},
         "machine": {"device": "cpu", "threads": "1", "processor": "none", "cores": "1"},
     }

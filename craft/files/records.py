@@ -145,8 +145,17 @@ class Features:
     classes: tuple[int, ...]
     manifest_sha256: str
     weights_sha256: str
+    crop: bool = False  # whether the view is one of CoOp's crops, which have numbers of their own
 
-    _META = ("backbone", "dataset", "part", "view", "classes", "manifest_sha256", "weights_sha256")
+    _META = (
+        *("backbone", "dataset", "part", "view", "crop", "classes"),
+        *("manifest_sha256", "weights_sha256"),
+    )
+
+    @property
+    def copy(self) -> str:
+        """Which augmented copy of the images it is, ``view-3`` or ``crop-7``; empty for none."""
+        return f"{'crop' if self.crop else 'view'}-{self.view}" if self.view else ""
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as safetensors."""

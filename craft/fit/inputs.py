@@ -33,6 +33,11 @@ class Inputs:
     tests: Mapping[str, Path]
 
 
+def _upload(copy: str) -> str:
+    """Return the name under which a box holds a copy of the training images, ``""`` for none."""
+    return f"{TRAIN}-{copy}" if copy else TRAIN
+
+
 def device_name(device: torch.device) -> str:
     """``cpu``, or which GPU it is."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -57,14 +62,14 @@ class Bench:
         prompts = Prompts.read(inputs.prompts)
         tokens = prompts.zero_shot if kind == "template" else prompts.learner
         self._tower = read_tower(inputs.tower, tokens, self._dtype, device=self._device)
-        views = [Features.read(path) for path in inputs.train]
-        self._train = {features.view: features for features in views}
+        train = [Features.read(path) for path in inputs.train]
+        self._train = {_upload(features.copy): features for features in train}
         self._tests = {name: Features.read(path) for name, path in inputs.tests.items()}
         require_match(
             prompts.backbone,
             prompts.dataset,
             read_metadata(inputs.tower).get("provenance", {}),
-            dict(zip(inputs.train, views, strict=True)),
+            dict(zip(inputs.train, train, strict=True)),
             {path: (name, self._tests[name]) for name, path in inputs.tests.items()},
         )
         self.backbone, self.dataset = prompts.backbone, prompts.dataset
@@ -78,26 +83,23 @@ class Bench:
                     f"accepted: one or more of 0 to {known[-1]}"
                 )
         files = {"tower": inputs.tower, "prompts": inputs.prompts}
-        files |= {
-            f"train-{view.view}": path for view, path in zip(views, inputs.train, strict=True)
-        }
+        files |= dict(zip(self._train, inputs.train, strict=True))
         files |= {f"test/{name}": path for name, path in inputs.tests.items()}
         self._checksums = {role: sha256(path) for role, path in files.items()}
 
     def run(self, learner: Learner, split: Split | None, tests: Sequence[str]) -> RunBench:
         """What one run has of the bench: as if it were alone in its job.
 
-        Raises ValueError for a test set or a view that was not given, RecordError for a split of
+        Raises ValueError for a test set or a copy that was not given, RecordError for a split of
         another data set, other classes or other images.
         """
         if unknown := set(tests) - set(self._tests):
             raise ValueError(f"no features of test set {min(unknown)!r} are given")
-        views = (0, *learner.options.copies) if split else ()
-        for view in views:
-            if view not in self._train:
+        uploads = [_upload(copy) for copy in ("", *learner.options.copies)] if split else []
+        for upload in uploads:
+            if upload not in self._train:
                 raise ValueError(
-                    f"options views: {learner.options.views}, search_view: "
-                    f"{learner.options.search_view}, but view {view} is not encoded"
+                    f"options: expected features of {upload}, got those of {', '.join(self._train)}"
                 )
         if split and split.dataset != self.dataset:
             raise RecordError(
@@ -109,15 +111,14 @@ class Bench:
                 f"class names of the split of {split.dataset}, {split.shots} shots, seed "
                 f"{split.seed}, are not those of the prompts"
             )
-        roles = ["tower", "prompts", *(f"train-{view}" for view in views)]
-        roles += [f"test/{name}" for name in tests]
+        roles = ["tower", "prompts", *uploads, *(f"test/{name}" for name in tests)]
         return RunBench(
             learner=learner,
             device=self._device,
             dtype=self._dtype,
             tower=self._tower,
             split=split,
-            train={view: self._train[view] for view in views},
+            train={upload: self._train[upload] for upload in uploads},
             tests={name: self._tests[name] for name in tests},
             checksums={role: self._checksums[role] for role in roles},
             indistinct=self._indistinct,
@@ -133,21 +134,20 @@ class RunBench:
     dtype: str  # of the text forward
     tower: Tower
     split: Split | None
-    train: Mapping[int, Features]  # by view; 0 is the images themselves
+    train: Mapping[str, Features]  # by upload: the images themselves, and augmented copies
     tests: Mapping[str, Features]
     checksums: Mapping[str, str]  # role of each file that was read -> SHA-256 of its bytes
     indistinct: tuple[tuple[str, ...], ...] = ()  # classes that share a prompt
 
     def image_sets(self) -> dict[str, torch.Tensor]:
-        """Uploads by name: the split's images (and their views, raw or not) and every test set."""
+        """Uploads by name: the split's images (and their copies, raw or not) and every test set."""
         sets = {
             f"test/{name}": torch.from_numpy(features.features).to(self.device)
             for name, features in self.tests.items()
         }
-        for view, features in self.train.items():
+        for name, features in self.train.items():
             rows = features.rows(self.split.paths)
             unit = torch.from_numpy(features.features[rows]).to(self.device)
-            name = f"{TRAIN}-view-{view}" if view else TRAIN
             sets[name] = unit
             if self.learner.options.feature_norm == "raw":
                 norms = torch.from_numpy(features.norms[rows]).to(self.device)
@@ -155,16 +155,14 @@ class RunBench:
         return sets
 
     def refine_sets(self) -> tuple[str, ...]:
-        """Uploads that train the refiner, by the options ``views`` and ``feature_norm``."""
+        """Uploads that train the refiner (or CoOp's context), by the learner's options."""
         options = self.learner.options
         suffix = "-raw" if options.feature_norm == "raw" else ""
-        names = [f"{TRAIN}-view-{view}" for view in range(1, options.views + 1)] or [TRAIN]
-        return tuple(name + suffix for name in names)
+        return tuple(_upload(copy) + suffix for copy in options.refine_copies or ("",))
 
     def search_set(self) -> str:
         """Upload that scores candidates, by the option ``search_view``."""
-        view = self.learner.options.search_view
-        return f"{TRAIN}-view-{view}" if view else TRAIN
+        return _upload(self.learner.options.search_copy)
 
     def box(self) -> BlackBox | WhiteBox:
         """A box for the run, by its learner's declared access."""

@@ -281,9 +281,20 @@ class Options:
         return dict(sorted(asdict(self).items()))
 
     @property
-    def copies(self) -> tuple[int, ...]:
-        """Augmented copies that a run reads, its refinement's and its search's."""
-        return tuple(sorted({*range(1, self.views + 1), self.search_view} - {0}))
+    def refine_copies(self) -> tuple[str, ...]:
+        """Augmented copies that generations of refinement take in turn; none for the images."""
+        return tuple(f"view-{view}" for view in range(1, self.views + 1))
+
+    @property
+    def search_copy(self) -> str:
+        """Augmented copy that scores candidates; empty for the images themselves."""
+        return f"view-{self.search_view}" if self.search_view else ""
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        """Every augmented copy that a run reads."""
+        searched = (self.search_copy,) if self.search_copy else ()
+        return tuple(dict.fromkeys([*self.refine_copies, *searched]))
 
     @property
     def generations(self) -> int:

@@ -25,7 +25,7 @@ EPOCHS = {1: 50, 2: 100, 4: 100, 8: 200, 16: 200}
 class CoOp(Learner):
     """Learns M context vectors, class name at the end, cross-entropy, cosine schedule by epoch.
 
-    Features are encoded once: the augmentation of CoOp's own loader is the option ``views``.
+    Features are encoded once; the option ``crops`` has those of CoOp's own augmentation.
     """
 
     access = "white-box"

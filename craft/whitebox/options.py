@@ -20,6 +20,13 @@ class CoOpOptions(Options):
     epochs: int | None = option(
         None, "passes over the training images; null is CoOp's by shots", least=1, most=100_000
     )
+    crops: int = option(
+        0,
+        "CoOp's crops of each image (8 % of its area or more, mirrored half of the time), which "
+        "epochs take in turn: as many as epochs are a new one in each; 0 is the images as they are",
+        least=0,
+        most=1000,
+    )
     optimizer: str = option("sgd", "optimiser of the context", accepted=("sgd", "adamw"))
     learning_rate: float = option(0.002, "base learning rate of the context", above=0, most=100)
     momentum: float = option(0.9, "momentum of SGD", least=0, most=1)
@@ -30,3 +37,9 @@ class CoOpOptions(Options):
     warmup_rate: float = option(
         1e-5, "constant learning rate of the first epoch", least=0, most=100
     )
+
+    @property
+    def refine_copies(self) -> tuple[str, ...]:
+        """Crops that epochs take in turn, else the views that every learner may use."""
+        crops = tuple(f"crop-{crop}" for crop in range(1, self.crops + 1))
+        return crops or super().refine_copies

@@ -99,3 +99,21 @@ def test_its_work_is_known_beforehand() -> None:
 def test_no_epoch_is_no_word_for_the_default() -> None:
     with pytest.raises(ValueError, match="option epochs: expected at least 1"):
         CoOp(epochs=0)
+
+
+def test_epochs_take_crops_in_turn_and_as_many_as_epochs_are_new_in_each() -> None:
+    assert CoOp(crops=3).options.refine_copies == ("crop-1", "crop-2", "crop-3")
+    assert CoOp(crops=1, views=2).options.copies == ("crop-1",)
+    assert CoOp(views=2).options.refine_copies == ("view-1", "view-2")
+    white_box, labels = box()
+    names = tuple(f"crop-{n}" for n in range(4))
+    asked = []
+
+    class Watched(dict):
+        def __getitem__(self, name: str) -> torch.Tensor:
+            asked.append(name)
+            return white_box.image_sets["train"]
+
+    watched = WhiteBox(white_box.tower, Watched())
+    CoOp(epochs=4, batch_size=8).fit(watched, labels, seed=1, refine_sets=names)
+    assert asked[:4] == list(names)

@@ -216,8 +216,24 @@ def test_candidates_are_scored_on_the_copy_that_search_view_names(fit) -> None:
 
     for name in ("collaborative:Collaborative", "prompt_only:PromptOnly"):
         assert losses(name, "a", search_view=1) != losses(name, "b")
-    with pytest.raises(ValueError, match="search_view: 2, but view 2 is not encoded"):
+    with pytest.raises(
+        ValueError, match="expected features of train-view-2, got those of train, train-view-1"
+    ):
         fit(search_view=2)
+
+
+def test_coop_trains_on_the_crops_that_it_is_given(fit, files) -> None:
+    """Its own files, in turn: crops of another content make another context, views do not."""
+    coop = {"context_tokens": 3, "epochs": 3, "learning_rate": 0.1}
+    features("train", view=1, crop=True).write(files / "view.safetensors")
+    crops = fit("coop:CoOp", out="crops", crops=1, **coop)
+    plain = fit("coop:CoOp", out="plain", **coop)
+    learned = [load_file(out / "seed-1/learner.safetensors")["offset"] for out in (crops, plain)]
+    assert not torch.equal(*learned)
+    inputs = [RunRecord.read(out / "seed-1/record.json").inputs for out in (crops, plain)]
+    assert inputs[0].keys() - inputs[1].keys() == {"train-crop-1"}
+    with pytest.raises(ValueError, match="expected features of train-crop-2"):
+        fit("coop:CoOp", crops=2, **coop)
 
 
 def test_zero_shot_speaks_with_the_template_and_trains_nothing(fit) -> None:
@@ -298,7 +314,7 @@ def test_a_fit_that_diverges_says_when_and_what_to_lower(
 
 
 def test_a_view_that_was_not_encoded_is_named(fit) -> None:
-    with pytest.raises(ValueError, match="views: 2, search_view: 0, but view 2 is not"):
+    with pytest.raises(ValueError, match="expected features of train-view-2, got those of train, "):
         fit(views=2)
 
 

@@ -406,8 +406,39 @@ def test_the_command_caches_one_part(suite):
     assert features.weights_sha256 == sha256(suite / "b.safetensors")
     again = run(suite, "--part train --batch-size 3")
     np.testing.assert_allclose(features.features, again.features, atol=1e-6)
-    view = run(suite, "--part train --view 1")
-    assert view.view == 1 and not np.allclose(view.features, features.features, atol=1e-4)
+    view = run(suite, "--part train --copy view-1")
+    assert view.copy == "view-1" and not np.allclose(view.features, features.features, atol=1e-4)
+
+
+def test_crops_have_coops_scale_whatever_the_data_set_says(suite, monkeypatch):
+    """Views follow the data set's ``crop_scale``; neither is the other under another number."""
+    scales = []
+    whole = Preprocess.augmented
+    monkeypatch.setattr(
+        Preprocess,
+        "augmented",
+        lambda self, image, rng: scales.append(self.crop_scale) or whole(self, image, rng),
+    )
+    made = {}
+    for scale in ([0.9, 1.0], [0.5, 1.0]):
+        (suite / "d.yaml").write_text(yaml.safe_dump({"name": "toy", "crop_scale": scale}))
+        for copy in ("view-1", "crop-1", "crop-2"):
+            features = run(suite, f"--part train --copy {copy}")
+            assert features.copy == copy
+            made[scale[0], copy] = features.features
+        assert set(scales) == {tuple(scale), (0.08, 1.0)}
+        scales.clear()
+    assert np.array_equal(made[0.9, "crop-1"], made[0.5, "crop-1"])
+    for other in ((0.5, "crop-2"), (0.5, "view-1")):
+        assert not np.allclose(made[0.5, "crop-1"], made[other], atol=1e-4)
+    assert not np.allclose(made[0.5, "view-1"], made[0.9, "view-1"], atol=1e-4)
+
+
+@pytest.mark.parametrize("copy", ["view-0", "crop", "crop-x", "0", "view-"])
+def test_a_copy_that_cannot_be_is_named(suite, copy, capsys):
+    with pytest.raises(SystemExit):
+        run(suite, f"--part train --copy {copy}")
+    assert f"expected none, view-N or crop-N, got '{copy}'" in capsys.readouterr().err
 
 
 def test_a_data_set_too_large_for_its_whole_pool(suite):

@@ -229,9 +229,9 @@ def test_every_option_that_released_mode_sets_is_one_difference() -> None:
 
 def test_views_that_a_run_reads() -> None:
     assert Options().copies == ()
-    assert Options(views=2).copies == (1, 2)
-    assert Options(views=2, search_view=1).copies == (1, 2)
-    assert Options(search_view=3).copies == (3,)
+    assert Options(views=2).copies == ("view-1", "view-2")
+    assert Options(views=2, search_view=1).copies == ("view-1", "view-2")
+    assert Options(search_view=3).copies == ("view-3",)
 
 
 def test_a_design_that_went_through_json_says_the_same(config: dict[str, Any]) -> None:

@@ -79,8 +79,8 @@ rule features:
         roots=lambda wildcards: [tree_of(name) for name, _ in encoded(wildcards)],
         described=lambda wildcards: [described(name) for name, _ in encoded(wildcards)],
         weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
-        parts=lambda wildcards: [p.partition("-view-")[0] for _, p in encoded(wildcards)],
-        views=lambda wildcards: [p.partition("-view-")[2] or 0 for _, p in encoded(wildcards)],
+        parts=lambda wildcards: [p.partition("-")[0] for _, p in encoded(wildcards)],
+        copies=lambda wildcards: [p.partition("-")[2] or "none" for _, p in encoded(wildcards)],
         splits=lambda w, input: ["--splits", *input.splits] if input.splits else [],
         images=images,
         code=code_hash("craft.blackbox.images.__main__"),
@@ -88,5 +88,5 @@ rule features:
         "Encode images with {wildcards.backbone}: {params.parts} of {input.datasets}"
     shell:
         "python -m craft.runtime.gpu_lease {resources.device} craft.blackbox.images --backbone {input.facts:q} {params.weights:q}"
-        " --manifest {input.manifests:q} --root {params.roots:q} --dataset {input.datasets:q} --part {params.parts:q} --view {params.views:q}"
+        " --manifest {input.manifests:q} --root {params.roots:q} --dataset {input.datasets:q} --part {params.parts:q} --copy {params.copies:q}"
         " {params.splits:q} --threads {threads} --out {output.features:q} > {log:q} 2>&1"

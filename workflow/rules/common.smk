@@ -109,15 +109,15 @@ for run in sorted(RUNS):
 
 # Data sets that learners are trained on, and every (data set, part) that some run reads.
 TRAINED = sorted({run.dataset for run in RUNS})
-VIEWS = {
-    name: sorted({view for run in RUNS if run.dataset == name for view in run.options.copies})
+COPIES = {
+    name: dict.fromkeys(copy for run in RUNS if run.dataset == name for copy in run.options.copies)
     for name in TRAINED
 }
 ENCODED = [
     *(
         (name, part)
         for name in TRAINED
-        for part in ["train", *(f"train-view-{view}" for view in VIEWS[name])]
+        for part in ["train", *(f"train-{copy}" for copy in COPIES[name])]
     ),
     *((name, "test") for name in sorted({name for names in TESTS.values() for name in names})),
 ]
@@ -144,7 +144,7 @@ wildcard_constraints:
     dataset=one_of(FACTS),
     shots=one_of(map(str, SHOTS)),
     seed=one_of(map(str, DESIGN.seeds)),
-    part=r"test|train(-view-[1-9][0-9]*)?",
+    part=r"test|train(-(view|crop)-[1-9][0-9]*)?",
 
 
 ALL_TABLES = [f"{RESULTS}/{name}.csv" for name in DESIGN.artefacts() if name in TABLES]

@@ -123,7 +123,7 @@ def images(wildcards):
             FACTS[name],
             Path(tree_of(name)),
             Path(MANIFEST.format(dataset=name)),
-            part.partition("-view-")[0],
+            part.partition("-")[0],
             splits,
         )
         for name, part in encoded(wildcards)
@@ -165,9 +165,9 @@ def what_to_fit(wildcards):
 
 @called_often
 def train_features(wildcards):
-    """Features of the training images, then of each augmented view that the method uploads."""
-    views = sorted({view for run in fitted(wildcards) for view in run.options.copies})
-    parts = ["train", *(f"train-view-{view}" for view in views)]
+    """Features of the training images, then of each augmented copy that the method uploads."""
+    copies = dict.fromkeys(copy for run in fitted(wildcards) for copy in run.options.copies)
+    parts = ["train", *(f"train-{copy}" for copy in copies)]
     return [FEATURES.replace("{part}", part) for part in parts]
 
 

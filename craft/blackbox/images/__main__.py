@@ -1,7 +1,7 @@
 """Image features, computed once per (backbone, data set, part, view) on the black-box side.
 
 ``python -m craft.blackbox.images --backbone B.yaml [--weights FILE] --manifest D.csv --root FOLDER
---dataset D.yaml --part train|test [--view V] [--splits FILES] --out FILE``
+--dataset D.yaml --part train|test [--copy C] [--splits FILES] --out FILE``
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from craft.blackbox.images.encode import Encoder, Pictures, ProgressLog, batch_size, encode
 from craft.blackbox.images.partial import Shards
-from craft.blackbox.images.preprocess import Preprocess
+from craft.blackbox.images.preprocess import COOP_CROP_SCALE, Preprocess
 from craft.data.manifest import image_root, reading
 from craft.files import strict_yaml
 from craft.files.atomic import RecordError, locked, sha256, unchanged
@@ -61,6 +61,7 @@ def identity(
         "manifest": manifest_sha256,
         "images": [(position, image.path) for position, image in pictures.images],
         "view": pictures.view,
+        "crop": pictures.crop,
         "reading": pictures.reading,
         "preprocess": asdict(pictures.preprocess),
         "batch_size": batch_size,
@@ -70,6 +71,16 @@ def identity(
         "code": code_hash("craft.blackbox.images.__main__"),
         "versions": versions(),
     }
+
+
+def _copy(text: str) -> tuple[int, bool]:
+    """Read ``none``, ``view-3`` or ``crop-7`` as the view's number and whether it is a crop."""
+    if text == "none":
+        return 0, False
+    kind, _, number = text.partition("-")
+    if kind not in ("view", "crop") or not number.isdecimal() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"expected none, view-N or crop-N, got {text!r}")
+    return int(number), kind == "crop"
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -85,7 +96,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, help="the data set's folder", **several)
     parser.add_argument("--dataset", type=Path, help="data-set YAML", **several)
     parser.add_argument("--part", choices=("train", "val", "test"), **several)
-    parser.add_argument("--view", type=int, nargs="+", help="0: as tested; 1, 2, ...: augmented")
+    parser.add_argument(
+        "--copy", type=_copy, nargs="+", help="none: as tested; view-1, ..., crop-1, ...: augmented"
+    )
     parser.add_argument("--out", type=Path, help="safetensors to write", **several)
     parser.add_argument(
         "--splits", type=Path, nargs="*", help="encode only what one of these few-shot sets draws"
@@ -97,10 +110,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--keep-every", type=float, default=10.0, help="seconds of work that a kill may cost"
     )
     given = parser.parse_args(arguments)
-    given.view = given.view or [0] * len(given.out)
-    each = (given.manifest, given.root, given.dataset, given.part, given.view, given.out)
+    given.copy = given.copy or [(0, False)] * len(given.out)
+    each = (given.manifest, given.root, given.dataset, given.part, given.copy, given.out)
     if len({len(values) for values in each}) > 1:
-        parser.error("--manifest, --root, --dataset, --part, --view and --out differ in number")
+        parser.error("--manifest, --root, --dataset, --part, --copy and --out differ in number")
     given.sets = list(zip(*each, strict=True))
     return given
 
@@ -117,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     splits = [Split.read(path) for path in given.splits] if given.splits else None
     backbone = None
-    for manifest_path, root, dataset, part, view, out in given.sets:
+    for manifest_path, root, dataset, part, (view, crop), out in given.sets:
         facts = strict_yaml.read(dataset, "name")
         if facts.get("encode", "pool") == "drawn" and part == "train" and not splits:
             raise RecordError(
@@ -128,8 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         images = select(manifest, part, splits)
         # After the first inputs have been read: a wrong one is told before a model is loaded.
         backbone = backbone or load(read_backbone(given.backbone), given.weights, given.device)
-        preprocess = Preprocess.of(backbone.config["image"], facts.get("crop_scale"))
-        pictures = Pictures(images, image_root(root, facts), preprocess, view, reading(facts))
+        scale = COOP_CROP_SCALE if crop else facts.get("crop_scale")
+        preprocess = Preprocess.of(backbone.config["image"], scale)
+        pictures = Pictures(images, image_root(root, facts), preprocess, view, reading(facts), crop)
         size = given.batch_size or batch_size(preprocess.size, given.device)
         inputs = identity(backbone, pictures, manifest_sha256, size, given.device)
         shards = Shards(out, inputs)
@@ -142,7 +156,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     workers=given.threads,
                     shards=shards,
                     keep_every=given.keep_every,
-                    progress=ProgressLog(f"{facts['name']} {part}, view {view}"),
+                    progress=ProgressLog(
+                        f"{facts['name']} {part}, {'crop' if crop else 'view'} {view}"
+                    ),
                 )
             except Ended as signal:
                 signal.add_note(f"what is encoded is kept in {shards.folder}")
@@ -155,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 dataset=facts["name"],
                 part=part,
                 view=view,
+                crop=crop,
                 classes=tuple(manifest.class_names()),
                 manifest_sha256=manifest_sha256,
                 weights_sha256=backbone.weights_sha256,

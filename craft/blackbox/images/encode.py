@@ -38,8 +38,9 @@ _REPORT_EVERY = 10.0
 class Pictures:
     """Images of one part with their positions in it, as a model is to see them.
 
-    View 0 is deterministic, others are augmented copies. A copy depends on the view and the
-    image's position alone, not on what else is selected.
+    View 0 is deterministic, others are augmented copies; ``crop`` says that they are CoOp's, which
+    are drawn apart. A copy depends on the view and the image's position alone, not on what else is
+    selected.
     """
 
     images: Sequence[tuple[int, Image]]
@@ -47,11 +48,13 @@ class Pictures:
     preprocess: Preprocess
     view: int = 0
     reading: str = "stored"  # one of craft.data.decode
+    crop: bool = False
 
     def read(self, number: int) -> np.ndarray:
         """Image ``number`` as (size, size, 3) uint8; raises ImageError."""
         position, image = self.images[number]
-        rng = np.random.default_rng([self.view, position]) if self.view else None
+        stream = [self.view, position, *([1] if self.crop else [])]
+        rng = np.random.default_rng(stream) if self.view else None
         return self.preprocess.read(self.folder / image.path, rng, self.reading)
 
     def stamp(self, first: int, last: int) -> str:

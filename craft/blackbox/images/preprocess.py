@@ -20,6 +20,8 @@ from craft.data.decode import read_rgb
 #: Shares of the image's area that an augmented copy may show (CraFT's ten data sets; 0.08 for
 #: ImageNet), and its aspect ratios.
 CROP_SCALE = (0.5, 1.0)
+#: Shares in CoOp's crops, of every data set.
+COOP_CROP_SCALE = (0.08, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 RESIZES = ("shortest", "squash")
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
