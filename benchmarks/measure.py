@@ -38,7 +38,7 @@ def text_model(architecture: str | None, seed: int = 0) -> torch.nn.Module:
     Biases and norms, which start at constants, are made random too: a forward that left them out
     would show.
     """
-    from craft.blackbox.openclip import open_clip
+    import open_clip
 
     torch.manual_seed(seed)
     if architecture is None:
@@ -62,7 +62,7 @@ def text_weights(architecture: str | None) -> TextWeights:
 
 def tokens(names: Sequence[str]) -> PromptTokens:
     """Prompts "a photo of a NAME." under CLIP's tokenizer."""
-    from craft.blackbox.openclip import open_clip
+    import open_clip
 
     return PromptTokens.tokenise(open_clip.SimpleTokenizer(), names)
 

@@ -133,7 +133,7 @@ def _fast(given: Any) -> dict[str, Any]:
 @torch.inference_mode()
 def _plain(given: Any) -> dict[str, Any]:
     """Seconds per candidate, each a forward of every prompt at full length."""
-    from craft.blackbox.openclip import open_clip
+    import open_clip
 
     pool = open_clip.transformer.text_global_pool
 

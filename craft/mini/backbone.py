@@ -7,14 +7,16 @@ their mean, so that a foreign word says nothing in particular instead of somethi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from craft.blackbox.openclip import open_clip
+from craft.data.pixels import normalise
 from craft.files.atomic import replacing
 
 VOCABULARY = "vocabulary"  # int32 (n,): token ids whose embeddings are stored, ascending
@@ -45,10 +47,7 @@ def build(config: dict, vocab_size: int | None = None) -> open_clip.CLIP:
 
 def pixels(images: np.ndarray, config: dict) -> torch.Tensor:
     """Return uint8 images (n, 32, 32, 3) as the model's normalised fp32 input (n, 3, 32, 32)."""
-    image = config["image"]
-    mean = torch.tensor(image["mean"]).view(1, 3, 1, 1)
-    std = torch.tensor(image["std"]).view(1, 3, 1, 1)
-    return (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    return normalise(images, config["image"]["mean"], config["image"]["std"])
 
 
 def save(
@@ -95,15 +94,26 @@ def load(config: dict, path: str | Path) -> open_clip.CLIP:
         names = file.keys()  # a safetensors file is no dict: it cannot be iterated
         state = {name: file.get_tensor(name) for name in names if name != VOCABULARY}
     state = {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
+    try:
+        return expanded(config, state, vocabulary)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} does not fit {config.get('name')}: {error}") from error
+
+
+def expanded(
+    config: dict, state: Mapping[str, torch.Tensor], vocabulary: torch.Tensor
+) -> open_clip.CLIP:
+    """Return a model over CLIP's whole vocabulary from the state of one over token ids (n,) alone.
+
+    Its ``pretrained_tokens`` are those ids: whoever measures its embeddings looks at them alone.
+    Raises ValueError unless there is one embedding per token, RuntimeError for another model.
+    """
     model = build(config)
     rows = state.get(_EMBEDDING)
     if rows is None or len(rows) != len(vocabulary):
-        raise ValueError(f"{path} does not hold one embedding per token of its vocabulary")
+        raise ValueError(f"expected one embedding for each of {len(vocabulary)} tokens")
     table = rows.mean(0).repeat(model.vocab_size, 1)
     table[vocabulary] = rows
-    state[_EMBEDDING] = table
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not fit {config.get('name')}: {error}") from error
+    model.load_state_dict({**state, _EMBEDDING: table}, strict=True)
+    model.pretrained_tokens = vocabulary
     return model.eval()

@@ -95,17 +95,6 @@ def shifted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def _expand(model: CLIP, config: dict, vocabulary: np.ndarray) -> CLIP:
-    """Return a copy over CLIP's whole vocabulary, to be probed as it will be used."""
-    whole = mini.build(config)
-    state = dict(model.state_dict())
-    rows = state["token_embedding.weight"]
-    table = rows.mean(0).repeat(whole.vocab_size, 1)
-    table[torch.from_numpy(vocabulary).long()] = rows
-    whole.load_state_dict({**state, "token_embedding.weight": table})
-    return whole.eval()
-
-
 def _groups(model: nn.Module, head: nn.Module, recipe: Recipe) -> list[dict]:
     named = [(n, p) for n, p in model.named_parameters() if n != "logit_scale"]
     decay = [p for n, p in named if p.ndim >= 2 and "embedding" not in n]
@@ -187,7 +176,9 @@ def train(
         if (step + 1) % 500 == 0:
             spent = before + time.monotonic() - began
             checkpoint.save(saved, step + 1, spent, both, optimizer, run)
-            log.info("probe %s", probe(_expand(model, config, vocabulary), config, 10, seed=901))
+            # Over CLIP's whole vocabulary, as it will be used.
+            whole = mini.expanded(config, model.state_dict(), torch.from_numpy(vocabulary).long())
+            log.info("probe %s", probe(whole, config, 10, seed=901))
     return model.eval(), vocabulary, before + time.monotonic() - began
 
 
@@ -213,7 +204,8 @@ def main(argv: list[str] | None = None) -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     saved = args.out.with_name(args.out.name + ".checkpoint")
     model, vocabulary, seconds = train(config, recipe, images, captions, args.seed, saved)
-    scores = probe(_expand(model, config, vocabulary), config)
+    whole = mini.expanded(config, model.state_dict(), torch.from_numpy(vocabulary).long())
+    scores = probe(whole, config)
     log.info("in-world zero-shot accuracy %s", scores)
     command = f"python -m craft.mini.pretrain --config {args.config} --out {args.out.name}"
     command += f" --seed {args.seed}" + (f" --steps {args.steps}" if args.steps else "")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from craft.blackbox.backbones import load as weights
+from craft.blackbox.backbones import export
 from craft.blackbox.images import __main__ as images
 from craft.blackbox.text import prompts
 from craft.data import manifest, splits
@@ -103,7 +103,7 @@ JOBS = {
         ("m.csv",),
     ),
     "weights": Job(
-        weights.main,
+        export.main,
         "--backbone b.yaml --weights b.safetensors --out {out}/text.safetensors",
         ("b.safetensors",),
     ),

@@ -12,7 +12,8 @@ from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
 
-from craft.blackbox.backbones.load import load, main
+from craft.blackbox.backbones.export import main, text_side
+from craft.blackbox.backbones.load import load
 from craft.blackbox.text.full_length import PlainText, PlainTower
 from craft.blackbox.text.prefix_sharing import TextTower
 from craft.blackbox.text.prompts import PromptError, PromptTokens
@@ -73,7 +74,7 @@ def small(name=None, quick_gelu=True):
 
 
 def plain(model, architecture, **arguments):
-    return PlainTower(PlainText.from_model(model, architecture, None), PROMPTS, **arguments)
+    return PlainTower(PlainText.from_model(model, architecture), PROMPTS, **arguments)
 
 
 def offsets(count=2, length=4):
@@ -211,7 +212,7 @@ def test_the_export_chooses_and_says_so(model, text, kind, named, tmp_path, capl
 def test_fast_where_it_cannot_be_is_an_error(named):
     backbone = load(describe(named, "plain-toy", "fast"), named / "plain-toy.safetensors")
     with pytest.raises(UnsupportedTextTower, match="no causal mask"):
-        backbone.text_side()
+        text_side(backbone)
 
 
 def test_without_open_clip_a_fast_tower_works_and_a_plain_one_says_what_it_needs(
@@ -219,11 +220,10 @@ def test_without_open_clip_a_fast_tower_works_and_a_plain_one_says_what_it_needs
 ):
     model, architecture = small()
     TextWeights.from_model(model).write(tmp_path / "fast", {})
-    PlainText.from_model(model, architecture, None).write(tmp_path / "plain", {})
+    PlainText.from_model(model, architecture).write(tmp_path / "plain", {})
     for name in [name for name in sys.modules if name.partition(".")[0] == "open_clip"]:
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("text.full_length", "openclip"):
-        monkeypatch.delitem(sys.modules, f"craft.blackbox.{name}")
+    monkeypatch.delitem(sys.modules, "craft.blackbox.text.full_length")
     assert read_tower(tmp_path / "fast", PROMPTS).context_length == 4
     with pytest.raises(RecordError, match=r"plain: a plain text tower, which needs open_clip"):
         read_tower(tmp_path / "plain", PROMPTS)
@@ -231,7 +231,7 @@ def test_without_open_clip_a_fast_tower_works_and_a_plain_one_says_what_it_needs
 
 def test_a_foreign_file_is_named(tmp_path):
     model, architecture = small()
-    PlainText.from_model(model, architecture, None).write(tmp_path / "p", {})
+    PlainText.from_model(model, architecture).write(tmp_path / "p", {})
     with pytest.raises(RecordError, match=r"foreign: not a text-weights file"):
         save_file({"x": torch.zeros(1)}, tmp_path / "foreign")
         read_tower(tmp_path / "foreign", PROMPTS)
@@ -241,7 +241,7 @@ def test_a_foreign_file_is_named(tmp_path):
 
 def test_a_plain_tower_of_wrong_shapes_or_architecture_is_named(tmp_path):
     model, architecture = small("SigLIP's")
-    whole = PlainText.from_model(model, architecture, None)
+    whole = PlainText.from_model(model, architecture)
     name, tensor = next(iter(whole.tensors.items()))
     for damaged, said in (
         (replace(whole, tensors=whole.tensors | {name: tensor[:-1]}), f"{name} of shape"),
@@ -307,7 +307,7 @@ def test_a_prompt_without_start_is_for_the_plain_tower_alone():
     model, architecture = small("SigLIP's")
     tokenizer = Rows(end=(1,), pad=1)
     prompts = PromptTokens.tokenise(tokenizer, NAMES)
-    tower = PlainTower(PlainText.from_model(model, architecture, None), prompts)
+    tower = PlainTower(PlainText.from_model(model, architecture), prompts)
     agree(
         tower.encode(torch.zeros(1, 4, 16))[0],
         model.encode_text(tokenizer(TEXTS), normalize=True),

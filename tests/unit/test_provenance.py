@@ -75,6 +75,13 @@ def test_a_command_that_another_stage_borrows_from_is_not_its_own() -> None:
     assert "craft.blackbox.backbones.load" not in modules("craft.fit.__main__")
 
 
+def test_no_code_of_the_text_side_belongs_to_the_encoding_of_images() -> None:
+    images = modules("craft.blackbox.images.__main__")
+    assert "craft.blackbox.backbones.load" in images
+    assert not [name for name in images if name.startswith("craft.blackbox.text")]
+    assert "craft.blackbox.text.prefix_sharing" in modules("craft.blackbox.backbones.export")
+
+
 def test_a_hash_follows_the_sources_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from craft.blackbox.backbones import load as weights
+from craft.blackbox.backbones import export
 from craft.blackbox.backbones.description import read_backbone, tokenizer_of
 from craft.blackbox.images import __main__ as images
 from craft.blackbox.text.prefix_sharing import TextTower
@@ -71,7 +71,7 @@ def real(
 def test_text_features_are_encode_texts(real: Real) -> None:
     """At the initial context, to 1e-5 of a unit vector."""
     out = real.folder / "text.safetensors"
-    weights.main(["--backbone", str(real.folder / "backbone.yaml"), "--out", str(out)])
+    export.main(["--backbone", str(real.folder / "backbone.yaml"), "--out", str(out)])
     tokenizer = tokenizer_of(read_backbone(real.folder / "backbone.yaml"))
     tokens = PromptTokens.tokenise(tokenizer, NAMES)
     assert len({len(ids) for ids in tokens.suffix_ids}) >= 4

@@ -291,11 +291,14 @@ def test_exported_weights_and_prompts_give_the_same_features(tmp_path):
     )
 
 
-def test_embedding_std_of_a_vocabulary_in_use():
-    model = small_model()
-    used = torch.tensor([5, 9, 700])
-    expected = float(model.token_embedding.weight[used].std())
-    assert TextWeights.from_model(model, used).embedding_std == pytest.approx(expected)
+def test_embedding_std_is_of_the_tokens_that_pretraining_used():
+    model = small_model(seed=7)
+    table = model.token_embedding.weight
+    assert TextWeights.from_model(model).embedding_std == float(table.std())
+    model.pretrained_tokens = torch.tensor([5, 9, 700])
+    expected = float(table[model.pretrained_tokens].std())
+    assert TextWeights.from_model(model).embedding_std == expected
+    assert TextTower(model, TOKENIZER, ["cat"]).embedding_std == expected
 
 
 def test_weights_are_a_copy_of_the_model():

@@ -20,7 +20,8 @@ from craft.blackbox.backbones.description import (
     read_backbone,
     tokenizer_of,
 )
-from craft.blackbox.backbones.load import OPENAI_ENTRIES, OPENAI_FILES, load, main
+from craft.blackbox.backbones.export import main, text_side
+from craft.blackbox.backbones.load import OPENAI_ENTRIES, OPENAI_FILES, load
 from craft.blackbox.text.prefix_sharing import TextTower
 from craft.blackbox.text.prompts import PromptError, Prompts, PromptTokens
 from craft.blackbox.text.prompts import main as prompts_main
@@ -104,7 +105,7 @@ def test_an_open_clip_model_from_a_local_file(weights):
     same = open_clip.create_model("toy-quickgelu", pretrained=None).eval()
     ids = backbone.tokenizer(["a photo of a cat."], context_length=16)
     assert torch.equal(backbone.model.encode_text(ids), same.encode_text(ids))
-    assert backbone.text_side().activation == "quick_gelu"
+    assert text_side(backbone).activation == "quick_gelu"
 
 
 def test_the_weights_file_that_the_yaml_names(weights):
@@ -177,7 +178,7 @@ def test_a_file_that_says_itself_that_it_is_openais(evidence, weights, monkeypat
     if evidence == "entries":
         state = load_file(weights) | {name: torch.tensor(77) for name in OPENAI_ENTRIES}
         save_file(state, weights)
-        assert load(TOY, weights).text_side().activation == "quick_gelu"
+        assert text_side(load(TOY, weights)).activation == "quick_gelu"
     else:
         monkeypatch.setattr("craft.blackbox.backbones.load.OPENAI_FILES", {sha256(weights)})
     with pytest.raises(BackboneError, match=r"toy.safetensors: OpenAI's weights were trained with"):
@@ -307,9 +308,9 @@ def both_features(config, weights):
         config["precision"], torch.float32
     )
     tower = TextTower.from_tokens(
-        backbone.text_side(), PromptTokens.tokenise(backbone.tokenizer, ["cat", "tabby dog"])
+        text_side(backbone), PromptTokens.tokenise(backbone.tokenizer, ["cat", "tabby dog"])
     )
-    assert {t.dtype for t in backbone.text_side().tensors.values()} == {torch.float32}
+    assert {t.dtype for t in text_side(backbone).tensors.values()} == {torch.float32}
     assert tower.logit_scale == pytest.approx(1 / 0.07, rel=1e-6)  # never rounded
     return F.normalize(raw.float(), dim=-1), tower.encode(torch.zeros(1, 4, 8))[0]
 
@@ -355,11 +356,11 @@ def test_coca_keeps_raw_norms(tmp_path):
 
 def test_a_backbone_of_the_embedded_suite(mini_weights):
     backbone = load(MINI, mini_weights)
-    assert backbone.vocabulary.tolist() == [3, 320, 539, 2368, 49406, 49407]
+    assert backbone.model.pretrained_tokens.tolist() == [3, 320, 539, 2368, 49406, 49407]
     table = backbone.model.token_embedding.weight
     # Of the rows in use alone: the others are filled in and would hide the scale.
-    used = float(table[backbone.vocabulary].std())
-    assert backbone.text_side().embedding_std == pytest.approx(used)
+    used = float(table[backbone.model.pretrained_tokens].std())
+    assert text_side(backbone).embedding_std == pytest.approx(used)
     assert used != pytest.approx(float(table.std()))
     assert backbone.tokenizer.context_length == 16
 
@@ -383,7 +384,7 @@ def test_the_command_exports_the_text_side(weights, tmp_path):
     (tmp_path / "b.yaml").write_text(yaml.safe_dump(TOY))
     out = tmp_path / "out" / "text.safetensors"
     main(f"--backbone {tmp_path}/b.yaml --weights {weights} --out {out}".split())
-    exported, direct = TextWeights.read(out), load(TOY, weights).text_side()
+    exported, direct = TextWeights.read(out), text_side(load(TOY, weights))
     assert exported.tensors.keys() == direct.tensors.keys()
     assert all(torch.equal(exported.tensors[name], direct.tensors[name]) for name in direct.tensors)
     for field in TextWeights._META:

@@ -21,11 +21,11 @@ rule backbone:
         runtime=30,
     params:
         weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
-        code=code_hash("craft.blackbox.backbones.load"),
+        code=code_hash("craft.blackbox.backbones.export"),
     message:
         "Export the text tower of {wildcards.backbone}"
     shell:
-        "python -m craft.blackbox.backbones.load --backbone {input.facts:q} {params.weights:q} --out {output.tower:q} > {log:q} 2>&1"
+        "python -m craft.blackbox.backbones.export --backbone {input.facts:q} {params.weights:q} --out {output.tower:q} > {log:q} 2>&1"
 
 
 rule prompts:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import yaml
 
-from craft.blackbox.openclip import open_clip
 from craft.mini import backbone as mini
 
 KINDS = ("mini", "open_clip")

@@ -6,36 +6,28 @@ text side, all that a learner's box needs besides image features.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
 from safetensors import SafetensorError
 from torch import nn
 
 from craft.blackbox.backbones.description import (
     BackboneError,
-    architecture,
     complete,
     hub_file,
-    read_backbone,
     require_quick_gelu,
     tokenizer_of,
 )
-from craft.blackbox.openclip import open_clip
-from craft.blackbox.text.full_length import PlainText
-from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import PromptTokens
-from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
 from craft.files.atomic import sha256
 from craft.mini import backbone as mini
-from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)
 
@@ -61,28 +53,6 @@ class Backbone:
     model: nn.Module
     tokenizer: Any
     weights_sha256: str
-    vocabulary: torch.Tensor | None  # token ids that pretraining used; None: all of them
-
-    def text_side(self) -> TextWeights | PlainText:
-        """What is exported, by the YAML's ``text``; "auto" is fast where the model allows it.
-
-        Raises UnsupportedTextTower where "fast" does not.
-        """
-        choice = self.config["text"]
-        if choice != "plain":
-            try:
-                weights = TextWeights.from_model(self.model, self.vocabulary)
-                # Where the tokenizer's prompts do not suit it, this says so.
-                TextTower.from_tokens(weights, PromptTokens.tokenise(self.tokenizer, ["cat"]))
-                log.info("text tower: fast (text: %s)", choice)
-                return weights
-            except UnsupportedTextTower as error:
-                if choice == "fast":
-                    raise
-                log.info("text tower: plain (text: %s; %s)", choice, error)
-        else:
-            log.info("text tower: plain (text: plain)")
-        return PlainText.from_model(self.model, architecture(self.config), self.vocabulary)
 
 
 def load(
@@ -105,15 +75,14 @@ def load(
         )
     if config["kind"] == "mini":
         model = mini.load(dict(config), path)
-        vocabulary = torch.from_numpy(mini.read_vocabulary(path)).long()
     else:
         if digest in OPENAI_FILES:
             require_quick_gelu(config, True, f"{path}: OpenAI's weights")
-        model, vocabulary = _load_open_clip(config, path), None
+        model = _load_open_clip(config, path)
     model = model.eval().requires_grad_(False)
     if device is not None:
         _place(model, config, torch.device(device))
-    return Backbone(config, model, tokenizer_of(config), digest, vocabulary)
+    return Backbone(config, model, tokenizer_of(config), digest)
 
 
 def _locate(config: Mapping[str, Any], weights: str | os.PathLike[str] | None) -> Path:
@@ -185,25 +154,3 @@ def _place(model: nn.Module, config: Mapping[str, Any], device: torch.device) ->
             f"{config['name']}: precision {config['precision']} does not work on {device} "
             f"({error}); accepted there: fp32"
         ) from error
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Export the text side of a backbone."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
-    parser.add_argument("--weights", type=Path, help="safetensors (default: the YAML's, else hub)")
-    parser.add_argument("--out", type=Path, required=True, help="safetensors to write")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    backbone = load(read_backbone(options.backbone), options.weights)
-    provenance = {
-        "backbone": backbone.config["name"],
-        "weights_sha256": backbone.weights_sha256,
-        "open_clip": open_clip.__version__,
-    }
-    backbone.text_side().write(options.out, provenance)
-    log.info("text side of %s written to %s", backbone.config["name"], options.out)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from craft.data.decode import read_rgb
+from craft.data.pixels import normalise
 
 #: Shares of the image's area that an augmented copy may show (CraFT's ten data sets; 0.08 for
 #: ImageNet), and its aspect ratios.
@@ -104,6 +105,4 @@ class Preprocess:
 
     def normalise(self, pixels: np.ndarray) -> torch.Tensor:
         """(n, size, size, 3) uint8 -> (n, 3, size, size) float32."""
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32) / 255
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
-        return (images - mean) / std
+        return normalise(pixels, self.mean, self.std)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import open_clip
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from craft.blackbox.openclip import open_clip
 from craft.blackbox.text.prompts import PromptError, PromptTokens
+from craft.blackbox.text.weights import embedding_std
 from craft.files.atomic import RecordError, write_tensors
 from craft.files.typed import build
 
@@ -40,14 +41,8 @@ class PlainText:
     embedding_std: float  # of one entry of the token-embedding table
 
     @classmethod
-    def from_model(
-        cls, model: nn.Module, architecture: Mapping[str, Any], vocabulary: torch.Tensor | None
-    ) -> PlainText:
-        """Copy the text side of an open_clip model that was built from ``architecture``.
-
-        ``vocabulary``: ids of the tokens that pretraining used, None for all; ``embedding_std``
-        alone depends on it.
-        """
+    def from_model(cls, model: nn.Module, architecture: Mapping[str, Any]) -> PlainText:
+        """Copy the text side of an open_clip model that was built from ``architecture``."""
         built = {key: architecture[key] for key in _ARCHITECTURE if key in architecture}
         # Not the tokens beside the features, which a captioning model has for its decoder.
         built["text_cfg"] = {**built["text_cfg"], "output_tokens": False}
@@ -58,12 +53,11 @@ class PlainText:
             name: state[name].detach().to("cpu", torch.float32, copy=True).contiguous()
             for name in entries
         }
-        table = tensors["token_embedding.weight"]
         return cls(
             tensors=tensors,
             architecture=built,
             logit_scale=float(model.logit_scale.detach().float().exp()),
-            embedding_std=float((table if vocabulary is None else table[vocabulary]).std()),
+            embedding_std=embedding_std(model, tensors["token_embedding.weight"]),
         )
 
     def build(self) -> nn.Module:

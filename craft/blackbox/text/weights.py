@@ -71,11 +71,10 @@ class TextWeights:
     )
 
     @classmethod
-    def from_model(cls, model: nn.Module, vocabulary: torch.Tensor | None = None) -> TextWeights:
+    def from_model(cls, model: nn.Module) -> TextWeights:
         """Copy the text side of an open_clip CLIP or CustomTextCLIP model.
 
-        ``vocabulary``: ids of the tokens that pretraining used, where not all of them; only
-        ``embedding_std`` depends on it. Raises UnsupportedTextTower naming what is not supported.
+        Raises UnsupportedTextTower naming what is not supported.
         """
         text = getattr(model, "text", model)
         transformer = getattr(text, "transformer", None)
@@ -101,7 +100,6 @@ class TextWeights:
         heads = {block.attn.num_heads for block in blocks}
         for name, values in (("eps", eps), ("activations", activations), ("heads", heads)):
             _require(len(values) == 1, f"{name} that differ between blocks: {sorted(values)}")
-        table = text.token_embedding.weight.detach().float()
         return cls(
             # Copies, so that the weights neither change with the model nor keep it alive.
             tensors={
@@ -115,7 +113,7 @@ class TextWeights:
             pooling=pooling,
             eos_id=int(getattr(text, "eos_id", getattr(model, "text_eos_id", -1))),
             logit_scale=float(model.logit_scale.detach().float().exp()),
-            embedding_std=float((table if vocabulary is None else table[vocabulary]).std()),
+            embedding_std=embedding_std(model, text.token_embedding.weight),
         )
 
     def to(self, device: torch.device | str) -> TextWeights:
@@ -212,6 +210,16 @@ def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
             is_matrix = name.endswith("weight") and not layer.startswith("ln")
             shapes[name] = (out, wide) if is_matrix else (out,)
     return shapes
+
+
+def embedding_std(model: nn.Module, table: torch.Tensor) -> float:
+    """Return the standard deviation of one entry of a model's token embeddings (tokens, D).
+
+    A model that was pretrained on few of its tokens says so itself (``pretrained_tokens``, their
+    ids; craft.mini.backbone): the others' embeddings tell nothing, and they are most of the table.
+    """
+    tokens = getattr(model, "pretrained_tokens", slice(None))
+    return float(table.detach().float()[tokens].std())
 
 
 def _require(supported: bool, what: str) -> None:

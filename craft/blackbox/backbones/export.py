@@ -1,0 +1,67 @@
+"""Export the text side of a backbone: all that a learner's box needs besides image features.
+
+``python -m craft.blackbox.backbones.export --backbone B.yaml [--weights FILE] --out FILE``
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import open_clip
+
+from craft.blackbox.backbones.description import architecture, read_backbone
+from craft.blackbox.backbones.load import Backbone, load
+from craft.blackbox.text.full_length import PlainText
+from craft.blackbox.text.prefix_sharing import TextTower
+from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
+from craft.runtime.command import run_command
+
+log = logging.getLogger(__name__)
+
+
+def text_side(backbone: Backbone) -> TextWeights | PlainText:
+    """Return what is exported, by the YAML's ``text``; "auto" is fast where the model allows it.
+
+    Raises UnsupportedTextTower where "fast" does not.
+    """
+    choice = backbone.config["text"]
+    if choice != "plain":
+        try:
+            weights = TextWeights.from_model(backbone.model)
+            # Where the tokenizer's prompts do not suit it, this says so.
+            TextTower.from_tokens(weights, PromptTokens.tokenise(backbone.tokenizer, ["cat"]))
+            log.info("text tower: fast (text: %s)", choice)
+            return weights
+        except UnsupportedTextTower as error:
+            if choice == "fast":
+                raise
+            log.info("text tower: plain (text: %s; %s)", choice, error)
+    else:
+        log.info("text tower: plain (text: plain)")
+    return PlainText.from_model(backbone.model, architecture(backbone.config))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export the text side of a backbone."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
+    parser.add_argument("--weights", type=Path, help="safetensors (default: the YAML's, else hub)")
+    parser.add_argument("--out", type=Path, required=True, help="safetensors to write")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    backbone = load(read_backbone(options.backbone), options.weights)
+    provenance = {
+        "backbone": backbone.config["name"],
+        "weights_sha256": backbone.weights_sha256,
+        "open_clip": open_clip.__version__,
+    }
+    text_side(backbone).write(options.out, provenance)
+    log.info("text side of %s written to %s", backbone.config["name"], options.out)
+
+
+if __name__ == "__main__":
+    run_command(main)
