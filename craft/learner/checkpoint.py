@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,8 +49,53 @@ class Draws:
 
     def state(self) -> dict[str, torch.Tensor]:
         """State of the generator, uint8."""
-        return {"state": self._generator.get_state()}
+        return {"generator": self._generator.get_state()}
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on drawing where it was."""
-        self._generator.set_state(state["state"])
+        self._generator.set_state(state["generator"])
+
+
+class Descent:
+    """An optimiser of torch.optim and the parameters that it moves, as a part of a fit."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+
+    def step(self, loss: torch.Tensor) -> None:
+        """Take one step down the gradient of a scalar loss."""
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+
+    def set_rate(self, rate: float) -> None:
+        """Let the next steps have this learning rate."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return the parameters, and what the optimiser's ``state_dict`` keeps of each."""
+        state = {
+            f"{n}.{name}": value
+            for n, kept in self._optimizer.state_dict()["state"].items()
+            for name, value in kept.items()
+            if value is not None
+        }
+        return state | {f"{n}.parameter": p.detach() for n, p in enumerate(self._parameters())}
+
+    @torch.no_grad()
+    def resume(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from a :meth:`state`; the parameters themselves are set."""
+        kept: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in state.items():
+            number, _, name = key.partition(".")
+            kept.setdefault(int(number), {})[name] = value
+        for n, parameter in enumerate(self._parameters()):
+            parameter.copy_(kept[n].pop("parameter"))
+        groups = self._optimizer.state_dict()["param_groups"]
+        known = {n: values for n, values in kept.items() if values}
+        self._optimizer.load_state_dict({"state": known, "param_groups": groups})
+
+    def _parameters(self) -> Iterator[torch.Tensor]:
+        for group in self._optimizer.param_groups:
+            yield from group["params"]

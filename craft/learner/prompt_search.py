@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import cma
 import numpy as np
 import torch
 
 from craft.learner.divergence import BOX, require_finite
 from craft.learner.options import Options
 from craft.protocol import BlackBox
-
-
-@contextlib.contextmanager
-def _unimportable(*modules: str) -> Iterator[None]:
-    """Hide optional modules while another one is imported."""
-    hidden = {name: sys.modules.get(name) for name in modules}
-    sys.modules.update(dict.fromkeys(modules))  # type: ignore[arg-type]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for name, module in hidden.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
-
-
-# cma takes what it finds for plots and rank statistics that nobody asks for here: 1.9 s instead
-# of 0.3 s at every start of a fit.
-with _unimportable("matplotlib", "matplotlib.pyplot", "scipy.stats"):
-    import cma
 
 #: Every option of pycma that decides a result, with its value at the paper's 512 dimensions and 40
 #: candidates in the releases of the paper's time, so that no later default moves a run. Three more

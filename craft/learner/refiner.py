@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import nn
 
-from craft.learner.checkpoint import Draws
+from craft.learner.checkpoint import Descent, Draws
 from craft.learner.losses import refine_loss
-from craft.learner.optimizer import Adam
 from craft.learner.options import Options
 
 
@@ -54,11 +53,18 @@ class RefinerTrainer:
         self.refiner = refiner
         self._options = options
         self._generator = generator
-        self._optimizer = Adam(
-            refiner.parameters(),
-            learning_rate=options.learning_rate,
-            weight_decay=options.weight_decay,
-            decoupled=options.optimizer == "adamw",
+        algorithm = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
+        self._descent = Descent(
+            algorithm(
+                refiner.parameters(),
+                lr=options.learning_rate,
+                betas=(0.9, 0.999),
+                eps=1e-8,
+                weight_decay=options.weight_decay,
+                amsgrad=False,
+                foreach=False,
+                fused=False,
+            )
         )
 
     def train(self, logits: torch.Tensor, labels: torch.Tensor, *, weight: float) -> torch.Tensor:
@@ -73,19 +79,20 @@ class RefinerTrainer:
                 weight=weight,
                 direction=self._options.kl_refine,
             )
-            self._optimizer.step(loss)
+            self._descent.step(loss)
             total += loss.detach().double() * len(batch)
             images += len(batch)
         return total / images
 
     def state(self) -> dict[str, torch.Tensor]:
         """The refiner, its optimiser and the generator that shuffles."""
-        return self._optimizer.state() | Draws(self._generator).state()
+        return self._descent.state() | Draws(self._generator).state()
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on from a :meth:`state`; the refiner itself is set."""
-        self._optimizer.resume(state)
-        Draws(self._generator).resume(state)
+        rest = dict(state)
+        Draws(self._generator).resume({"generator": rest.pop("generator")})
+        self._descent.resume(rest)
 
     def _batches(self, labels: torch.Tensor) -> Iterator[torch.Tensor]:
         for _ in range(self._options.passes):

@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from craft.learner.base import Learner, Progress, accuracy
-from craft.learner.checkpoint import Draws
+from craft.learner.checkpoint import Descent, Draws
 from craft.learner.divergence import Diverged, lower, require_finite
-from craft.learner.optimizer import SGD, Adam, Optimizer
 from craft.learner.options import Options
 from craft.learner.workload import Work
 from craft.whitebox.box import WhiteBox
@@ -49,17 +48,17 @@ class CoOp(Learner):
         shape = (options.context_tokens, box.tower.context_width)
         context = (options.init_std * torch.randn(shape, generator=generator)).requires_grad_()
         tower = box.tower.with_context(torch.zeros(shape))
-        optimizer = self._optimizer(context)
+        descent = Descent(self._optimizer(context))
         epochs = self._epochs(len(labels), len(box.tower.class_names))
-        parts = {"optimizer": optimizer, "shuffling": Draws(generator)}
+        parts = {"optimizer": descent, "shuffling": Draws(generator)}
         for epoch in self._generations("epochs", epochs, **parts):
-            optimizer.rate = self._rate(epoch, epochs)
+            descent.set_rate(self._rate(epoch, epochs))
             features = box.image_sets[refine_sets[epoch % len(refine_sets)]]
             total, steps = 0.0, 0
             for batch in self._batches(len(labels), generator):
                 text = tower.encode(context[None])[0]  # (K, E)
                 loss = F.cross_entropy(tower.logit_scale * features[batch] @ text.T, labels[batch])
-                optimizer.step(loss)
+                descent.step(loss)
                 total, steps = total + loss.item(), steps + 1
             if not math.isfinite(total):
                 raise Diverged(f"the loss is not finite in epoch {epoch + 1}: {self._cause()}")
@@ -93,12 +92,28 @@ class CoOp(Learner):
         given = self.options.epochs
         return default_epochs(images // classes) if given is None else given
 
-    def _optimizer(self, context: torch.Tensor) -> Optimizer:
+    def _optimizer(self, context: torch.Tensor) -> torch.optim.Optimizer:
         options = self.options
-        settings = {"learning_rate": options.learning_rate, "weight_decay": options.weight_decay}
+        settings = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
         if options.optimizer == "sgd":
-            return SGD([context], momentum=options.momentum, **settings)
-        return Adam([context], decoupled=True, **settings)
+            return torch.optim.SGD(
+                [context],
+                momentum=options.momentum,
+                dampening=0,
+                nesterov=False,
+                foreach=False,
+                fused=False,
+                **settings,
+            )
+        return torch.optim.AdamW(
+            [context],
+            betas=(0.9, 0.999),
+            eps=1e-8,
+            amsgrad=False,
+            foreach=False,
+            fused=False,
+            **settings,
+        )
 
     def _rate(self, epoch: int, epochs: int) -> float:
         """Learning rate of a zero-based epoch: one constant epoch, then the cosine one late."""

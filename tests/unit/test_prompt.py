@@ -112,11 +112,3 @@ def test_other_users_of_numpys_generator_change_nothing() -> None:
     np.random.seed(2)
     assert torch.equal(first, generator().ask())
     assert not torch.equal(first, generator(seed=1).ask())
-
-
-def test_hiding_optional_modules_leaves_them_importable() -> None:
-    import matplotlib
-    import scipy.stats
-
-    assert matplotlib.__name__ == "matplotlib"
-    assert scipy.stats.norm is not None
