@@ -23,6 +23,7 @@ import yaml
 from benchmarks import measure
 from craft.config.load import load
 from craft.design.runs import TABLES, Design, Run
+from craft.files import yaml12
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("Snakefile", "config", "craft", "envs", "profiles", "workflow")
@@ -33,7 +34,7 @@ _UNCHANGED = ("dataset_statistics",)
 
 def suite(runs: int, results: str) -> dict[str, Any]:
     """The paper's configuration with as many seeds as give ``runs`` runs or just more."""
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    config = yaml12.read(ROOT / "config/config.yaml")
     config |= {"results": results, "seeds": [1]}
     one = len(Design(load(config, ROOT)).all_runs)
     once = sum(run.seed == 0 for run in Design(load(config, ROOT)).all_runs)

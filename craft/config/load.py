@@ -1,36 +1,73 @@
-"""The configuration of a suite: read, merged with its data sets' and backbones' facts, validated.
+"""The configuration of a suite: read from its files, validated in two steps, completed.
 
 Runs at parse time of the workflow: no table library, no torch. ``python -m craft.config FILE ...``
-says what is wrong with files that Snakemake merges, also where its own reader says less.
+does the same without Snakemake.
 """
 
 from __future__ import annotations
 
-import copy
+import functools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from craft.config.folder_checks import check_places
+from craft.config.folder_checks import check_folders
 from craft.config.option_checks import check_runs
-from craft.config.schema import validated
-from craft.config.suite_checks import check_facts, check_suite
+from craft.config.problems import ConfigError, Problem, Words, of_file, unreadable
+from craft.config.schema import schema_problems
+from craft.config.suite_checks import check_description, check_suite
 from craft.data.surveys import notices, survey_own_images
-from craft.files import shipped, strict_yaml
-from craft.files.strict_yaml import PlainError
-from craft.runtime.messages import unknown
+from craft.files import shipped, yaml12
+from craft.files.descriptions import complete
+from craft.files.yaml12 import YamlError
+
+#: Kind of a description -> its folder.
+_FOLDERS = {"dataset": shipped.DATASETS, "backbone": shipped.BACKBONES}
 
 
-class ConfigError(ValueError):
-    """Everything that is wrong with a configuration, one line each."""
+def merged(
+    paths: Sequence[str | os.PathLike[str]], overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what files say, each over those before it, mappings key by key as Snakemake does.
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        super().__init__(f"{count} in the configuration\n" + "\n".join(f"- {p}" for p in problems))
+    ``overrides`` are values of ``--config``, above them all. Raises ConfigError naming every file
+    that cannot be read.
+    """
+    contents, problems = [], []
+    for path in paths:
+        try:
+            contents.append(yaml12.read(path))
+        except YamlError as error:
+            problems.append(unreadable(error))
+    if problems:
+        raise ConfigError(problems)
+    return functools.reduce(_over, [*contents, typed(overrides or {})])
+
+
+def _over(below: Any, above: Any) -> Any:
+    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return above
+    common = {key: _over(below[key], above[key]) for key in above if key in below}
+    return {**below, **above, **common}
+
+
+def typed(value: Any) -> Any:
+    """Return a value of ``--config`` as a YAML file would have it.
+
+    Snakemake leaves null and whatever is nested in a value as text.
+    """
+    if isinstance(value, Mapping):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [typed(entry) for entry in value]
+    try:
+        read = yaml12.parse(value) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        return value
+    return value if isinstance(read, (str, list, dict)) else read
 
 
 def load(
@@ -38,62 +75,72 @@ def load(
     root: str | os.PathLike[str] = ".",
     source: str | None = None,
 ) -> dict[str, Any]:
-    """The configuration with defaults filled in and the facts that it names merged.
+    """Return the configuration with defaults filled in and the descriptions that it names.
 
-    Adds ``facts`` (data set -> its YAML) and ``backbone_facts`` (backbone -> its YAML), both read
+    Adds ``facts`` (data set -> its description) and ``backbone_facts`` (backbone -> its own), read
     below ``config`` of ``root``, the working folder, or else of the project, and ``notices``, what
     a user should know though nothing is wrong. ``source`` names a mapping's origin in messages.
-    Raises ConfigError with all problems at once.
+    Raises ConfigError with all problems of the schemas, or else with all others.
     """
     root = Path(root)
-    problems: list[str] = []
-    if isinstance(config, Mapping):
-        source = source or "config"
-        if problems := [f"{source}: {problem}" for problem in strict_yaml.check(config)]:
-            raise ConfigError(problems)
-        given = copy.deepcopy(dict(config))
-    else:
-        source = source or os.fspath(config)
-        given = read(config)
-    suite = validated(given, "config", source, problems)
-    files = {
-        "datasets": shipped.names(shipped.DATASETS, root),
-        "backbones": shipped.names(shipped.BACKBONES, root),
-    }
-    facts: dict[str, dict[str, Any]] = {folder: {} for folder in files}
-    for key, schema, names in (
-        ("datasets", "dataset", suite.get("datasets", ())),
-        ("shift.targets", "dataset", (suite["shift"] or {}).get("targets", ())),
-        ("backbones", "backbone", suite.get("backbones", ())),
-    ):
-        folder = f"{schema}s"
-        for name in names:
-            path = Path("config") / folder / f"{name}.yaml"
-            if name not in files[folder]:
-                problems.append(f"{source}: {key}: {unknown(name, files[folder])}")
-                continue
-            fact, found = described(path, root, schema)
-            problems += found
-            if fact is not None:
-                facts[folder][name] = fact
-                if fact.get("weights"):
-                    fact["weights"] = os.fspath(shipped.find(fact["weights"], root))
+    if not isinstance(config, Mapping):
+        source, config = source or os.fspath(config), merged([config])
+    source = source or "config"
+    problems = of_file(source, schema_problems(config, "config"))
+    descriptions: dict[str, dict[str, Any]] = {"dataset": {}, "backbone": {}}
+    for kind, name in _named(config):
+        if name not in shipped.names(_FOLDERS[kind], root):
+            continue
+        path = f"{_FOLDERS[kind]}/{name}.yaml"
+        try:
+            description = yaml12.read(shipped.find(path, root))
+        except YamlError as error:
+            problems.append(unreadable(error)._replace(source=path))
+            continue
+        problems += of_file(path, schema_problems(description, kind))
+        descriptions[kind][name] = complete(description, kind)
+    if problems:
+        raise ConfigError(problems)
+
+    suite = complete(config, "config")
+    suite |= {"facts": descriptions["dataset"], "backbone_facts": descriptions["backbone"]}
     if suite["published"]:
         suite["published"] = os.fspath(shipped.find(suite["published"], root))
-    merged = {**suite, "facts": facts["datasets"], "backbone_facts": facts["backbones"]}
-    problems += [f"{source}: {problem}" for problem in check_suite(merged, given, files)]
-    problems += [f"{source}: {problem}" for problem in check_places(merged, given, root)]
-    surveys, found = survey_own_images(merged, root)
-    problems += found
-    for name, own in surveys.items():
-        facts["datasets"][name].setdefault("counts", own.counts)
-    problems = problems or [f"{source}: {problem}" for problem in check_runs(merged)]
+    for description in suite["backbone_facts"].values():
+        if description["weights"]:
+            description["weights"] = os.fspath(shipped.find(description["weights"], root))
+    for kind in descriptions:
+        for name, description in descriptions[kind].items():
+            path = f"{_FOLDERS[kind]}/{name}.yaml"
+            problems += of_file(path, check_description(description, name))
+    surveys = survey_own_images(suite, root)
+    for name, survey in surveys.items():
+        if not survey.problems:
+            suite["facts"][name].setdefault("counts", survey.counts)
+        expected = "images as in docs/your-own-data.md"
+        wrong = (Problem("root", expected, Words(text)) for text in survey.problems)
+        problems += of_file(f"config/datasets/{name}.yaml", wrong)
+    files = {f"{kind}s": shipped.names(folder, root) for kind, folder in _FOLDERS.items()}
+    problems += of_file(source, check_suite(suite, files))
+    problems += of_file(source, check_folders(suite, root))
+    problems = problems or of_file(source, check_runs(suite))
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
-    return in_key_order(merged) | {
-        "methods": {name: in_key_order(spec) for name, spec in merged["methods"].items()},
-        "notices": list(notices(merged, surveys, root)),
+        raise ConfigError(problems)
+    return in_key_order(suite) | {
+        "methods": {name: in_key_order(spec) for name, spec in suite["methods"].items()},
+        "notices": list(notices(suite, surveys, root)),
     }
+
+
+def _named(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the kind and name of each description that a suite names, whatever its types."""
+    shift = config.get("shift")
+    targets = shift.get("targets") if isinstance(shift, Mapping) else None
+    lists = (("dataset", config.get("datasets")), ("dataset", targets))
+    for kind, names in (*lists, ("backbone", config.get("backbones"))):
+        for name in names if isinstance(names, list) else ():
+            if isinstance(name, str):
+                yield kind, name
 
 
 def in_key_order(value: Any) -> Any:
@@ -107,55 +154,3 @@ def in_key_order(value: Any) -> Any:
     if isinstance(value, list):
         return [in_key_order(entry) for entry in value]
     return value
-
-
-def described(path: Path, root: Path, schema: str) -> tuple[dict[str, Any] | None, list[str]]:
-    """What the file of a data set or a backbone says, with defaults, and what is wrong with it."""
-    problems: list[str] = []
-    try:
-        fact = validated(read(shipped.find(path, root)), schema, str(path), problems)
-    except ConfigError as error:
-        return None, list(error.problems)
-    return fact, [*problems, *check_facts(fact, path)]
-
-
-def typed(value: Any) -> Any:
-    """A value of ``--config`` as a YAML file would have it.
-
-    Snakemake leaves null and whatever is nested in a value as text; what a file may not hold stays.
-    """
-    if isinstance(value, Mapping):
-        return {key: typed(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [typed(entry) for entry in value]
-    if not isinstance(value, str):
-        return value
-    try:
-        read = strict_yaml.parse(value)
-    except (ValueError, yaml.YAMLError):
-        return value
-    return read if read is None or isinstance(read, (bool, int, float)) else value
-
-
-def check_files(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuse files of which another reader may have made something else, all at once.
-
-    For those that Snakemake has read already: it takes the last of two equal keys, and tags.
-    Raises ConfigError.
-    """
-    problems: list[str] = []
-    for path in paths:
-        try:
-            read(path)
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-
-
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the content of a configuration file; raises ConfigError."""
-    try:
-        return strict_yaml.read(path)
-    except PlainError as error:
-        raise ConfigError(error.problems) from error

@@ -6,12 +6,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from craft.config.problems import Problem, check_name
 from craft.design.learner_options import options_of
 from craft.design.option_layers import DIFFERENCES
 from craft.design.runs import Design
 from craft.learner.lookup import LearnerError
 from craft.learner.options import OptionError, Options
-from craft.runtime.messages import shown, unknown
 
 #: What a block ``released`` for all methods may set: options that differ between the modes.
 DIFFERING = tuple(name for names in DIFFERENCES.values() for name in names)
@@ -24,7 +24,7 @@ def check_block(
     *,
     names: Collection[str] | None = None,
     released: Collection[str] | None = None,
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Yield the problems of a block of a learner's options.
 
     It may set ``names`` (all by default) and, in its key ``released``, the names in ``released``;
@@ -36,28 +36,32 @@ def check_block(
             if isinstance(value, Mapping):
                 yield from check_block(value, options, f"{where}.released", names=released)
             else:
-                yield f"{where}.released: expected options and values, got {shown(value)}"
+                yield Problem(f"{where}.released", "options and values", value)
         elif name in options.types() and name not in names:
-            yield f"{where}.{name}: expected one of {', '.join(names)}, got {shown(value)}"
+            yield Problem(f"{where}.{name}", f"one of {', '.join(names)}", value)
         elif not isinstance(value, Mapping):
             yield from _problems(options, {name: value}, where)
         elif name == "mode" or not value:
             several = "" if name == "mode" else ", or one for each number of shots"
-            yield f"{where}.{name}: expected a value{several}, got {shown(value)}"
+            yield Problem(f"{where}.{name}", f"a value{several}", value)
         else:
             for shots, entry in value.items():
                 if not re.fullmatch("[1-9][0-9]*", shots):
-                    wrong = f"expected a number of shots in quotes, got {shown(shots)}"
-                    yield f"{where}.{name}: {wrong}"
+                    yield Problem(f"{where}.{name}", "a number of shots in quotes", shots)
                 yield from _problems(options, {name: entry}, where)
 
 
-def _problems(options: type[Options], values: Mapping[str, Any], where: str) -> Iterator[str]:
+def _problems(options: type[Options], values: Mapping[str, Any], where: str) -> Iterator[Problem]:
     for problem in options.problems(values, whole=False):
-        yield f"{where}.{problem.option}: expected {problem.expected}, got {shown(problem.value)}"
+        yield Problem(f"{where}.{problem.option}", problem.expected, problem.value)
 
 
-def check_learner_options(blocks: Mapping[str, Any]) -> Iterator[str]:
+def learner_problem(where: str, learner: str, error: LearnerError) -> Problem:
+    """Return the problem of a name that is no learner's."""
+    return Problem(where, "module:Class of a learner", learner, error.why)
+
+
+def check_learner_options(blocks: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the problems of a data set's file's ``learner_options``: a block for each learner.
 
     A file cannot choose the mode, which is the suite's.
@@ -67,20 +71,20 @@ def check_learner_options(blocks: Mapping[str, Any]) -> Iterator[str]:
         try:
             options = options_of(learner)
         except LearnerError as error:
-            yield f"{where}: {error}"
+            yield learner_problem(where, learner, error)
             continue
         names = [name for name in options.types() if name != "mode"]
         yield from check_block(block, options, where, names=names, released=names)
 
 
-def check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) -> Iterator[str]:
+def check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the problems of a sweep: its option, its values."""
     try:
         options = options_of(suite["methods"][spec["method"]].get("learner", ""))
     except LearnerError:
         return  # reported where the method is declared
-    if spec["option"] not in options.types():
-        yield f"{where}.option: {unknown(spec['option'], sorted(options.types()))}"
+    if wrong := list(check_name(f"{where}.option", spec["option"], sorted(options.types()))):
+        yield from wrong
         return
     for value in spec["values"]:
         yield from _problems(options, {spec["option"]: value}, f"{where}.values")
@@ -88,7 +92,7 @@ def check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) -
 
 def check_differences(
     suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Yield the problems of the table of differences: its method, its rows."""
     try:
         options = options_of(suite["methods"][spec["method"]].get("learner", ""))
@@ -97,26 +101,24 @@ def check_differences(
     for row in spec.get("differences", ()):
         if isinstance(row, Mapping):
             yield from _problems(options, row, f"{where}.differences")
-        elif row not in DIFFERENCES:
-            yield f"{where}.differences: {unknown(row, DIFFERENCES)}"
+        else:
+            yield from check_name(f"{where}.differences", row, DIFFERENCES)
 
 
-def check_runs(suite: Mapping[str, Any]) -> list[str]:
+def check_runs(suite: Mapping[str, Any]) -> list[Problem]:
     """Return the problems of the options of each run of a suite that is right otherwise.
 
     Each problem is named once, with the methods that have it.
     """
     design = Design(suite)
-    found: dict[str, dict[str, None]] = {}
+    found: dict[str, tuple[Any, dict[str, None]]] = {}
     for method, dataset, shots in design.cells():
         try:
             design.options(method, dataset, shots)
         except OptionError as error:
             for problem in error.problems:
-                found.setdefault(str(problem), {})[method] = None
-        except ValueError as error:
-            found.setdefault(str(error), {})
+                found.setdefault(str(problem), (problem, {}))[1][method] = None
     return [
-        f"options of {', '.join(methods)}: {text}" if methods else text
-        for text, methods in found.items()
+        Problem(f"options of {', '.join(methods)}: {wrong.option}", wrong.expected, wrong.value)
+        for wrong, methods in found.values()
     ]

@@ -1,8 +1,8 @@
-"""What a configuration's schema cannot say: names that must exist, numbers that must fit."""
+"""Second step of validation: names that must exist, numbers that must fit. The schema holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,120 +12,131 @@ from craft.config.option_checks import (
     check_differences,
     check_learner_options,
     check_sweep,
+    learner_problem,
 )
-from craft.config.references import Names
+from craft.config.problems import NOTHING, Problem, check_name
 from craft.design.learner_options import options_of
 from craft.design.runs import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES, VARIED
 from craft.learner.lookup import LearnerError
 from craft.learner.options import Options
-from craft.runtime.messages import shown, unknown
 
 
-def check_facts(fact: Mapping[str, Any], path: Path) -> Iterator[str]:
-    """Problems of one data set's or backbone's file."""
-    if fact.get("name") != path.stem:
-        yield f"{path}: name = {shown(fact.get('name'))}: accepted: {path.stem}, the file's name"
-    scale = fact.get("crop_scale", [0, 1])
-    if scale[0] > scale[-1]:
-        yield f"{path}: crop_scale = {shown(scale)}: accepted: the smaller share first"
-    shares = fact.get("shares", {})
+def check_description(description: Mapping[str, Any], name: str) -> Iterator[Problem]:
+    """Yield the problems of the file of a data set or a backbone."""
+    if description["name"] != name:
+        yield Problem("name", f"{name}, the file's name", description["name"])
+    scale = description.get("crop_scale", [0, 1])
+    if scale[0] > scale[1]:
+        yield Problem("crop_scale", "the smaller share first", scale)
+    shares = description.get("shares", {})
     total = sum(share for part, share in shares.items() if part != "seed")
     if shares and abs(total - 1) > 1e-6:
-        yield f"{path}: shares = {shown(shares)}: accepted: parts that add up to 1, not {total:g}"
-    for text in (
-        *check_block(fact.get("released", {}), Options, "released", names=DIFFERING),
-        *check_learner_options(fact.get("learner_options", {})),
-    ):
-        yield f"{path}: {text}"
+        yield Problem("shares", f"parts that add up to 1, not {total:g}", shares)
+    yield from check_block(description.get("released", {}), Options, "released", names=DIFFERING)
+    yield from check_learner_options(description.get("learner_options", {}))
 
 
 def check_suite(
-    suite: Mapping[str, Any],
-    given: Mapping[str, Any],
-    files: Mapping[str, Sequence[str]],
-) -> Iterator[str]:
-    """Problems of a suite whose keys have the right types; missing keys are not repeated.
-
-    ``given`` is the suite before what the schema refuses was dropped: what follows from that alone
-    is no problem of its own. ``files`` are names of the data sets and backbones that there are.
-    """
-    names = Names.of(given, files)
-    yield from _check_data(suite, names)
+    suite: Mapping[str, Any], files: Mapping[str, Collection[str]]
+) -> Iterator[Problem]:
+    """Yield the problems of a suite; ``files`` are the data sets and backbones that there are."""
+    names = {"methods": list(suite["methods"])}
+    for key in ("datasets", "backbones"):
+        for name in suite[key]:
+            yield from check_name(key, name, files[key])
+        # What refers to a name that is misspelled where it is declared is not misspelled too.
+        misspelled = not set(suite[key]) <= set(files[key])
+        names[key] = list(dict.fromkeys([*suite[key], *(files[key] if misspelled else ())]))
+    yield from _check_data(suite, files, names)
     yield from _check_methods(suite, names)
-    for name, spec in suite.get("artefacts", {}).items():
-        if name in {**TABLES, **FIGURES}:
-            yield from _check_keys(name, spec, given)
-            yield from _check_artefact(suite, name, spec, names)
+    for name, spec in suite["artefacts"].items():
+        if wrong := list(check_name("artefacts", name, {**TABLES, **FIGURES})):
+            yield from wrong
         else:
-            yield f"artefacts: {unknown(name, {**TABLES, **FIGURES})}"
-    drawn = [name for name, fact in suite["facts"].items() if fact.get("encode") == "drawn"]
+            yield from _check_artefact(suite, name, spec, names)
+    drawn = [name for name, fact in suite["facts"].items() if fact["encode"] == "drawn"]
     if suite["encode_together"] and drawn:
-        yield f"encode_together = True: accepted: false, as {drawn[0]} says encode: drawn"
+        yield Problem("encode_together", f"false, as {drawn[0]} says encode: drawn", True)
     if suite["published"] and not Path(suite["published"]).is_dir():
-        yield f"published = {shown(suite['published'])}: accepted: a folder that exists, or null"
+        yield Problem("published", "a folder that exists, or null", suite["published"])
 
 
-def _check_data(suite: Mapping[str, Any], names: Names) -> Iterator[str]:
-    facts, few_shot = suite["facts"], suite.get("datasets", [])
-    for name in few_shot:
-        if name in facts and "source" in facts[name]:
-            yield f"datasets: {name} is a shifted test set of {facts[name]['source']}, not few-shot"
+def _check_data(
+    suite: Mapping[str, Any],
+    files: Mapping[str, Collection[str]],
+    names: Mapping[str, Collection[str]],
+) -> Iterator[Problem]:
+    facts, shift = suite["facts"], suite["shift"]
+    for name in suite["datasets"]:
+        if source := facts.get(name, {}).get("source"):
+            yield Problem(
+                "datasets", f"few-shot data sets, not a shifted test set of {source}", name
+            )
     for name in suite["dataset_options"]:
-        yield from names.refuse("datasets", name, "dataset_options")
-    shift = suite["shift"]
-    if not shift or "source" not in shift:
+        yield from check_name("dataset_options", name, names["datasets"])
+    if not shift:
         return
-    if wrong := list(names.refuse("datasets", shift["source"], "shift.source")):
+    if wrong := list(check_name("shift.source", shift["source"], names["datasets"])):
         yield from wrong
         return
-    for name in shift.get("targets", ()):
-        origin = facts.get(name, {}).get("source", shift["source"])
-        if origin != shift["source"] or (name in facts and "source" not in facts[name]):
-            yield (
-                f"shift.targets: {name} is no shifted test set of {shift['source']} "
-                f"(config/datasets/{name}.yaml says source: {shown(facts[name].get('source'))})"
-            )
+    for name in shift["targets"]:
+        yield from check_name("shift.targets", name, files["datasets"])
+        if name in facts and facts[name].get("source") != shift["source"]:
+            expected = f"shifted test sets of {shift['source']}"
+            hint = f"config/datasets/{name}.yaml says source: {facts[name].get('source')}"
+            yield Problem("shift.targets", expected, name, hint)
 
 
-def _check_methods(suite: Mapping[str, Any], names: Names) -> Iterator[str]:
+def _check_methods(
+    suite: Mapping[str, Any], names: Mapping[str, Collection[str]]
+) -> Iterator[Problem]:
     yield from check_block(suite["options"], Options, "options", released=DIFFERING)
     for name, block in suite["dataset_options"].items():
         yield from check_block(block, Options, f"dataset_options.{name}", released=DIFFERING)
-    for name, method in suite.get("methods", {}).items():
-        where = f"methods.{name}"
+    for name, method in suite["methods"].items():
+        where, per_dataset = f"methods.{name}", method.get("dataset_options", {})
         for artefact in method.get("artefacts", ()):
-            if artefact not in COMPARISONS:
-                yield f"{where}.artefacts: {unknown(artefact, COMPARISONS)}"
-        per_dataset = method.get("dataset_options", {})
+            yield from check_name(f"{where}.artefacts", artefact, COMPARISONS)
         for dataset in per_dataset:
-            yield from names.refuse("datasets", dataset, f"{where}.dataset_options")
-        if "learner" not in method:
-            continue
+            yield from check_name(f"{where}.dataset_options", dataset, names["datasets"])
         try:
             options = options_of(method["learner"])
         except LearnerError as error:
-            yield f"{where}.learner: {error}"
+            yield learner_problem(f"{where}.learner", method["learner"], error)
             continue
         own = [name for name in options.types() if name != "mode"]
-        yield from check_block(method.get("options", {}), options, f"{where}.options", released=own)
-        for dataset, block in per_dataset.items():
-            yield from check_block(
-                block, options, f"{where}.dataset_options.{dataset}", released=own
-            )
+        blocks = {"options": method.get("options", {})}
+        blocks |= {f"dataset_options.{dataset}": block for dataset, block in per_dataset.items()}
+        for key, block in blocks.items():
+            yield from check_block(block, options, f"{where}.{key}", released=own)
 
 
-def _check_keys(name: str, spec: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
-    """Keys that an artefact lacks, and those that are not its own."""
-    where = f"artefacts.{name}"
-    allowed = _required(name) | {"backbones", "datasets"}
+def _check_artefact(
+    suite: Mapping[str, Any],
+    name: str,
+    spec: Mapping[str, Any],
+    names: Mapping[str, Collection[str]],
+) -> Iterator[Problem]:
+    where, required = f"artefacts.{name}", _required(name)
+    allowed = required | {"backbones", "datasets"}
     allowed |= {"differences"} if name == DISCREPANCIES else set()
-    for key in sorted(_required(name) - set(given["artefacts"][name])):
-        yield f"{where}.{key} is missing"
+    for key in sorted(required - set(spec)):
+        yield Problem(f"{where}.{key}", "a value", NOTHING)
     for key in sorted(set(spec) - allowed):
-        accepted = f"accepted in {name}: {', '.join(sorted(allowed))}"
-        yield f"{where}.{key} = {shown(spec[key])}: {accepted}"
-    if name == "robustness" and not given.get("shift"):
-        yield f"{where} needs shift: source and targets"
+        expected = f"a key of this artefact ({', '.join(sorted(allowed))})"
+        yield Problem(f"{where}.{key}", expected, spec[key])
+    if name == "robustness" and not suite["shift"]:
+        yield Problem("shift", "source and targets, for artefacts.robustness", suite["shift"])
+    for key in ("backbones", "datasets"):
+        for value in spec.get(key, ()):
+            yield from check_name(f"{where}.{key}", value, names[key])
+    yield from _check_shots(suite, name, spec)
+    if name in VARIED and required <= set(spec):
+        if wrong := list(check_name(f"{where}.method", spec["method"], names["methods"])):
+            yield from wrong
+        else:
+            check = check_sweep if name in SWEEPS else check_differences
+            yield from check(suite, where, spec)
 
 
 def _required(name: str) -> set[str]:
@@ -136,40 +147,21 @@ def _required(name: str) -> set[str]:
     return {"shots"} if name in COMPARISONS else set()
 
 
-def _check_artefact(
-    suite: Mapping[str, Any], name: str, spec: Mapping[str, Any], names: Names
-) -> Iterator[str]:
-    where = f"artefacts.{name}"
-    for key in ("backbones", "datasets"):
-        for value in spec.get(key, ()):
-            yield from names.refuse(key, value, f"{where}.{key}")
-    yield from _check_shots(suite, name, spec)
-    if name in VARIED and "method" in spec:
-        yield from names.refuse("methods", spec["method"], f"{where}.method")
-        # What is wrong with a method is told where it is declared.
-        if spec["method"] in suite.get("methods", {}) and _required(name) <= set(spec):
-            check = check_sweep if name in SWEEPS else check_differences
-            yield from check(suite, where, spec)
-
-
-def _check_shots(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[str]:
+def _check_shots(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
     source_only = [(suite["shift"] or {}).get("source")] if name == "robustness" else None
-    for dataset in source_only or spec.get("datasets", suite.get("datasets", ())):
+    for dataset in source_only or spec.get("datasets", suite["datasets"]):
         fact = suite["facts"].get(dataset, {})
         counts = fact.get("counts", {})
-        if fact.get("repeat"):
-            continue  # a class that is too small is drawn with replacement
+        if fact.get("repeat") or "source" in fact or not counts:
+            continue  # drawn with replacement, refused elsewhere, or not counted
         if "smallest" in counts:
             most, why = counts["smallest"], "its smallest class has no more training images"
-        elif {"train", "classes"} <= set(counts):
-            # No class can have more than the mean has, so beyond it some class has too few.
-            most = counts["train"] // counts["classes"]
-            why = f"it has {counts['train']} training images of {counts['classes']} classes"
         else:
-            continue
+            # No class can have more than the mean has, so beyond it some class has too few.
+            most = counts["train"] // counts["classes"] if counts["classes"] else 0
+            why = f"it has {counts['train']} training images of {counts['classes']} classes"
         for shots in spec.get("shots", ()):
             if shots > most:
-                yield (
-                    f"artefacts.{name}.shots: {shots}: accepted for {dataset}: at most {most}, "
-                    f"as {why}"
+                yield Problem(
+                    f"artefacts.{name}.shots", f"at most {most} for {dataset}", shots, why
                 )

@@ -16,7 +16,7 @@ from craft.data.inspection import Report, inspect, untested
 from craft.data.layouts import LAYOUTS, ManifestError
 from craft.data.spelling import escaped, is_text, normal
 from craft.data.user_images import OWN
-from craft.files import strict_yaml
+from craft.files.descriptions import read_dataset
 from craft.files.records import PARTS, Image, Manifest
 from craft.runtime.command import run_command
 
@@ -58,7 +58,7 @@ def check_tree(root: Path, facts: Mapping[str, Any]) -> None:
     files += [part["file"] for part in facts.get("lists", {}).values() if isinstance(part, Mapping)]
     files += [facts["class_names"]] if "class_names" in facts else []
     folders = facts.get("folders", {"": "."}).values()
-    needed = files + [str(Path(facts.get("images", "images")) / folder) for folder in folders]
+    needed = files + [str(Path(facts["images"]) / folder) for folder in folders]
     if missing := [path for path in needed if not (root / path).exists()]:
         raise ManifestError(
             f"{facts['name']}: {root} lacks {', '.join(missing)}. Put the data set there, laid out "
@@ -68,7 +68,7 @@ def check_tree(root: Path, facts: Mapping[str, Any]) -> None:
 
 def image_root(root: Path, facts: Mapping[str, Any]) -> Path:
     """The folder that a manifest's paths are relative to."""
-    return root if facts.get("kind") in OWN else root / facts.get("images", "images")
+    return root if facts.get("kind") in OWN else root / facts["images"]
 
 
 def reading(facts: Mapping[str, Any]) -> str:
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="cores that decode own images")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    facts = strict_yaml.read(options.dataset, "name", "kind")
+    facts = read_dataset(options.dataset, "kind")
     if facts.get("kind") not in OWN:
         check_tree(options.root, facts)
     if ("source" in facts) != bool(options.source):

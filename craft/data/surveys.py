@@ -8,42 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 from craft.data.class_names import with_unknown_words
 from craft.files import paths
-from craft.files.strict_yaml import shown
+from craft.runtime.messages import shown
 
 if TYPE_CHECKING:
     from craft.data.user_images import Survey
 
 
-def survey_own_images(suite: Mapping[str, Any], root: Path) -> tuple[dict[str, Survey], list[str]]:
-    """Surveys of the user's own data sets, and what is wrong with them.
+def survey_own_images(suite: Mapping[str, Any], root: Path) -> dict[str, Survey]:
+    """Return the survey of each of the user's own data sets, few-shot sets included.
 
-    Where a manifest is there, it is what counts; else the folders do, few-shot sets included.
+    Where a manifest is there, it is what counts; else the folders do.
     """
     surveys: dict[str, Survey] = {}
-    needed = {"image_folder": {"root"}, "image_list": {"root", "list"}}
     # Sources first: their class names are the labels of their shifted test sets.
     for name, fact in sorted(suite["facts"].items(), key=lambda item: "source" in item[1]):
-        if not needed.get(fact.get("kind"), {None}) <= set(fact):
+        if "root" not in fact:
             continue
         # Brings numpy along, which no other suite needs here.
         from craft.data.user_images import survey
 
         shots = [
             shots
-            for spec in suite.get("artefacts", {}).values()
-            if name in spec.get("datasets", suite.get("datasets", ()))
+            for spec in suite["artefacts"].values()
+            if name in spec.get("datasets", suite["datasets"])
             for shots in spec.get("shots", ())
         ]
         manifest = root / paths.at(suite["results"], paths.MANIFEST, dataset=name)
         source = _class_names(suite, surveys, root, fact["source"]) if "source" in fact else None
         most = max(shots, default=0)
         surveys[name] = survey(root / fact["root"], fact, manifest, most, source or None)
-    problems = [
-        f"config/datasets/{name}.yaml: {problem}"
-        for name, found in surveys.items()
-        for problem in found.problems
-    ]
-    return surveys, problems
+    return surveys
 
 
 def notices(suite: Mapping[str, Any], surveys: Mapping[str, Survey], root: Path) -> Iterator[str]:
@@ -70,9 +64,9 @@ def _class_names(
     """Label -> class name of a data set, as far as its files are there."""
     if name in surveys:
         return surveys[name].names
-    fact = suite["facts"].get(name)
-    if not fact or "kind" not in fact:
+    if name not in suite["facts"]:
         return {}
+    fact = suite["facts"][name]
     # Brings numpy along, which most suites do not need here.
     from craft.data.layouts import class_names
 

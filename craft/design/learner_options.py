@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from craft.learner.lookup import learner_error, load, load_learner
+from craft.learner.lookup import LearnerError, load, load_learner
 from craft.learner.options import Options
 
 #: Learner that ships -> its options, so that a suite of these is planned without torch, which
@@ -26,5 +26,5 @@ def options_of(learner: str) -> type[Options]:
     try:
         found.types()
     except TypeError as error:
-        raise learner_error(learner, str(error)) from error
+        raise LearnerError(learner, str(error)) from error
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from craft.design.learner_options import options_of
-from craft.learner.options import RELEASED, Options
+from craft.learner.options import RELEASED, OptionError, Options, Problem
 
 #: Difference between the modes -> its options, in the order of docs/method.md. Options that mean
 #: nothing one by one make one difference: A z has the scale sigma * projection_std, and the decay
@@ -92,7 +92,7 @@ def given(
     Later ones win: in mode released, what the authors' code sets for this data set (its file's
     ``released``), then the blocks. What is said of mode released for all methods is CraFT's, and
     not for a learner whose authors released a code of their own. ``mode`` replaces the blocks'.
-    Raises ValueError where a value goes by shots and these have none.
+    Raises OptionError where a value goes by shots and these have none.
     """
     layers = list(blocks(config, method, dataset))
     declared = options_of(config["methods"][method]["learner"])
@@ -155,10 +155,8 @@ def _at(values: Mapping[str, Any], shots: int, where: str) -> dict[str, Any]:
             if not shots:
                 continue
             if str(shots) not in value:
-                raise ValueError(
-                    f"{where}.{name}: expected a value for {shots} shots, got values for "
-                    f"{', '.join(value)}"
-                )
+                wrong = Problem(f"{where}.{name}", dict(value), f"a value for {shots} shots")
+                raise OptionError([wrong])
             value = value[str(shots)]
         found[name] = value
     return found

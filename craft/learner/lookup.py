@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class LearnerError(ValueError):
-    """A name that is no learner's, or a learner whose options are declared wrong."""
+    """A name that is no learner's, or a learner whose options are declared wrong; ``why``."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.why = why
+        super().__init__(f"expected module:Class of a learner, got {name!r}: {why}")
 
 
 def load_learner(name: str) -> type[Learner]:
@@ -21,11 +25,9 @@ def load_learner(name: str) -> type[Learner]:
 
     found = load(name)
     if not (isinstance(found, type) and issubclass(found, Learner)):
-        raise learner_error(name, "it does not derive from craft.learner.base.Learner")
+        raise LearnerError(name, "it does not derive from craft.learner.base.Learner")
     if inspect.isabstract(found):
-        raise learner_error(
-            name, f"it has no method {', '.join(sorted(found.__abstractmethods__))}"
-        )
+        raise LearnerError(name, f"it has no method {', '.join(sorted(found.__abstractmethods__))}")
     return found
 
 
@@ -36,18 +38,13 @@ def load(name: str) -> Any:
         loaded = importlib.import_module(module)
     except Exception as error:  # a module of the user's own may raise anything
         if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
-            raise learner_error(name, f"there is no module {error.name}") from None
-        raise learner_error(
+            raise LearnerError(name, f"there is no module {error.name}") from None
+        raise LearnerError(
             name, f"importing {module} raised {type(error).__name__}: {error}"
         ) from error
     if not hasattr(loaded, attribute):
         classes = [entry for entry, value in vars(loaded).items() if isinstance(value, type)]
         near = difflib.get_close_matches(attribute, classes, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise learner_error(name, f"{module} has no {attribute}{hint}")
+        raise LearnerError(name, f"{module} has no {attribute}{hint}")
     return getattr(loaded, attribute)
-
-
-def learner_error(name: str, why: str) -> LearnerError:
-    """Return the error that says why a name is no learner's."""
-    return LearnerError(f"expected module:Class of a learner, got {name!r}: {why}")

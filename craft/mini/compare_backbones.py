@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from open_clip.model import CLIP
 
+from craft.files import yaml12
 from craft.mini import backbone as mini
 from craft.mini import world
 from craft.runtime.command import run_command
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    config = yaml.safe_load(args.config.read_text())
+    config = yaml12.read(args.config)
     faults = compare(config, args.rebuilt, args.shipped or Path(config["weights"]))
     if faults:
         raise SystemExit("\n".join(faults))

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from open_clip.model import CLIP
 from sklearn.linear_model import LogisticRegression
 
+from craft.files import yaml12
 from craft.mini import backbone as mini
 from craft.mini import render as tasks
 from craft.runtime.command import run_command
@@ -61,7 +61,7 @@ def measure(model: CLIP, config: dict, folder: Path) -> dict[str, dict[str, floa
     """
     results, fits = {}, {}
     for name in tasks.TASKS:
-        facts = yaml.safe_load((folder / f"{name}.yaml").read_text())
+        facts = yaml12.read(folder / f"{name}.yaml")
         images, labels = tasks.render(name, "test", development=True)
         x = features(model, config, images)
         text = prompts(model, config, facts["template"], tasks.classes(name))
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    config = yaml.safe_load(args.config.read_text())
+    config = yaml12.read(args.config)
     model = mini.load(config, args.weights or config["weights"])
     for name, score in measure(model, config, args.datasets).items():
         log.info("%-18s zero-shot %5.1f  16-shot linear probe %5.1f", name,

@@ -23,11 +23,11 @@ import numpy as np
 import open_clip
 import PIL
 import torch
-import yaml
 from open_clip.model import CLIP
 from torch import nn
 from torch.nn import functional as F
 
+from craft.files import yaml12
 from craft.mini import backbone as mini
 from craft.mini import checkpoint, vit_init, world
 from craft.mini.compare_backbones import probe
@@ -193,7 +193,7 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     # One thread: small matrices gain nothing from more, and the sums keep their order.
     torch.set_num_threads(1)
-    config = yaml.safe_load(args.config.read_text())
+    config = yaml12.read(args.config)
     recipe = RECIPES[config["name"]]
     if args.steps:
         recipe = dataclasses.replace(recipe, cycles=(args.steps,))

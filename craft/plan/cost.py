@@ -115,7 +115,7 @@ def images_of(design: Design, dataset: str, part: str) -> int:
     counts = facts["counts"]
     if part == "test":
         return counts["test"]
-    if facts.get("encode") != "drawn":
+    if facts["encode"] != "drawn":
         return counts["train"]
     shots = {run.shots for run in design.all_runs if run.dataset == dataset}
     return min(counts["train"], sum(shots) * counts["classes"] * len(design.seeds))
@@ -134,7 +134,7 @@ def to_fetch(suite: Mapping[str, Any], datasets: Iterable[str]) -> dict[str, dic
         name: fact["sources"][0]
         for name, fact in facts.items()
         if fact.get("sources")
-        and not Path(suite["data"], fact.get("folder", name), fact.get("images", "")).is_dir()
+        and not Path(suite["data"], fact.get("folder", name), fact["images"]).is_dir()
     }
 
 

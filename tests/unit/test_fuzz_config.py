@@ -1,30 +1,28 @@
-"""A thousand broken configurations: each is refused in lines that say what to do, or is right."""
+"""Broken configurations: each is refused in lines that name file and key, or can be planned."""
 
 from __future__ import annotations
 
 import copy
-import functools
-import random
+import os
 import shutil
 import string
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from craft.config import load as config
-from craft.config.load import ConfigError, load
+from craft.config.load import load
+from craft.config.problems import ConfigError, Problem
 from craft.design.jobs import job_shapes
 from craft.design.runs import Design
-from craft.runtime.provenance import code_hash
+from craft.files import yaml12
 
-COUNT = 1000
-#: Each suite is the base of half of the configurations.
-MINI, PAPER = "config/mini.yaml", "config/config.yaml"
-READ = config.described
-KEPT = functools.cache(READ)
+SUITES = {path: yaml12.read(path) for path in ("config/mini.yaml", "config/config.yaml")}
+DESCRIPTIONS = ("datasets/digits", "datasets/objects-v2", "backbones/mini-rn")
 
 #: What a value may be replaced by: other types, out of range, unknown, hostile, odd.
 ODD: tuple[Any, ...] = (
@@ -72,15 +70,13 @@ ODD: tuple[Any, ...] = (
     "craft.fit:main",
 )
 
-#: Those of them that no YAML file may hold, and those that no key of a suite accepts besides.
-NEVER = ("'\"\\\n\t", "\x00", "x" * 5000, 2**53 + 2, 10**400, float("nan"), float("inf"))
-NOWHERE = (-1, 1e308, 2**31, [[]], [None], {"a": 1}, {"x": {"y": {"z": []}}})
-
 #: Without any of these no suite is right that has a table of robustness and sweeps of CraFT.
 NEEDED = {
     *((key,) for key in ("suite", "seeds", "backbones", "datasets", "methods", "artefacts")),
     *(("shift",), ("shift", "source"), ("shift", "targets"), ("methods", "craft")),
 }
+#: Values of ODD that no key of a suite or a description accepts.
+NOWHERE = ("{}", [[]], [None], {"x": {"y": {"z": []}}}, {"a": 1})
 
 #: YAML that is broken, or means something else to another reader.
 TEXTS = (
@@ -125,62 +121,68 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield from places(entry, (*path, key))
 
 
-class Mutation(NamedTuple):
-    """What was done to one place of a configuration or a description."""
+@st.composite
+def mutations(draw: st.DrawFn, value: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """A configuration or a description with one to three places broken, and what was done."""
+    value, done = copy.deepcopy(value), []
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(list(places(value))))
+        *steps, key = path
+        holder: Any = value
+        for step in steps:
+            holder = holder[step]
+        kind = draw(st.sampled_from(["drop", "rename", "replace", "repeat", "add"]))
+        odd = copy.deepcopy(draw(st.sampled_from(ODD)))
+        if kind == "drop":
+            del holder[key]
+        elif kind == "rename" and isinstance(holder, dict):
+            at = draw(st.integers(0, len(key)))
+            letter = draw(st.sampled_from(string.ascii_letters + " .\n{"))
+            holder[f"{key[:at]}{letter}{key[at:]}"] = holder.pop(key)
+        elif kind == "repeat" and isinstance(holder, list):
+            holder.append(copy.deepcopy(holder[key]))
+        elif kind == "add" and isinstance(holder[key], dict):
+            holder[key][draw(st.sampled_from([*string.ascii_lowercase, "extra"]))] = odd
+        elif kind == "add" and isinstance(holder[key], list):
+            holder[key].append(odd)
+        else:
+            kind, holder[key] = "replace", odd
+        done.append((kind, path, odd))
+    return value, done
 
-    kind: str
-    path: tuple[Any, ...]
-    value: Any = None
 
-    def spoils_suite(self) -> bool:
-        """Whether no suite is right after this alone."""
-        if self.kind == "drop":
-            return self.path in NEEDED or (self.path[0], *self.path[2:]) == ("artefacts", "shots")
-        if self.kind == "rename":
-            return self.path[:-1] != ("methods",)  # any name will do for a method
-        spoilt = NEVER + NOWHERE
-        return self.kind in ("repeat", "add a key") or any(same(self.value, v) for v in spoilt)
-
-    def spoils_description(self) -> bool:
-        """Whether no description is right after this alone."""
-        if self.kind == "drop":
-            return self.path in {("name",), ("kind",)}
-        return any(same(self.value, value) for value in NEVER)
-
-
-def same(value: Any, other: Any) -> bool:
-    """Whether two values are one, NaN and itself, but not 1 and True."""
-    return type(value) is type(other) and repr(value) == repr(other)
+def outcome(suite: Any, project: Path) -> tuple[Problem, ...]:
+    """The problems that are reported; none of a configuration that is right, which is planned."""
+    try:
+        suite = load(suite, project)
+    except ConfigError as error:
+        assert error.problems
+        for problem in error.problems:
+            assert problem.expected and (problem.path or problem.source)
+            assert len(str(problem)) < 5000 and str(problem).isprintable(), ascii(str(problem))
+        return error.problems
+    design = Design(suite)
+    assert all(
+        run.folder.isprintable() and len(run.options.copies) <= 1001 for run in design.all_runs
+    )
+    job_shapes(design.all_runs, suite["runs_per_job"])
+    for name in design.artefacts():
+        design.restrict(name)
+    return ()
 
 
-def mutate(value: dict[str, Any], chance: random.Random) -> Mutation:
-    """Break one thing in a configuration or a description."""
-    path = chance.choice(list(places(value)))
-    *steps, key = path
-    holder: Any = value
-    for step in steps:
-        holder = holder[step]
-    kind = chance.choice(["drop", "rename", "replace", "replace", "replace", "repeat", "add"])
-    if kind == "drop":
-        del holder[key]
-        return Mutation("drop", path)
-    if kind == "rename" and isinstance(holder, dict):
-        letter = chance.choice(string.ascii_letters + " .\n{")
-        at = chance.randrange(len(str(key)) + 1)
-        holder[f"{str(key)[:at]}{letter}{str(key)[at:]}"] = holder.pop(key)
-        return Mutation("rename", path)
-    if kind == "repeat" and isinstance(holder, list):
-        holder.append(copy.deepcopy(holder[key]))
-        return Mutation("repeat", path)
-    if kind == "add" and isinstance(holder[key], dict):
-        holder[key][chance.choice([*string.ascii_lowercase, "extra", 7, None])] = 1
-        return Mutation("add a key", path)
-    odd = copy.deepcopy(chance.choice(ODD))
-    if kind == "add" and isinstance(holder[key], list):
-        holder[key].append(odd)
-        return Mutation("add an entry", path, odd)
-    holder[key] = odd
-    return Mutation("replace", path, odd)
+def told(done: list[Any], problems: tuple[Problem, ...]) -> bool:
+    """Whether what was done to a suite is reported, where it alone spoils any suite."""
+    if len(done) > 1:
+        return True
+    ((kind, path, odd),) = done
+    spoils = (
+        (kind == "drop" and path in NEEDED)
+        or (kind == "rename" and path[:-1] != ("methods",))
+        or kind == "repeat"
+        or (kind == "replace" and any(odd == value for value in NOWHERE))
+    )
+    return bool(problems) or not spoils
 
 
 @pytest.fixture(scope="module")
@@ -191,105 +193,61 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def outcome(given: Any, project: Path) -> tuple[str, ...]:
-    """The problems that are reported, one line each; none of a configuration that is right."""
+MANY = settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@MANY
+@given(case=st.sampled_from(list(SUITES)).flatmap(lambda path: mutations(SUITES[path])))
+def test_broken_suites_are_reported(project: Path, case: Any) -> None:
+    suite, done = case
+    # As it reaches us: from a file, if YAML can hold it at all.
     try:
-        suite = load(given, project)
-    except ConfigError as error:
-        assert error.problems
-        for problem in error.problems:
-            assert len(problem) < 3000, problem
-            assert problem.isprintable(), ascii(problem)
-        return error.problems
-    # What is called right can be planned, as the workflow does: names, paths, options, values hold.
-    design = Design(suite)
-    for run in design.all_runs:
-        assert run.folder.isprintable()
-        assert len(run.options.copies) <= 1001
-        assert not type(run.options).problems(run.options.as_dict())
-        assert code_hash("craft.fit.__main__", run.learner.partition(":")[0])
-    job_shapes(design.all_runs, suite["runs_per_job"])
-    for name in design.artefacts():
-        design.restrict(name)
-    return ()
+        text = yaml.safe_dump(suite, allow_unicode=True, sort_keys=False)
+    except (ValueError, yaml.YAMLError):
+        return
+    (project / "suite.yaml").write_text(text, encoding="utf-8", errors="surrogatepass")
+    assert told(done, outcome(project / "suite.yaml", project)), done
 
 
-@pytest.fixture
-def changing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the descriptions that a test changes; all others are read once, for time."""
-    names: list[str] = []
-
-    def described(path: Path, root: Path, schema: str) -> Any:
-        return (READ if path.stem in names else KEPT)(path, root, schema)
-
-    monkeypatch.setattr(config, "described", described)
-    return names
-
-
-@pytest.mark.usefixtures("changing")
-def test_a_thousand_broken_configurations_are_told(project: Path) -> None:
-    bases = [yaml.safe_load(Path(path).read_text()) for path in (MINI, PAPER)]
-    refused = spoilt = 0
-    for seed in range(COUNT):
-        chance = random.Random(seed)
-        suite = copy.deepcopy(bases[seed % 2])
-        done = [mutate(suite, chance) for _ in range(chance.choice([1, 1, 1, 2, 5]))]
-        try:
-            problems = outcome(suite, project)
-        except Exception as error:
-            raise AssertionError(f"seed {seed}, {done}: {error!r}") from error
-        refused += bool(problems)
-        if len(done) == 1 and done[0].spoils_suite():
-            spoilt += 1
-            assert problems, f"seed {seed}: nothing is said of {done}"
-    # The others are right: a label more, a method less.
-    assert refused > 0.6 * COUNT and spoilt > 0.2 * COUNT
-
-
-def test_broken_descriptions_are_told_by_file(project: Path, changing: list[str]) -> None:
-    base = yaml.safe_load(Path(MINI).read_text())
-    names = ["datasets/digits", "datasets/objects-v2", "backbones/mini-rn"]
-    changing += [name.rpartition("/")[2] for name in names]
-    spoilt = 0
-    for seed in range(300):
-        chance = random.Random(seed)
-        path = project / f"config/{chance.choice(names)}.yaml"
-        whole = path.read_text()
-        facts = yaml.safe_load(whole)
-        done = [mutate(facts, chance) for _ in range(chance.choice([1, 1, 3]))]
-        path.write_text(yaml.safe_dump(facts, allow_unicode=True, sort_keys=False))
-        try:
-            problems = outcome(base, project)
-        except Exception as error:
-            raise AssertionError(f"seed {seed}, {path.name}, {done}: {error!r}") from error
-        finally:
-            path.write_text(whole)
-        # A wrong fact may also contradict the suite, whose own line then follows.
-        assert (
-            not problems
-            or any(path.name in problem for problem in problems)
-            or all(problem.startswith("config: ") for problem in problems)
-        )
-        if len(done) == 1 and done[0].spoils_description():
-            spoilt += 1
-            assert problems, f"seed {seed}, {path.name}: nothing is said of {done}"
-    assert spoilt > 10
+@MANY
+@given(
+    case=st.sampled_from(DESCRIPTIONS).flatmap(
+        lambda name: st.tuples(st.just(name), mutations(yaml12.read(f"config/{name}.yaml")))
+    )
+)
+def test_broken_descriptions_are_reported_by_file(project: Path, case: Any) -> None:
+    name, (description, _) = case
+    path = project / f"config/{name}.yaml"
+    whole = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(yaml.safe_dump(description, allow_unicode=True, sort_keys=False), "utf-8")
+        problems = outcome(SUITES["config/mini.yaml"], project)
+    except (ValueError, yaml.YAMLError) as error:
+        assert "digits" in str(error), error  # an int of thousands of digits cannot be written
+        return
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    # A wrong fact may also contradict the suite, whose own line then follows.
+    sources = {problem.source for problem in problems}
+    assert not problems or f"config/{name}.yaml" in sources or sources == {"config"}
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
 @pytest.mark.parametrize("kind", ["suite", "description"])
-def test_broken_yaml_is_told_by_file(
-    project: Path, changing: list[str], text: str, kind: str
-) -> None:
-    changing.append("digits")
-    path = project / "config" / ("suite.yaml" if kind == "suite" else "datasets/digits.yaml")
-    whole = Path(MINI).read_text() if kind == "suite" else path.read_text()
+def test_broken_yaml_is_reported_by_file(project: Path, text: str, kind: str) -> None:
+    name = "suite.yaml" if kind == "suite" else "config/datasets/digits.yaml"
+    path, shipped = project / name, Path("config/datasets/digits.yaml")
     path.write_text(text)
     try:
-        problems = outcome(
-            path if kind == "suite" else yaml.safe_load(Path(MINI).read_text()), project
-        )
+        given = path if kind == "suite" else SUITES["config/mini.yaml"]
+        problems = outcome(given, project)
     finally:
-        path.write_text(whole)
-    assert problems and path.name in problems[0]
+        if kind == "description":
+            path.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+    assert problems and {os.path.basename(name)} == {Path(p.source).name for p in problems}
     assert not (project / "pwned").exists() and not Path("pwned").exists()

@@ -23,7 +23,7 @@ from craft.files.records import Features, Image, Manifest, RecordError, Split
 from craft.mini import backbone as mini
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-PREPROCESS = Preprocess(32, MEAN, STD)
+PREPROCESS = Preprocess(32, MEAN, STD, (0.5, 1.0))
 
 
 def noise(height, width, seed=0):
@@ -146,7 +146,7 @@ def test_features_do_not_depend_on_what_else_is_encoded(name, tmp_path):
     for n in range(12):
         Pillow.fromarray(noise(32, 32, seed=n)).save(tmp_path / f"{n}.png")
     backbone = load(read_backbone(f"config/backbones/{name}.yaml"))
-    preprocess = Preprocess.of(backbone.config["image"])
+    preprocess = Preprocess.of(backbone.config["image"], (0.5, 1.0))
     encoder = Encoder(backbone.model, preprocess)
 
     def features(numbers):

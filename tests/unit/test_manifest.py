@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
 import yaml
 
 from craft.data.layouts import ManifestError
 from craft.data.manifest import build, check_tree, main
+from craft.files.descriptions import read_dataset
 from craft.files.records import Manifest
 
 
@@ -31,6 +31,7 @@ def coop(root, **parts):
     return {
         "name": "toy",
         "kind": "split_json",
+        "images": "images",
         "split": {"file": "split.json"},
         "counts": {"classes": 2, "train": 3, "val": 1, "test": 2},
     }
@@ -262,6 +263,6 @@ def test_no_image_folder(tmp_path):
 
 
 def test_a_tree_that_is_not_there_says_what_to_put_where(tmp_path):
-    facts = yaml.safe_load(Path("config/datasets/EuroSAT.yaml").read_text())
+    facts = read_dataset("config/datasets/EuroSAT.yaml")
     with pytest.raises(ManifestError, match=r"lacks split_zhou_EuroSAT\.json, 2750\. Put the data"):
         check_tree(tmp_path / "eurosat", facts)

@@ -154,7 +154,7 @@ def test_a_learner_has_the_options_of_its_bases_and_not_of_modules_it_imports() 
     assert list(check_block(taken, options, "options")) == []
     assert Borrows(**taken).options.optimizer == "adam"
     found = list(check_block(refused, options, "options"))
-    assert [problem.split(":")[0] for problem in found] == [
+    assert [problem.path for problem in found] == [
         "options.context_tokens",
         "options.optimizer",
     ]

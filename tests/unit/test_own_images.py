@@ -566,9 +566,12 @@ def test_what_is_wrong_is_told_with_the_rest_of_the_configuration(project):
     describe(project)
     (project / "photos/train/b/1.jpg").unlink()
     with pytest.raises(ConfigError) as error:
-        load(SUITE | {"seeds": []}, project)
-    assert len(error.value.problems) == 2
-    assert "mine.yaml: classes with fewer training images than 2 shots: b (1)" in str(error.value)
+        load(SUITE | {"datasets": ["mine", "yours"]}, project)
+    assert {(problem.source, problem.path) for problem in error.value.problems} == {
+        ("config/datasets/mine.yaml", "root"),
+        ("config", "datasets"),
+    }
+    assert "classes with fewer training images than 2 shots: b (1)" in str(error.value)
 
 
 def test_what_a_manifest_lists_is_not_looked_at_again(project):
@@ -591,13 +594,13 @@ def test_what_a_manifest_lists_is_not_looked_at_again(project):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"root": None}, "root is missing"),
-        ({"kind": "image_list"}, "list is missing"),
-        ({"list": "x.csv"}, "do not belong to kind 'image_folder'"),
-        ({"images": "x"}, "do not belong to kind 'image_folder'"),
+        ({"root": None}, "root: expected text, got nothing"),
+        ({"kind": "image_list"}, "list: expected text, got nothing"),
+        ({"list": "x.csv"}, "keys of kind 'image_folder', got list"),
+        ({"images": "x"}, "keys of kind 'image_folder', got images"),
         ({"shares": {"train": 0.5, "test": 0.6, "seed": 1}}, "parts that add up to 1, not 1.1"),
-        ({"shares": {"train": 0.5, "test": 0.5}}, "seed is missing"),
-        ({"kind": "mini"}, "counts is missing"),
+        ({"shares": {"train": 0.5, "test": 0.5}}, "shares.seed: expected int, got nothing"),
+        ({"kind": "mini"}, "counts: expected a mapping, got nothing"),
         ({"unreadable": "drop"}, "refuse, skip"),
     ],
 )

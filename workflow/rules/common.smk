@@ -13,8 +13,6 @@ from pathlib import Path
 gc.freeze()
 gc.set_threshold(50_000)
 
-from snakemake.utils import update_config
-
 from craft.data.fingerprint import current_images
 from craft.design.runs import FIGURES, OWN, TABLES, Design, heading
 from craft.design.jobs import job_shapes
@@ -33,12 +31,8 @@ os.environ.update(
     PYTHONSAFEPATH="1",
 )
 
-if not IS_MODULE:
-    update_config(config, typed(workflow.config_settings.config))
-SOURCES_OF_SUITE = [] if IS_MODULE else list(map(os.path.relpath, workflow.configfiles))
 try:
-    check_files(SOURCES_OF_SUITE)
-    SUITE = load(config, source=" + ".join(SOURCES_OF_SUITE))
+    SUITE = load(config, source=" + ".join(map(os.path.relpath, CONFIG_FILES)))
 except ConfigError as error:
     raise WorkflowError(str(error))
 

@@ -10,7 +10,7 @@ PROJECT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).paren
 if (PROJECT / "craft").is_dir():
     sys.path.insert(0, str(PROJECT))
 
-from craft.config.load import ConfigError, check_files, load, typed
+from craft.config.load import ConfigError, load, merged
 from craft.runtime.command import use_utf8
 from craft.runtime.provenance import ROOT
 
@@ -21,12 +21,16 @@ IS_MODULE = not workflow.modifier.is_main_snakefile()
 if IS_MODULE and not config:
     raise WorkflowError("module: expected `config:` with the keys of a suite, got none")
 
-# Our reader comes first, as Snakemake's own says neither line nor key; a file of --configfile
-# Snakemake has read before this one (docs/operations.md has a command for it).
-if not IS_MODULE and not workflow.overwrite_configfiles:
+# The suite is what our reader makes of the files: Snakemake reads them too, by YAML 1.1 (010 is 8).
+CONFIG_FILES = [] if IS_MODULE else workflow.overwrite_configfiles or ["config/config.yaml"]
+if not IS_MODULE:
     try:
-        check_files(["config/config.yaml"])
+        GIVEN = merged(CONFIG_FILES, workflow.config_settings.config)
     except ConfigError as error:
         raise WorkflowError(str(error))
+    if not workflow.overwrite_configfiles:
 
-    configfile: "config/config.yaml"
+        configfile: "config/config.yaml"
+
+    config.clear()
+    config.update(GIVEN)

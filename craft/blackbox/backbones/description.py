@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
-import yaml
 
+from craft.files import yaml12
 from craft.mini import backbone as mini
 
 KINDS = ("mini", "open_clip")
@@ -26,18 +26,12 @@ class BackboneError(ValueError):
 
 
 def read_backbone(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a backbone's YAML and complete it; raises BackboneError (see :func:`complete`)."""
-    try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise BackboneError(f"{path}: not a readable YAML file ({reason})") from error
-    if not isinstance(config, dict) or config.get("kind") not in KINDS:
-        kind = config.get("kind") if isinstance(config, dict) else None
-        raise BackboneError(f"{path}: kind is {kind!r}; accepted: {', '.join(KINDS)}")
-    required = ("name", "image", "open_clip") if config["kind"] == "mini" else ("name", "model")
-    missing = [key for key in required if key not in config]
-    if missing:
+    """Read a backbone's YAML and complete it; raises YamlError, and what :func:`complete` does."""
+    config = yaml12.read(path, "name", "kind")
+    if config["kind"] not in KINDS:
+        raise BackboneError(f"{path}: kind is {config['kind']!r}; accepted: {', '.join(KINDS)}")
+    required = ("image", "open_clip") if config["kind"] == "mini" else ("model",)
+    if missing := [key for key in required if key not in config]:
         raise BackboneError(f"{path}: lacks {', '.join(missing)}")
     return complete(config)
 

@@ -19,8 +19,8 @@ from craft.blackbox.images.encode import Encoder, Pictures, ProgressLog, batch_s
 from craft.blackbox.images.partial import Shards
 from craft.blackbox.images.preprocess import COOP_CROP_SCALE, Preprocess
 from craft.data.manifest import image_root, reading
-from craft.files import strict_yaml
 from craft.files.atomic import RecordError, locked, sha256, unchanged
+from craft.files.descriptions import read_dataset
 from craft.files.records import Features, Image, Manifest, Split
 from craft.runtime.command import run_command
 from craft.runtime.provenance import code_hash, versions
@@ -131,8 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     splits = [Split.read(path) for path in given.splits] if given.splits else None
     backbone = None
     for manifest_path, root, dataset, part, (view, crop), out in given.sets:
-        facts = strict_yaml.read(dataset, "name")
-        if facts.get("encode", "pool") == "drawn" and part == "train" and not splits:
+        facts = read_dataset(dataset)
+        if facts["encode"] == "drawn" and part == "train" and not splits:
             raise RecordError(
                 f"{facts['name']} says encode: drawn; name its few-shot sets by --splits"
             )
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         images = select(manifest, part, splits)
         # After the first inputs have been read: a wrong one is told before a model is loaded.
         backbone = backbone or load(read_backbone(given.backbone), given.weights, given.device)
-        scale = COOP_CROP_SCALE if crop else facts.get("crop_scale")
+        scale = COOP_CROP_SCALE if crop else facts["crop_scale"]
         preprocess = Preprocess.of(backbone.config["image"], scale)
         pictures = Pictures(images, image_root(root, facts), preprocess, view, reading(facts), crop)
         size = given.batch_size or batch_size(preprocess.size, given.device)

@@ -18,11 +18,9 @@ from PIL import Image
 from craft.data.decode import read_rgb
 from craft.data.pixels import normalise
 
-#: Shares of the image's area that an augmented copy may show (CraFT's ten data sets; 0.08 for
-#: ImageNet), and its aspect ratios.
-CROP_SCALE = (0.5, 1.0)
-#: Shares in CoOp's crops, of every data set.
+#: Shares of an image's area in CoOp's crops, of every data set.
 COOP_CROP_SCALE = (0.08, 1.0)
+#: Aspect ratios of an augmented copy.
 CROP_RATIO = (3 / 4, 4 / 3)
 RESIZES = ("shortest", "squash")
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -37,7 +35,7 @@ class Preprocess:
     size: int  # pixels, the model's input is square
     mean: tuple[float, ...]  # by channel, of values in 0..1
     std: tuple[float, ...]
-    crop_scale: tuple[float, float] = CROP_SCALE
+    crop_scale: tuple[float, float] | None = None  # of the data set; None: no augmented copies
     resize: str = "shortest"  # one of RESIZES; "squash": both sides to ``size``, nothing cropped
     interpolation: str = "bicubic"  # one of FILTERS
 
@@ -51,7 +49,7 @@ class Preprocess:
         for value, accepted in ((resize, RESIZES), (interpolation, FILTERS)):
             if value not in accepted:
                 raise ValueError(f"image: {value!r}; accepted: {', '.join(accepted)}")
-        scale, size = tuple(crop_scale or CROP_SCALE), int(image["size"])
+        scale, size = tuple(crop_scale) if crop_scale else None, int(image["size"])
         mean, std = tuple(image["mean"]), tuple(image["std"])
         return cls(size, mean, std, scale, resize, interpolation)
 

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from craft.files import strict_yaml
 from craft.files.atomic import RecordError, read_json, write_json
+from craft.files.descriptions import read_dataset
 from craft.files.records import Manifest
 from craft.files.typed import build
 from craft.runtime.command import run_command
@@ -199,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for manifest, description, out in zip(
         options.manifest, options.dataset, options.out, strict=True
     ):
-        dataset = strict_yaml.read(description, "name", "template")
+        dataset = read_dataset(description, "template")
         names = Manifest.read(manifest).class_names()
         if list(names) != list(range(len(names))):
             raise PromptError(

@@ -20,8 +20,8 @@ from craft.data.fetch.sources import Policy, SourceError, address
 from craft.data.fetch.unpack import unpack
 from craft.data.layouts import LAYOUTS, ManifestError
 from craft.data.manifest import build, check_tree, image_root
-from craft.files import strict_yaml
 from craft.files.atomic import locked, replacing, sha256
+from craft.files.descriptions import read_dataset
 from craft.runtime.signals import Ended
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def acquire(
     A complete tree is left alone. ``keep`` leaves the archive in the folder of downloads.
     Raises FetchError.
     """
-    facts = strict_yaml.read(description, "name", "kind")
+    facts = read_dataset(description, "kind")
     acquisition = _Acquisition(facts, description, root, keep, policy or Policy())
     if acquisition.incomplete(root) is None:
         return acquisition.origin("present")  # perhaps on a disk that nobody may write to

@@ -1,0 +1,74 @@
+"""What is wrong with a configuration: one structure, and the one place that words it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from craft.files.yaml12 import YamlError
+from craft.runtime.messages import shown
+
+
+class Words(str):
+    """A value that a message does not quote: what is there, in words."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+#: Value of a key that is missing.
+NOTHING = Words("nothing")
+
+
+class Problem(NamedTuple):
+    """A value that is refused: the key's path in its file, what was expected, what is there.
+
+    Checks leave ``source``, the file or files, to their caller.
+    """
+
+    path: str
+    expected: str
+    value: Any
+    hint: str = ""
+    source: str = ""
+
+    def __str__(self) -> str:
+        value = self.value if isinstance(self.value, Words) else shown(self.value)
+        text = f"expected {self.expected}, got {value}"
+        parts = ": ".join(filter(None, (self.source, self.path, text)))
+        return f"{parts}; {self.hint}" if self.hint else parts
+
+
+class ConfigError(ValueError):
+    """All problems of a configuration, one line each."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple({str(problem): problem for problem in problems}.values())
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
+        lines = "\n".join(f"- {problem}" for problem in self.problems)
+        super().__init__(f"{count} in the configuration\n{lines}")
+
+
+def of_file(source: str, problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems with the file that they are in."""
+    return [problem._replace(source=problem.source or source) for problem in problems]
+
+
+def unreadable(error: YamlError) -> Problem:
+    """Return the problem of a file that is no YAML."""
+    return Problem(error.where, "YAML 1.2", Words(error.why), source=error.path)
+
+
+def near(name: Any, known: Iterable[str]) -> str:
+    """Return which of the known names may have been meant; nothing where none is alike."""
+    alike = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f"did you mean {alike[0]!r}?" if alike else ""
+
+
+def check_name(path: str, name: str, known: Iterable[str]) -> Iterator[Problem]:
+    """Yield the problem of a name that is none of the known ones."""
+    if name not in (names := list(known)):
+        yield Problem(path, f"one of {', '.join(names)}", name, near(name, names))
