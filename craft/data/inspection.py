@@ -18,6 +18,7 @@ from craft.data.decode import ImageError, read_rgb
 from craft.data.user_lists import about
 from craft.files.atomic import write_json
 from craft.files.records import Image, Manifest
+from craft.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,15 @@ def inspect(
             return error
         return hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).hexdigest()
 
-    with ThreadPoolExecutor(workers) as pool:
-        outcomes = list(pool.map(decoded, manifest.images))
+    outcomes: list[str | ImageError] = []
+    what = f"inspection of {folder}"
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        Progress(what, len(manifest.images), "images") as progress,
+    ):
+        for outcome in pool.map(decoded, manifest.images):
+            outcomes.append(outcome)
+            progress.reach(len(outcomes))
     broken = {
         image.path: str(outcome)
         for image, outcome in zip(manifest.images, outcomes, strict=True)

@@ -32,6 +32,7 @@ from craft.mini import backbone as mini
 from craft.mini import checkpoint, vit_init, world
 from craft.mini.compare_backbones import probe
 from craft.runtime.command import run_command
+from craft.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -145,40 +146,38 @@ def train(
     both = nn.ModuleDict({"clip": model, "head": head})
     optimizer = torch.optim.AdamW(_groups(model, head, recipe), betas=(0.9, 0.98), eps=1e-6)
     run = json.dumps([config["name"], seed, dataclasses.asdict(recipe)])
+    known = torch.from_numpy(vocabulary).long()
     start, before = checkpoint.restore(saved, both, optimizer, run)
     per_epoch, began = len(images) // recipe.batch, time.monotonic()
-    for step in range(start, recipe.steps):
-        # Every draw is a function of (seed, step), so that a resumed run repeats an unbroken one.
-        epoch, part = divmod(step, per_epoch)
-        order = np.random.default_rng([seed, 3, epoch]).permutation(len(images))
-        rows = order[part * recipe.batch : (part + 1) * recipe.batch]
-        within, done = recipe.progress(step)
-        warm = min(1.0, (within + 1) / recipe.warmup)
-        for group in optimizer.param_groups:
-            rate = recipe.lr * warm * 0.5 * (1 + math.cos(math.pi * done))
-            group["lr"] = rate * group["factor"]
-        x = shifted(images[rows], np.random.default_rng([seed, 4, step]))
-        x = mini.pixels(x, config).contiguous(memory_format=torch.channels_last)
-        match, words = _loss(model, head, x, tokens[torch.from_numpy(rows)], content)
-        optimizer.zero_grad(set_to_none=True)
-        (match + (1 - done) * words).backward()
-        nn.utils.clip_grad_norm_(both.parameters(), 2.0)
-        optimizer.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(0, math.log(100))
-        if (step + 1) % 50 == 0:
-            pace = (time.monotonic() - began) / (step + 1 - start)
-            log.info(
-                "step %d/%d  contrastive %.3f  words %.3f  scale %.1f  %.2f s/step, %.0f s to go",
-                step + 1, recipe.steps, match.item(), words.item(),
-                model.logit_scale.exp().item(), pace, pace * (recipe.steps - step - 1),
-            )  # fmt: skip
-        if (step + 1) % 500 == 0:
-            spent = before + time.monotonic() - began
-            checkpoint.save(saved, step + 1, spent, both, optimizer, run)
-            # Over CLIP's whole vocabulary, as it will be used.
-            whole = mini.expanded(config, model.state_dict(), torch.from_numpy(vocabulary).long())
-            log.info("probe %s", probe(whole, config, 10, seed=901))
+    name = f"pretraining of {config['name']}"
+    with Progress(name, recipe.steps, "steps", done=start) as progress:
+        for step in range(start, recipe.steps):
+            # Every draw is a function of (seed, step): a resumed run repeats an unbroken one.
+            epoch, part = divmod(step, per_epoch)
+            order = np.random.default_rng([seed, 3, epoch]).permutation(len(images))
+            rows = order[part * recipe.batch : (part + 1) * recipe.batch]
+            within, done = recipe.progress(step)
+            warm = min(1.0, (within + 1) / recipe.warmup)
+            for group in optimizer.param_groups:
+                rate = recipe.lr * warm * 0.5 * (1 + math.cos(math.pi * done))
+                group["lr"] = rate * group["factor"]
+            x = shifted(images[rows], np.random.default_rng([seed, 4, step]))
+            x = mini.pixels(x, config).contiguous(memory_format=torch.channels_last)
+            match, words = _loss(model, head, x, tokens[torch.from_numpy(rows)], content)
+            optimizer.zero_grad(set_to_none=True)
+            (match + (1 - done) * words).backward()
+            nn.utils.clip_grad_norm_(both.parameters(), 2.0)
+            optimizer.step()
+            with torch.no_grad():
+                model.logit_scale.clamp_(0, math.log(100))
+            facts = {"contrastive": match.item(), "words": words.item()}
+            progress.reach(step + 1, lambda facts=facts: facts)
+            if (step + 1) % 500 == 0:
+                spent = before + time.monotonic() - began
+                checkpoint.save(saved, step + 1, spent, both, optimizer, run)
+                # Over CLIP's whole vocabulary, as it will be used.
+                whole = mini.expanded(config, model.state_dict(), known)
+                log.info("probe %s", probe(whole, config, 10, seed=901))
     return model.eval(), vocabulary, before + time.monotonic() - began
 
 
@@ -204,8 +203,8 @@ def main(argv: list[str] | None = None) -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     saved = args.out.with_name(args.out.name + ".checkpoint")
     model, vocabulary, seconds = train(config, recipe, images, captions, args.seed, saved)
-    whole = mini.expanded(config, model.state_dict(), torch.from_numpy(vocabulary).long())
-    scores = probe(whole, config)
+    known = torch.from_numpy(vocabulary).long()
+    scores = probe(mini.expanded(config, model.state_dict(), known), config)
     log.info("in-world zero-shot accuracy %s", scores)
     command = f"python -m craft.mini.pretrain --config {args.config} --out {args.out.name}"
     command += f" --seed {args.seed}" + (f" --steps {args.steps}" if args.steps else "")

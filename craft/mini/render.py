@@ -26,6 +26,7 @@ from PIL import Image
 from craft.files.atomic import locked, writing
 from craft.mini import drawing, scenes, surface
 from craft.runtime.command import run_command
+from craft.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -112,20 +113,25 @@ def _scans(label: int, part: int, development: bool) -> list[np.ndarray]:
     return [images[i] for i in own[start : start + sizes[part + 3 * development]]]
 
 
+def _drawn(name: str, part: str, label: int, development: bool) -> list[np.ndarray]:
+    """Return the images (32, 32, 3) uint8 of one class in one part."""
+    task, which = TASKS[name], PARTS.index(part)
+    if task.draw is None:
+        drawn = [scenes.digit(scan) for scan in _scans(label, which, development)]
+    else:
+        rng = np.random.default_rng([_SEEDS[development], list(TASKS).index(name), which, label])
+        drawn = [task.draw(rng, label) for _ in range(task.counts[which])]
+    return [surface.finish(image) for image in drawn]
+
+
 def render(name: str, part: str, development: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return one part: uint8 images (n, 32, 32, 3), labels (n,) class by class; KeyError or
     ValueError for an unknown data set or part.
     """
-    task, which = TASKS[name], PARTS.index(part)
     images, labels = [], []
-    for label in task.labels:
-        if task.draw is None:
-            drawn = [scenes.digit(scan) for scan in _scans(label, which, development)]
-        else:
-            seed = [_SEEDS[development], list(TASKS).index(name), which, label]
-            rng = np.random.default_rng(seed)
-            drawn = [task.draw(rng, label) for _ in range(task.counts[which])]
-        images += [surface.finish(image) for image in drawn]
+    for label in TASKS[name].labels:
+        drawn = _drawn(name, part, label, development)
+        images += drawn
         labels += [label] * len(drawn)
     pixels = np.stack(images) if images else np.empty((0, drawing.SIZE, drawing.SIZE, 3), np.uint8)
     return pixels, np.array(labels, dtype=int)
@@ -136,15 +142,17 @@ def _draw(name: str, images: Path, development: bool) -> dict[str, list]:
     names = classes(name)
     numbers = dict.fromkeys(range(len(names)), 0)
     split: dict[str, list] = {part: [] for part in PARTS}
-    for part in PARTS:
-        for image, label in zip(*render(name, part, development), strict=True):
-            label = int(label)
-            path = f"{names[label].replace(' ', '_')}/{numbers[label]:04d}.png"
-            numbers[label] += 1
-            file = images / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(file)
-            split[part].append([path, label, names[label]])
+    todo = [(part, label) for part in PARTS for label in TASKS[name].labels]
+    with Progress(f"rendering of {name}", len(todo), "classes of parts") as progress:
+        for done, (part, label) in enumerate(todo, 1):
+            for image in _drawn(name, part, label, development):
+                path = f"{names[label].replace(' ', '_')}/{numbers[label]:04d}.png"
+                numbers[label] += 1
+                file = images / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image).save(file)
+                split[part].append([path, label, names[label]])
+            progress.reach(done)
     return split
 
 

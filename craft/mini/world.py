@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from craft.mini import drawing, surface
+from craft.runtime.progress import Progress
 
 KINDS = ("shape", "digit", "texture", "colour")
 _SHARE = (0.45, 0.19, 0.21, 0.15)
@@ -172,12 +173,14 @@ def render_corpus(n: int, seed: int) -> tuple[np.ndarray, list[str]]:
     rng = np.random.default_rng([seed, 1])
     images = np.empty((n, drawing.SIZE, drawing.SIZE, 3), np.uint8)
     captions = []
-    for i in range(n):
-        kind = KINDS[int(rng.choice(len(KINDS), p=_SHARE))]
-        label = int(rng.integers(len(CLASSES[kind])))
-        image, caption = _RENDER[kind](rng, label)
-        images[i] = surface.finish(image)
-        captions.append(caption)
+    with Progress("rendering of the world", n, "images") as progress:
+        for i in range(n):
+            kind = KINDS[int(rng.choice(len(KINDS), p=_SHARE))]
+            label = int(rng.integers(len(CLASSES[kind])))
+            image, caption = _RENDER[kind](rng, label)
+            images[i] = surface.finish(image)
+            captions.append(caption)
+            progress.reach(i + 1)
     return images, captions
 
 

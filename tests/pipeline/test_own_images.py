@@ -115,3 +115,16 @@ def test_images_that_changed_are_encoded_again(checkout: Checkout, described: Pa
     found = after.features[after.rows([circle, square, star])]
     np.testing.assert_array_equal(found, before.features[before.rows([square, circle, star])])
     assert checkout.plan(*command()) == {}
+
+
+def test_a_change_to_the_text_towers_encodes_no_image_again(
+    checkout: Checkout, described: Path
+) -> None:
+    module = described / "craft/blackbox/text/prefix_sharing.py"
+    before = module.read_text()
+    try:
+        module.write_text(before + "\n_ANOTHER = 1\n")
+        plan = checkout.plan(*command())
+    finally:
+        module.write_text(before)
+    assert "features" not in plan and plan["backbone"] == 1 and plan["architectures"] == 1

@@ -22,12 +22,13 @@ import requests
 
 import craft.data.fetch.http as http_module
 from craft.data.fetch import file as download
-from craft.data.fetch import progress
 from craft.data.fetch import sources as transport
 from craft.data.fetch.file import Hosts, SpaceError, obtain, verify
+from craft.data.fetch.growth import watching
 from craft.data.fetch.http import http
 from craft.data.fetch.sources import Policy, SourceError, gdrive
 from craft.runtime.command import run_command
+from craft.runtime.progress import read_line
 from craft.runtime.signals import ENDED
 from tests.miniature.archives import zipped
 from tests.miniature.site import Site, cut, page, serving, status
@@ -468,23 +469,18 @@ def test_what_came_whole_but_was_not_verified_is_not_fetched_again(
 # --- what a reader sees --------------------------------------------------------------------------
 
 
-def test_progress_says_size_rate_and_time_left() -> None:
-    assert progress.line("x.zip", 50_000_000, 200_000_000, 10_000_000, 4.0) == (
-        "x.zip: [#####...............]  25 %  50.0 of 200.0 MB, 10.0 MB/s, 0:15 left"
-    )
-    assert progress.line("x.zip", 5_000_000, None, 0, 1.0) == "x.zip: 5.0 MB, 5.0 MB/s"
-    assert "1:00:00 left" in progress.line("x", 1, 3601, 0, 1.0)
-    assert "waiting" in progress.line("x", 1, 3601, 1, 1.0)
-
-
 def test_progress_is_logged_while_a_file_grows(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     part = tmp_path / "x.part"
-    with caplog.at_level(logging.INFO), progress.watching(part, 100, "x", every=0.02):
-        part.write_bytes(bytes(50))
+    (tmp_path / "x.part.json").write_bytes(bytes(1_000_000))
+    with caplog.at_level(logging.INFO), watching(part, 4_000_000, "x", every=0.02):
+        part.write_bytes(bytes(2_000_000))
         time.sleep(0.2)
-    assert any("50 %" in line for line in caplog.messages)
+    begun, *grown, ended = filter(None, map(read_line, caplog.messages))
+    assert (begun.what, begun.done, begun.total, begun.unit) == ("download of x", 1, 4, "MB")
+    assert grown[-1].done == ended.done == 3
+    assert grown[-1].running and not ended.running
 
 
 def test_verification_reads_every_sum(tmp_path: Path) -> None:

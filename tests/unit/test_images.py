@@ -14,13 +14,14 @@ from PIL import Image as Pillow
 from craft.blackbox.backbones.description import read_backbone
 from craft.blackbox.backbones.load import load
 from craft.blackbox.images.__main__ import main, select
-from craft.blackbox.images.encode import Encoder, Pictures, ProgressLog, encode
+from craft.blackbox.images.encode import Encoder, Pictures, encode
 from craft.blackbox.images.partial import Shards
 from craft.blackbox.images.preprocess import Preprocess
 from craft.data.decode import ImageError
 from craft.files.atomic import sha256
 from craft.files.records import Features, Image, Manifest, RecordError, Split
 from craft.mini import backbone as mini
+from craft.runtime.progress import read_line
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 PREPROCESS = Preprocess(32, MEAN, STD, (0.5, 1.0))
@@ -126,16 +127,14 @@ def photos(tmp_path_factory):
 @pytest.mark.parametrize("workers", [1, 4])
 def test_features_are_unit_rows_and_norms_in_order(photos, batch_size, workers):
     pictures, raw = photos
-    tower, seen = Tower(), []
+    tower = Tower()
     features, norms = encode(
         Encoder(tower, PREPROCESS),
         pictures,
         batch_size=batch_size,
         workers=workers,
-        progress=lambda done, total: seen.append((done, total)),
     )
     assert set(tower.batches) == {batch_size} and len(tower.batches) == -(-7 // batch_size)
-    assert seen[-1] == (7, 7) and [done for done, _ in seen] == sorted(done for done, _ in seen)
     np.testing.assert_allclose(features * norms[:, None], raw, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-6)
     assert features.dtype == norms.dtype == np.float32
@@ -317,14 +316,18 @@ def test_images_that_change_while_they_are_encoded_are_named(photos, tmp_path, c
     assert np.array_equal(batch[0], encode(whole, pictures, batch_size=2)[0])
 
 
-def test_progress_is_logged_with_a_rate(caplog):
+def test_progress_counts_what_was_encoded_before(photos, cut, caplog):
     caplog.set_level(logging.INFO)
-    log = ProgressLog("toy train, view 0")
-    log(1, 100)
-    log(100, 100)
-    assert len(caplog.messages) == 1
-    assert "toy train, view 0: 100 of 100 images" in caplog.messages[0]
-    assert "a second" in caplog.messages[0]
+    encode(
+        Encoder(Tower(), PREPROCESS),
+        photos[0],
+        batch_size=2,
+        shards=Shards(cut, IDENTITY),
+        what="toy train, view 0",
+    )
+    begun, ended = filter(None, map(read_line, caplog.messages))
+    assert begun.what == "encoding of toy train, view 0" and begun.unit == "images"
+    assert (begun.done, begun.total, ended.done) == (4, 7, 7)
 
 
 # --- which images ---------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from craft.blackbox.backbones.description import (
     require_quick_gelu,
     tokenizer_of,
 )
+from craft.data.fetch.growth import watching
 from craft.files.atomic import sha256
 from craft.mini import backbone as mini
 
@@ -101,12 +102,17 @@ def _locate(config: Mapping[str, Any], weights: str | os.PathLike[str] | None) -
 
 
 def _fetch(name: str, repo: str, file: str, revision: str | None) -> Path:
-    from huggingface_hub import hf_hub_download
+    # The log has lines of its own; the library's bar would write control characters.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import repo_folder_name
 
     log.info("fetching %s from %s at %s", file, repo, revision or "its newest revision")
+    cache = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo, repo_type="model"))
     try:
-        return Path(hf_hub_download(repo, file, revision=revision))
+        with watching(cache, None, f"{file} of {repo}"):
+            return Path(hf_hub_download(repo, file, revision=revision))
     except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
         raise BackboneError(
             f"{name}: {file} of {repo} cannot be fetched ({error}); bring it by other means and "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from craft.blackbox.images.encode import Encoder, Pictures, ProgressLog, batch_size, encode
+from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
 from craft.blackbox.images.partial import Shards
 from craft.blackbox.images.preprocess import COOP_CROP_SCALE, Preprocess
 from craft.data.manifest import image_root, reading
@@ -156,9 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     workers=given.threads,
                     shards=shards,
                     keep_every=given.keep_every,
-                    progress=ProgressLog(
-                        f"{facts['name']} {part}, {'crop' if crop else 'view'} {view}"
-                    ),
+                    what=f"{facts['name']} {part}, {'crop' if crop else 'view'} {view}",
                 )
             except Ended as signal:
                 signal.add_note(f"what is encoded is kept in {shards.folder}")

@@ -7,7 +7,6 @@ else, and no sum is split among threads: how many workers there are cannot chang
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import queue
 import threading
@@ -27,11 +26,7 @@ from craft.data.decode import ImageError
 from craft.data.fingerprint import fingerprint
 from craft.files.atomic import RecordError
 from craft.files.records import Image
-
-log = logging.getLogger(__name__)
-
-#: Seconds between two lines of progress.
-_REPORT_EVERY = 10.0
+from craft.runtime.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ def encode(
     workers: int = 1,
     shards: Shards | None = None,
     keep_every: float = 10.0,
-    progress: Callable[[int, int], None] | None = None,
+    what: str = "images",
 ) -> Batch:
     """Unit features (N, E) and raw norms (N,) of all pictures; a batch per worker in memory.
 
@@ -123,7 +118,7 @@ def encode(
     number, and so the last bits of an image's features on what else is encoded. Batches begin at
     multiples of ``batch_size``, after a kill too: what ``shards`` holds is not
     encoded again, and what is new is added to it every ``keep_every`` seconds and where anything,
-    a signal say, ends it early. ``progress`` gets the numbers of images encoded and to encode.
+    a signal say, ends it early. ``what`` names the pictures in the lines of progress.
     Raises ImageError naming every file that cannot be decoded, RecordError for features that are
     not finite and for files that changed meanwhile.
     """
@@ -131,9 +126,7 @@ def encode(
     firsts = range(0, total, batch_size)
     stamps = {first: pictures.stamp(first, first + batch_size) for first in firsts}
     done = shards.read(stamps.__getitem__) if shards else {}
-    todo = total - sum(len(norms) for _, norms in done.values())
-    if done:
-        log.info("%d of %d images were encoded before", total - todo, total)
+    encoded = sum(len(norms) for _, norms in done.values())
     broken = threading.Event()
 
     def work(first: int) -> Batch | list[str]:
@@ -157,7 +150,7 @@ def encode(
 
     new: dict[int, Batch] = {}
     problems: dict[int, list[str]] = {}
-    encoded, kept_at = 0, time.monotonic()
+    kept_at = time.monotonic()
     jobs: dict[int, Future[Batch | list[str]]] = {}
     pool, ended = ThreadPoolExecutor(workers), queue.SimpleQueue()
     try:
@@ -165,21 +158,21 @@ def encode(
             if first not in done:
                 jobs[first] = pool.submit(work, first)
                 jobs[first].add_done_callback(lambda _, first=first: ended.put(first))
-        for _ in range(len(jobs)):
-            first = ended.get()
-            result = jobs[first].result()
-            if isinstance(result, list):
-                problems[first] = result
-                continue
-            done[first] = new[first] = result
-            encoded += len(result[1])
-            # All that ended while the last shard was written goes into one.
-            due = ended.empty() and time.monotonic() - kept_at >= keep_every
-            if shards and due and encoded < todo:
-                shards.write(new, stamps)
-                new, kept_at = {}, time.monotonic()
-            if progress:
-                progress(encoded, todo)
+        with Progress(f"encoding of {what}", total, "images", done=encoded) as progress:
+            for _ in range(len(jobs)):
+                first = ended.get()
+                result = jobs[first].result()
+                if isinstance(result, list):
+                    problems[first] = result
+                    continue
+                done[first] = new[first] = result
+                encoded += len(result[1])
+                # All that ended while the last shard was written goes into one.
+                due = ended.empty() and time.monotonic() - kept_at >= keep_every
+                if shards and due and encoded < total:
+                    shards.write(new, stamps)
+                    new, kept_at = {}, time.monotonic()
+                progress.reach(encoded)
         if unreadable := [problem for first in sorted(problems) for problem in problems[first]]:
             raise ImageError("\n".join([f"{len(unreadable)} images cannot be read", *unreadable]))
         for first in firsts:
@@ -202,27 +195,3 @@ def _of(job: Future[Batch | list[str]]) -> Batch | None:
     if job.cancelled() or job.exception() or isinstance(job.result(), list):
         return None
     return job.result()
-
-
-class ProgressLog:
-    """Logs images encoded, their rate and the time left, every few seconds and at the end."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._start = self._last = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Report ``done`` of ``total`` images."""
-        now = time.monotonic()
-        if done < total and now - self._last < _REPORT_EVERY:
-            return
-        self._last = now
-        rate = done / max(now - self._start, 1e-9)
-        log.info(
-            "%s: %d of %d images, %.1f a second, %.0f s left",
-            self._name,
-            done,
-            total,
-            rate,
-            (total - done) / rate,
-        )

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--wait", type=float, default=Policy.wait, help="seconds before the second")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    # The log has a bar of its own; a library's would write a line of control characters.
+    # The log has lines of its own; a library's bar would write control characters.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     policy = Policy(attempts=options.attempts, wait=options.wait)
     origin = acquire(options.dataset, options.root, keep=options.keep, policy=policy)

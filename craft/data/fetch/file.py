@@ -16,8 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 from requests.utils import get_environ_proxies, select_proxy
 
+from craft.data.fetch.growth import watching
 from craft.data.fetch.http import http
-from craft.data.fetch.progress import watching
 from craft.data.fetch.sources import Policy, SourceError, address, gdrive, hub, refuse_html
 from craft.files.atomic import locked
 

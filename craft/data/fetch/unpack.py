@@ -16,6 +16,7 @@ from pathlib import Path
 
 from craft.data.fetch.archive import Limits, Member, UnpackError, members, safe_parts, split_path
 from craft.files.atomic import writing
+from craft.runtime.progress import Progress
 
 #: Never unpacked: code in disguise, and what file managers leave behind.
 _PICKLES = (".pkl", ".pickle")
@@ -47,25 +48,29 @@ def unpack(
     written = count = total = 0
     tops: set[str] = set()
     try:
-        for member in members(archive, nested, limits):
-            count, total = count + 1, total + member.size
-            if count > limits.members:
-                raise UnpackError(f"{archive}: more than {limits.members} members: {member.name}")
-            if total > limits.bytes:
-                raise UnpackError(
-                    f"{archive}: more than {limits.bytes} bytes unpacked, at {member.name}"
-                )
-            parts = safe_parts(archive, member)
-            tops.add("/".join(parts[:2]))
-            goal = _goal(parts, plan) if member.kind != "folder" else None
-            if goal is None or _unwelcome(parts):
-                continue
-            if wanted is not None and "/".join(goal) not in wanted:
-                continue
-            if member.kind == "link":
-                raise UnpackError(f"{archive}: {member.name} is a link where a file is needed")
-            _write(archive, member, folder.joinpath(*goal))
-            written += 1
+        with Progress(f"unpacking of {archive.name}", None, "files") as progress:
+            for member in members(archive, nested, limits):
+                count, total = count + 1, total + member.size
+                if count > limits.members:
+                    raise UnpackError(
+                        f"{archive}: more than {limits.members} members: {member.name}"
+                    )
+                if total > limits.bytes:
+                    raise UnpackError(
+                        f"{archive}: more than {limits.bytes} bytes unpacked, at {member.name}"
+                    )
+                parts = safe_parts(archive, member)
+                tops.add("/".join(parts[:2]))
+                goal = _goal(parts, plan) if member.kind != "folder" else None
+                if goal is None or _unwelcome(parts):
+                    continue
+                if wanted is not None and "/".join(goal) not in wanted:
+                    continue
+                if member.kind == "link":
+                    raise UnpackError(f"{archive}: {member.name} is a link where a file is needed")
+                _write(archive, member, folder.joinpath(*goal))
+                written += 1
+                progress.reach(written)
     except _DAMAGE as error:
         raise UnpackError(f"{archive}: damaged ({error or type(error).__name__})") from error
     except (NotImplementedError, RuntimeError) as error:
