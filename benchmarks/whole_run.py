@@ -131,7 +131,7 @@ def _fit(folder: Path, size: dict[str, int], threads: int) -> dict[str, Any]:
     arguments += ["--tower", str(folder / "text.safetensors")]
     arguments += ["--prompts", str(folder / "prompts.json")]
     arguments += ["--train", str(folder / "train.safetensors")]
-    arguments += ["--splits", str(folder / "seed-1.json")]
+    arguments += ["--splits", f"shots-{SHOTS}/seed-1={folder / 'seed-1.json'}"]
     arguments += ["--tests", f"{DATASET}={folder / 'test.safetensors'}"]
     arguments += ["--out", str(folder / "runs"), "--threads", str(threads)]
     with contextlib.ExitStack() as stack:

@@ -16,6 +16,7 @@ from craft.data.inspection import Report, inspect, untested
 from craft.data.layouts import LAYOUTS, ManifestError
 from craft.data.spelling import escaped, is_text, normal
 from craft.data.user_images import OWN
+from craft.files import receipts
 from craft.files.descriptions import read_dataset
 from craft.files.records import PARTS, Image, Manifest
 from craft.runtime.command import run_command
@@ -135,6 +136,15 @@ def _refuse(paths: list[str], why: str, where: Path | str = "") -> None:
         raise ManifestError(f"{len(paths)} images {why} {where}".rstrip() + f": {named}{rest}")
 
 
+def listed(root: str | Path, facts: Mapping[str, Any]) -> list[Path]:
+    """Files that say which images a data set has, where a person or the suite writes them."""
+    if facts["kind"] == "mini":
+        return [Path(root) / "split.json"]
+    if facts["kind"] in OWN:
+        return [Path(root) / facts[key] for key in ("list", "classes") if key in facts]
+    return []  # a published list, verified with its archive
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the manifest of a data set and, beside it as JSON, a report on its images."""
     parser = argparse.ArgumentParser(prog="python -m craft.data.manifest", description=__doc__)
@@ -143,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--source", type=Path, help="manifest of a shifted test set's source")
     parser.add_argument("--out", type=Path, required=True, help="CSV to write")
     parser.add_argument("--threads", type=int, default=1, help="cores that decode own images")
+    receipts.add_argument(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     facts = read_dataset(options.dataset, "kind")
@@ -160,6 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         log.warning("%s: %s", facts["name"], line)
     manifest.write(options.out)
     report.write(options.out.with_suffix(".json"))
+    read = [*listed(options.root, facts), *([options.source] if options.source else [])]
+    receipts.write([options.out, options.out.with_suffix(".json")], options.receipt, read)
     log.info("%s: %d images in %s", facts["name"], len(manifest.images), options.out)
 
 

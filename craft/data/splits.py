@@ -68,12 +68,14 @@ def write_splits(
     pattern: str,
     *,
     repeat: bool = False,
+    receipt: str | None = None,
 ) -> None:
     """Write a records.Split for each number of shots and seed to ``pattern`` with both filled in.
 
     Raises SplitError, also for a pattern that would write two splits to one file.
     """
     # The records bring numpy along, which printing a split's paths does not need.
+    from craft.files import receipts
     from craft.files.records import Manifest, Split
 
     for placeholder, values in (("{shots}", shots), ("{seed}", seeds)):
@@ -89,6 +91,7 @@ def write_splits(
             log.warning("%s, %d shots: drawn with replacement: %s", dataset, k, ", ".join(small))
         for seed in seeds:
             drawn = draw(labels, k, seed, repeat=repeat)
+            out = pattern.replace("{shots}", str(k)).replace("{seed}", str(seed))
             Split(
                 dataset=dataset,
                 shots=k,
@@ -96,7 +99,8 @@ def write_splits(
                 paths=tuple(train[position].path for position in drawn),
                 labels=tuple(labels[position] for position in drawn),
                 class_names=tuple(names.values()),
-            ).write(pattern.replace("{shots}", str(k)).replace("{seed}", str(seed)))
+            ).write(out)
+            receipts.write([out], receipt, [manifest])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -112,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--repeat", action="store_true", help="draw a class that is too small with replacement"
     )
+    parser.add_argument("--receipt", metavar="KEY", help="keep receipts with this key")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if options.manifest:
@@ -124,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.seed,
             options.out_pattern,
             repeat=options.repeat,
+            receipt=options.receipt,
         )
         return
     if options.out_pattern or len(options.shots) != 1 or len(options.seed) != 1:

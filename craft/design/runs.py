@@ -261,6 +261,43 @@ class Design:
         """
         return option_layers.resolve(self.config, self._known[method], dataset, shots)
 
+    def settings(self, run: Run) -> dict[str, Any]:
+        """All that the configuration says of a run; its hash is the record's ``config_hash``."""
+        return {
+            **run.identity,
+            "learner": run.learner,
+            "options": run.options.as_dict(),
+            "dtype": self.config["dtype"],
+            "threads": self.config["fit_threads"],
+        }
+
+    def inputs(self, run: Run) -> dict[str, str]:
+        """Role of each file that a run is made from, as its record names it -> path below results.
+
+        The manifests are read by the steps before it, and order its predictions.
+        """
+        names, tests = run.identity, self.tests_of(run)
+        found = {"tower": paths.TOWER.format(**names), "prompts": paths.PROMPTS.format(**names)}
+        if run.shots:
+            found["split"] = paths.SPLIT.format(**names)
+            for part in ("train", *(f"train-{copy}" for copy in run.options.copies)):
+                found[part] = paths.FEATURES.format(part=part, **names)
+        for name in tests:
+            test = {"backbone": run.backbone, "dataset": name, "part": "test"}
+            found[f"test/{name}"] = paths.FEATURES.format(**test)
+        for name in dict.fromkeys((run.dataset, *tests) if run.shots else tests):
+            found[f"manifest/{name}"] = paths.MANIFEST.format(dataset=name)
+        return found
+
+    def sources(self, artefact: str) -> list[str]:
+        """Files that an artefact is made from: scores, or for the data sets' counts manifests."""
+        results = self.config["results"]
+        if artefact == "dataset_statistics":
+            shift = self.config.get("shift") or {}
+            names = dict.fromkeys((*self.datasets(artefact), *shift.get("targets", ())))
+            return [paths.at(results, paths.MANIFEST, dataset=name) for name in names]
+        return [paths.at(results, paths.SCORE, **run.identity) for run in self.runs(artefact)]
+
     def restrict(self, artefact: str) -> dict[str, Any]:
         """The part of the configuration that one artefact depends on, itself a valid design."""
         config = self.config
@@ -280,6 +317,8 @@ class Design:
             "datasets": list(self.datasets(artefact)),
             "shift": shift,
             "facts": {name: config["facts"][name] for name in (*self.datasets(artefact), *targets)},
+            "dtype": config["dtype"],
+            "fit_threads": config["fit_threads"],
             **self.layers(artefact),
             "methods": {
                 name: method for name, method in config["methods"].items() if name in methods

@@ -13,6 +13,7 @@ from typing import Any
 from craft.design.runs import Design, Run
 from craft.evaluation.scores import Scores
 from craft.evaluation.trace import provenance
+from craft.files import receipts
 from craft.files.atomic import RecordError, write_json, write_text
 from craft.runtime.command import run_command
 
@@ -100,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--design", required=True, type=json.loads, metavar="JSON")
     parser.add_argument("--runs", required=True, metavar="FILE", help="CSV to write")
     parser.add_argument("--provenance", required=True, metavar="FILE", help="JSON to write")
+    receipts.add_argument(parser)
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     design = Design(given.design)
@@ -108,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     counts = len(found["runs"]), len(found["environments"]), len(found["missing"])
     log.info("%d runs in %d environments, %d missing", *counts)
     write_text(given.runs, gather(design))
+    scores = map(Scores(design).path, design.all_runs)
+    receipts.write([given.provenance, given.runs], given.receipt, scores)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 from craft.files.atomic import RecordError, sha256, unchanged
 from craft.files.records import Manifest, Predictions, RunRecord, Score
 from craft.runtime.command import run_command
+from craft.runtime.provenance import code_hash
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,9 @@ def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, Te
         queries=[int(count) for count in predictions.queries],
         accuracy={name: test.accuracy(predictions.labels[name]) for name, test in tests.items()},
         test_images={name: len(test.labels) for name, test in tests.items()},
+        manifests={name: test.manifest_sha256 for name, test in tests.items()},
         record=asdict(record),
+        code_hash=code_hash("craft.evaluation.score"),
     )
 
 
@@ -110,6 +113,7 @@ def score_run(folder: str | os.PathLike[str], tests: Mapping[str, TestLabels]) -
     """Write ``score.json`` into a run's folder; raises RecordError naming the folder."""
     folder = Path(folder)
     record = RunRecord.read(folder / "record.json")
+    record.require_files(folder)
     predictions = Predictions.read(folder / "predictions.safetensors")
     try:
         score = evaluate(record, predictions, tests)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from craft.design.runs import Design, Run
+from craft.evaluation.staleness import expected_of, score_difference
 from craft.files.atomic import RecordError
+from craft.files.receipts import INDEX, Index
 from craft.files.records import Score
 
 
@@ -91,12 +92,18 @@ def _seed_by_seed(
     return Sample(values, tuple(missing))
 
 
+class StaleError(ValueError):
+    """A score is broken, or not of this configuration, code and inputs: it is not shown."""
+
+
 class Scores:
     """The scores below ``results`` that a design's runs left, each file read once."""
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        self.runs_folder = Path(design.config["results"]) / "runs"
+        self.results = Path(design.config["results"])
+        self.runs_folder = self.results / "runs"
+        self._index = Index(self.results / INDEX)
         self._read: dict[Run, Score | RecordError] = {}
 
     def path(self, run: Run) -> Path:
@@ -104,13 +111,34 @@ class Scores:
         return self.runs_folder / run.folder / "score.json"
 
     def score(self, run: Run) -> Score:
-        """The score of a run; raises RecordError when missing, unreadable or another run's."""
+        """The score of a run; raises RecordError where there is none.
+
+        Raises StaleError, which names the file and the command that makes it again, for one that
+        cannot be read, is another run's, or is not of this configuration, code and inputs.
+        """
         if run not in self._read:
-            self._read[run] = _load(self.path(run), run)
+            self._read[run] = self._load(run)
         found = self._read[run]
         if isinstance(found, RecordError):
             raise found
         return found
+
+    def _load(self, run: Run) -> Score | RecordError:
+        path = self.path(run)
+        if not path.exists():
+            return RecordError("no score")
+        expected = expected_of(self.design, run, self._index)
+        try:
+            score = Score.read(path)
+            problem = _identity(score, run) or score_difference(score, expected)
+        except RecordError as error:
+            problem = str(error)
+        if problem:
+            raise StaleError(
+                f"{path}: expected a score of this configuration, code and inputs, but {problem}; "
+                f"make it again: snakemake {path}, with the --configfile of this suite"
+            )
+        return score
 
     def sample(self, runs: Sequence[Run], test_set: str) -> Sample:
         """Final accuracy of each run on a test set."""
@@ -146,14 +174,7 @@ def final_accuracy(score: Score, test_set: str) -> float:
     return score.accuracy[test_set][-1]
 
 
-def _load(path: str | os.PathLike[str], run: Run) -> Score | RecordError:
-    if not os.path.exists(path):
-        return RecordError("no score")
-    try:
-        score = Score.read(path)
-    except RecordError:
-        return RecordError("unreadable score")
+def _identity(score: Score, run: Run) -> str | None:
     found = (score.method, score.backbone, score.dataset, score.shots, score.seed)
-    if found != tuple(run.identity.values()):
-        return RecordError(f"the score of another run {found}")
-    return score
+    same = found == tuple(run.identity.values())
+    return None if same else f"it is the score of another run {found}"

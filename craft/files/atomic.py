@@ -163,6 +163,35 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise RecordError(f"{path}: not a readable JSON file ({error})") from error
 
 
+#: The entry of a sealed JSON file that holds the SHA-256 of all others.
+SEAL = "content_sha256"
+
+
+def content_sha256(value: Mapping[str, Any]) -> str:
+    """Return the hex SHA-256 of JSON values; the order of keys does not count."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_sealed(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
+    """Write a JSON object with its own checksum, so that :func:`read_sealed` notices an edit."""
+    write_json(path, {**value, SEAL: content_sha256(value)})
+
+
+def read_sealed(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what :func:`write_sealed` wrote, without the checksum.
+
+    Raises RecordError for a file that is missing, cut short, or edited since.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict) or SEAL not in value:
+        raise RecordError(f"{path}: expected a JSON object with {SEAL!r}, got none")
+    seal = value.pop(SEAL)
+    if seal != (found := content_sha256(value)):
+        raise RecordError(f"{path}: expected content of SHA-256 {seal}, got {found}: it was edited")
+    return value
+
+
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:

@@ -9,6 +9,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ import numpy as np
 from craft.files.atomic import (
     RecordError,
     read_json,
+    read_sealed,
     read_tensors,
+    sha256,
     write_json,
+    write_sealed,
     write_tensors,
     write_text,
 )
@@ -234,6 +238,9 @@ class Predictions:
 
 # --- run records and scores ----------------------------------------------------------------------
 
+#: What a run publishes beside its record, which names the SHA-256 of each.
+RUN_FILES = ("learner.safetensors", "history.csv", "predictions.safetensors")
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -256,11 +263,12 @@ class RunRecord:
     learner_parameters: int
     learner_bytes: int  # what must be stored to deploy the learner beside the black box
     code_hash: str
-    inputs: dict[str, str]  # role -> sha256 of the file that was read
+    config_hash: str  # of what the configuration says of this run (Design.run_settings)
+    inputs: dict[str, str]  # role -> SHA-256 of the file that was read (Design.inputs)
+    files: dict[str, str]  # each of RUN_FILES -> its SHA-256
     versions: dict[str, str]
     peak_device_memory_mb: float = 0.0  # of tensors on a CUDA device; 0 on the CPU
     machine: dict[str, str] = field(default_factory=dict)  # what its times belong to
-    config_hash: str | None = None  # of what the configuration says of this run
     commit: str | None = None  # of git, "-dirty" where files differ; None outside a checkout
     initial_accuracy: float | None = None  # as train_accuracy, at the box's untouched context
     distinct_prompts: int | None = None  # that the text tower can tell apart, of one per class
@@ -268,13 +276,21 @@ class RunRecord:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON."""
-        write_json(path, asdict(self))
+        """Write as sealed JSON."""
+        write_sealed(path, asdict(self))
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> RunRecord:
-        """Read the JSON; raises RecordError."""
-        return build(cls, read_json(path), path, "run record")
+        """Read the sealed JSON; raises RecordError."""
+        return build(cls, read_sealed(path), path, "run record")
+
+    def require_files(self, folder: Path) -> None:
+        """Raise RecordError for a file of the run that is missing or not the one recorded."""
+        for name in RUN_FILES:
+            path, expected = folder / name, self.files.get(name)
+            found = sha256(path) if path.is_file() else "no file"
+            if found != expected:
+                raise RecordError(f"{path}: expected SHA-256 {expected} (record.json), got {found}")
 
 
 @dataclass(frozen=True)
@@ -289,13 +305,15 @@ class Score:
     queries: list[int]  # (T,) search queries
     accuracy: dict[str, list[float]]  # test set -> (T,) per cent; the last one is the result
     test_images: dict[str, int]
+    manifests: dict[str, str]  # test set -> SHA-256 of the manifest that labels it
     record: dict[str, Any]  # the run record that was scored
+    code_hash: str  # of the code that scored it
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON."""
-        write_json(path, asdict(self))
+        """Write as sealed JSON."""
+        write_sealed(path, asdict(self))
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Score:
-        """Read the JSON; raises RecordError."""
-        return build(cls, read_json(path), path, "score")
+        """Read the sealed JSON; raises RecordError."""
+        return build(cls, read_sealed(path), path, "score")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,11 @@ from threadpoolctl import threadpool_limits
 
 from craft.blackbox.text.prefix_sharing import DTYPES
 from craft.files.atomic import RecordError
-from craft.files.records import Split
 from craft.fit.inputs import Bench, Inputs
 from craft.fit.run import Keeping, run
 from craft.learner.lookup import load_learner
 from craft.runtime.command import run_command
+from craft.runtime.provenance import code_hash, config_hash
 from craft.runtime.signals import Ended, Signals
 
 log = logging.getLogger("craft.fit")
@@ -32,6 +33,13 @@ def _named_path(text: str) -> tuple[str, Path]:
     if not name or not path:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
     return name, Path(path)
+
+
+def _shots_and_seed(name: str) -> tuple[int, int]:
+    found = re.fullmatch(r"shots-(\d+)/seed-(\d+)", name)
+    if not found:
+        raise ValueError(f"--splits: expected shots-K/seed-S=PATH, got {name!r}")
+    return int(found[1]), int(found[2])
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -48,7 +56,14 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tower", type=Path, required=True, help="exported text tower")
     parser.add_argument("--prompts", type=Path, required=True, help="tokenised prompts")
     parser.add_argument("--train", type=Path, nargs="*", default=[], help="training features")
-    parser.add_argument("--splits", type=Path, nargs="*", default=[], help="one per run")
+    parser.add_argument(
+        "--splits",
+        type=_named_path,
+        nargs="*",
+        default=[],
+        metavar="shots-K/seed-S=PATH",
+        help="split of each run",
+    )
     parser.add_argument(
         "--tests", type=_named_path, nargs="+", required=True, help="NAME=features of a test part"
     )
@@ -83,6 +98,8 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
     cls = load_learner(given.learner)
     inputs = Inputs(given.tower, given.prompts, tuple(given.train), dict(given.tests))
     identity = {name: getattr(given, name) for name in ("method", "backbone", "dataset")}
+    # Of the module that the configuration names, as planned, wherever the class is written.
+    code = code_hash("craft.fit.__main__", given.learner.partition(":")[0])
     bench = Bench(inputs, cls.prompts, given.device, given.dtype)
     for what in ("backbone", "dataset"):
         if identity[what] != getattr(bench, what):
@@ -90,14 +107,29 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
                 f"{given.prompts}: prompts of {what} {getattr(bench, what)}, to fit one of "
                 f"--{what} {identity[what]}"
             )
-    for split in [Split.read(path) for path in given.splits] or [None]:
-        shots, seed = (split.shots, split.seed) if split else (0, 0)
+    for name, path in given.splits or [("shots-0/seed-0", None)]:
+        shots, seed = _shots_and_seed(name)
         if str(shots) not in given.cells:
-            raise ValueError(f"--cells says nothing of {shots} shots: {sorted(given.cells)}")
-        cell, name = given.cells[str(shots)], f"shots-{shots}/seed-{seed}"
+            raise ValueError(f"--cells: expected a cell for {shots} shots, got {[*given.cells]}")
+        cell = given.cells[str(shots)]
         own = replace(keeping, cache=given.cache / name) if given.cache else keeping
-        bench_of_run = bench.run(cls(**cell["options"]), split, cell["tests"])
-        record = run(bench_of_run, identity, given.out / name, own)
+        bench_of_run = bench.run(cls(**cell["options"]), path, cell["tests"])
+        split = bench_of_run.split
+        if split and (split.shots, split.seed) != (shots, seed):
+            raise RecordError(
+                f"{path}: expected a split of {shots} shots, seed {seed}, got one of "
+                f"{split.shots} shots, seed {split.seed}; draw the splits again"
+            )
+        settings = identity | {
+            "shots": shots,
+            "seed": seed,
+            "learner": given.learner,
+            "options": cell["options"],
+            "dtype": given.dtype,
+            "threads": given.threads,
+        }
+        hashes = {"config_hash": config_hash(settings), "code_hash": code}
+        record = run(bench_of_run, identity | hashes, given.out / name, own)
         log.info(
             "%d shots, seed %d: %.1f s, %s queries, train accuracy %s",
             shots,

@@ -86,13 +86,20 @@ class Bench:
         files |= dict(zip(self._train, inputs.train, strict=True))
         files |= {f"test/{name}": path for name, path in inputs.tests.items()}
         self._checksums = {role: sha256(path) for role, path in files.items()}
+        # Not read here, where no label of a test image is: the features name what they are of.
+        features = [*train, *self._tests.values()]
+        self._checksums |= {f"manifest/{one.dataset}": one.manifest_sha256 for one in features}
 
-    def run(self, learner: Learner, split: Split | None, tests: Sequence[str]) -> RunBench:
-        """What one run has of the bench: as if it were alone in its job.
+    def run(self, learner: Learner, path: Path | None, tests: Sequence[str]) -> RunBench:
+        """What one run has of the bench, as if it were alone in its job; ``path`` is its split's.
 
         Raises ValueError for a test set or a copy that was not given, RecordError for a split of
         another data set, other classes or other images.
         """
+        split, drawn = None, {}
+        if path:
+            with unchanged([path]):
+                split, drawn = Split.read(path), {"split": sha256(path)}
         if unknown := set(tests) - set(self._tests):
             raise ValueError(f"no features of test set {min(unknown)!r} are given")
         uploads = [_upload(copy) for copy in ("", *learner.options.copies)] if split else []
@@ -112,6 +119,7 @@ class Bench:
                 f"{split.seed}, are not those of the prompts"
             )
         roles = ["tower", "prompts", *uploads, *(f"test/{name}" for name in tests)]
+        roles += [f"manifest/{name}" for name in {*tests, *([self.dataset] if split else [])}]
         return RunBench(
             learner=learner,
             device=self._device,
@@ -120,7 +128,7 @@ class Bench:
             split=split,
             train={upload: self._train[upload] for upload in uploads},
             tests={name: self._tests[name] for name in tests},
-            checksums={role: self._checksums[role] for role in roles},
+            checksums={role: self._checksums[role] for role in sorted(roles)} | drawn,
             indistinct=self._indistinct,
         )
 

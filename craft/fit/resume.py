@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from craft.files.atomic import RecordError, locked, read_tensors, write_tensors
+from craft.files.records import RUN_FILES, RunRecord
 from craft.fit.curve import CurveRecorder
 from craft.learner.base import Learner
 from craft.learner.checkpoint import Checkpoint
@@ -25,7 +26,7 @@ from craft.whitebox.box import WhiteBox
 log = logging.getLogger("craft.fit")
 
 #: What a finished run is; the record is written last.
-FILES = ("learner.safetensors", "history.csv", "predictions.safetensors", "record.json")
+FILES = (*RUN_FILES, "record.json")
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,15 @@ class Place:
 
     @property
     def finished(self) -> bool:
-        """Whether the run's files are here."""
-        return all((self.files / name).exists() for name in FILES)
+        """Whether the run's files are here, whole and as they were written."""
+        if not (self.files / "record.json").exists():
+            return False
+        try:
+            RunRecord.read(self.files / "record.json").require_files(self.files)
+        except RecordError as error:
+            log.warning("fitting again: %s", error)
+            return False
+        return True
 
     def publish(self, folder: Path) -> None:
         """Let ``folder`` have the run's files, the record last; links where links are possible."""

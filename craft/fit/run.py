@@ -15,15 +15,15 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from craft.files.atomic import METADATA, replacing, write_text
-from craft.files.records import RunRecord
+from craft.files.atomic import METADATA, replacing, sha256, write_text
+from craft.files.records import RUN_FILES, RunRecord
 from craft.fit.curve import CurveRecorder
 from craft.fit.inputs import TRAIN, RunBench, device_name
 from craft.fit.resume import Attempt, Place
 from craft.learner.base import Learner, accuracy, query
 from craft.protocol import BlackBox
 from craft.runtime.memory import reset_peak_memory
-from craft.runtime.provenance import code_hash, commit, config_hash, machine, versions
+from craft.runtime.provenance import commit, machine, versions
 from craft.runtime.signals import Signals
 from craft.whitebox.box import WhiteBox
 
@@ -43,8 +43,9 @@ class Keeping:
 def run(bench: RunBench, identity: Mapping[str, str], folder: Path, keeping: Keeping) -> RunRecord:
     """Fit one run, unless the cache has it, and let ``folder`` have its files, the record last.
 
-    ``identity`` names method, backbone and dataset. Without a split (zero-shot) shots and seed
-    are 0 and nothing is trained. Raises Ended where a signal ended it, and what the fit raises.
+    ``identity`` holds the record's ``method``, ``backbone``, ``dataset``, ``config_hash`` and
+    ``code_hash``. Without a split (zero-shot) shots and seed are 0 and nothing is trained. Raises
+    Ended where a signal ended it, and what the fit raises.
     """
     if keeping.cache is None:
         _fit(bench, identity, folder, None, keeping)
@@ -61,18 +62,11 @@ def run(bench: RunBench, identity: Mapping[str, str], folder: Path, keeping: Kee
 
 def key(bench: RunBench, identity: Mapping[str, str]) -> str:
     """Hash of all that decides a run's bytes on one machine: 16 hex digits."""
-    learner = type(bench.learner)
     decisive = {
         "identity": dict(identity),
-        "learner": f"{learner.__module__}:{learner.__qualname__}",
-        "options": asdict(bench.learner.options),
-        "split": asdict(bench.split) if bench.split else None,
-        "tests": list(bench.tests),
         "inputs": dict(bench.checksums),
-        "code": code_hash("craft.fit.__main__", learner.__module__),
         "versions": versions(),
         "device": device_name(bench.device),
-        "dtype": bench.dtype,
         "threads": torch.get_num_threads(),
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
@@ -113,11 +107,21 @@ def _fit(
     state = {name: value.cpu().contiguous() for name, value in learner.state().items()}
     learned = state.values() if split else ()  # an untrained context is the box's own
     options = asdict(learner.options)
+    predictions.write(folder / "predictions.safetensors")
+    with replacing(folder / "learner.safetensors") as temporary:
+        # What restoring needs, and no times: equal runs give equal bytes (and see storage.py).
+        fitted = {
+            "learner": f"{type(learner).__module__}:{type(learner).__qualname__}",
+            "options": options,
+            "classes": list(bench.tower.class_names),
+        }
+        save_file(state, temporary, {METADATA: json.dumps(fitted)})
+    write_history(learner, folder / "history.csv")
     record = RunRecord(
         **identity,
         shots=shots,
         seed=seed,
-        learner=f"{type(learner).__module__}:{type(learner).__qualname__}",
+        learner=fitted["learner"],
         options=options,
         black_box=isinstance(box, BlackBox),
         queries=spent.counts,
@@ -129,12 +133,11 @@ def _fit(
         peak_device_memory_mb=spent.peak_device_memory_mb,
         learner_parameters=sum(value.numel() for value in learned),
         learner_bytes=sum(value.numel() * value.element_size() for value in learned),
-        code_hash=code_hash("craft.fit.__main__", type(learner).__module__),
         inputs=dict(bench.checksums),
+        files={name: sha256(folder / name) for name in RUN_FILES},
         versions=versions(),
         machine=machine(device_name(bench.device), torch.get_num_threads())
         | {"text_dtype": bench.dtype},
-        config_hash=config_hash({**identity, "shots": shots, "seed": seed, "options": options}),
         commit=commit(),
         initial_accuracy=initial,
         near_chance=initial is not None and near_chance(initial, len(bench.tower.class_names)),
@@ -142,16 +145,6 @@ def _fit(
         - sum(len(group) - 1 for group in bench.indistinct),
         notes={"resumes": spent.resumes},
     )
-    predictions.write(folder / "predictions.safetensors")
-    with replacing(folder / "learner.safetensors") as temporary:
-        # What restoring needs, and no times: equal runs give equal bytes (and see storage.py).
-        fitted = {
-            "learner": record.learner,
-            "options": record.options,
-            "classes": list(bench.tower.class_names),
-        }
-        save_file(state, temporary, {METADATA: json.dumps(fitted)})
-    write_history(learner, folder / "history.csv")
     record.write(folder / "record.json")
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from craft.files import receipts
 from craft.files.atomic import locked, writing
 from craft.mini import drawing, scenes, surface
 from craft.runtime.command import run_command
@@ -183,9 +184,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dataset", required=True, choices=list(TASKS))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--development", action="store_true", help="the instance to design on")
+    receipts.add_argument(parser)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     write(args.dataset, args.out, args.development)
+    receipts.write([args.out / "split.json"], args.receipt, [])
 
 
 if __name__ == "__main__":

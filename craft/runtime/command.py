@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from craft.runtime.memory import out_of_memory
+from craft.runtime.provenance import ROOT, code_hash
 from craft.runtime.signals import ENDED, Ended, Signals
 
 
@@ -22,6 +23,7 @@ def run_command(main: Callable[[], None]) -> None:
     use_utf8()
     try:
         with Signals():
+            _require_planned_code()
             main()
     except Ended as signal:
         kept = getattr(signal, "__notes__", ())
@@ -48,6 +50,28 @@ def use_utf8() -> None:
     if sys.getfilesystemencoding() != "utf-8":
         mode = ["-X", "utf8", *sys.orig_argv[1:]]
         os.execve(sys.executable, [sys.executable, *mode], os.environ | {"PYTHONUTF8": "1"})
+
+
+class CodeError(RuntimeError):
+    """This process runs another code than the one that was planned with."""
+
+
+def _require_planned_code() -> None:
+    """Take ``--code MODULE,...=HASH`` off the command line; raises CodeError for another code.
+
+    A job may find another copy of this package than Snakemake did: on PYTHONPATH, in its
+    environment, on a node.
+    """
+    if "--code" not in sys.argv:
+        return
+    place = sys.argv.index("--code")
+    modules, _, planned = sys.argv[place + 1].partition("=")
+    del sys.argv[place : place + 2]
+    if (found := code_hash(*modules.split(","))) != planned:
+        raise CodeError(
+            f"{modules}: expected the planned code {planned}, got {found} from {ROOT}; let jobs "
+            "find the same craft package as Snakemake does (PYTHONPATH, environment)"
+        )
 
 
 def _expected(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from craft.design.runs import Design
 from tests.pipeline.conftest import ROOT, Checkout
 
 MINI = ("--configfile", "config/mini.yaml")
-LEASE = re.compile(r"craft\.device cuda ([\w.]+)")
+LEASE = re.compile(r"craft\.runtime\.gpu_lease cuda ([\w.]+)")
 PAPER = Design(load(ROOT / "config/config.yaml", ROOT))
 SUITES = {"paper": (), "mini": MINI}
 

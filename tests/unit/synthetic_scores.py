@@ -1,11 +1,16 @@
 """Small designs and made-up scores, for the tests of tables and figures."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from craft.design.runs import Design, Run
+from craft.evaluation.staleness import expected_of
+from craft.files.atomic import read_sealed, write_sealed
+from craft.files.receipts import Index
 from craft.files.records import Score
+from craft.runtime.provenance import code_hash
 
 #: Learner of methods that are shown and never fitted.
 CRAFT = "craft.learner.collaborative:Collaborative"
@@ -58,6 +63,8 @@ def config(results: Path, **changes: Any) -> dict[str, Any]:
         "facts": facts,
         "shift": {"source": "blue", "targets": ["blue-v2", "blue-dark"]},
         "options": {},
+        "dtype": "float32",
+        "fit_threads": 1,
         "methods": METHODS,
         "artefacts": {
             "architectures": {"shots": [16]},
@@ -125,7 +132,7 @@ def write_scores(
             "machine": {"processor": "Abacus", "device": "cpu", "threads": "1"},
             "learner": run.learner,
             "options": run.options.as_dict(),
-            "code_hash": "abc",
+            **claims(design, run),
             "versions": {"torch": "2", "numpy": "1"},
         }
         path = Path(design.config["results"]) / "runs" / run.folder / "score.json"
@@ -138,8 +145,27 @@ def write_scores(
             queries=queries,
             accuracy=values,
             test_images=dict.fromkeys(values, 10),
+            manifests={},
             record=record,
+            code_hash=code_hash("craft.evaluation.score"),
         ).write(path)
+
+
+def edit_score(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a score as if it had been written so."""
+    value = read_sealed(path)
+    edit(value)
+    write_sealed(path, value)
+
+
+def claims(design: Design, run: Run) -> dict[str, Any]:
+    """What a run's record says that it is of; files of its inputs are made up where none are."""
+    results = Path(design.config["results"])
+    for path in (results / name for name in design.inputs(run).values()):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(path.name)
+    return asdict(expected_of(design, run, Index()))
 
 
 def seeds_apart(run: Run, test_set: str) -> float:

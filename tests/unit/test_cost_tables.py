@@ -20,7 +20,14 @@ from craft.report.tables.latex import latex
 from craft.report.tables.markdown import markdown
 from craft.report.tables.model import Table
 from craft.report.tables.tidy_csv import tidy
-from tests.unit.synthetic_scores import CRAFT, METHODS, config, seeds_apart, write_scores
+from tests.unit.synthetic_scores import (
+    CRAFT,
+    METHODS,
+    config,
+    edit_score,
+    seeds_apart,
+    write_scores,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "config/published"
@@ -46,9 +53,7 @@ def with_coop(results: Path) -> Design:
 def change(design: Design, method: str, edit: Callable[[dict[str, Any]], Any]) -> None:
     """Edit the record in every score of a method."""
     for path in (Path(design.config["results"]) / "runs" / method).rglob("score.json"):
-        score = json.loads(path.read_text())
-        edit(score["record"])
-        path.write_text(json.dumps(score))
+        edit_score(path, lambda score: edit(score["record"]))
 
 
 @pytest.fixture
@@ -201,7 +206,7 @@ def test_assumptions_follow_from_the_runs(design: Design) -> None:
 def test_queries_that_differ_between_runs_are_a_span(design: Design) -> None:
     folder = Path(design.config["results"]) / "runs/craft/vit/red"
     path = folder / "shots-16/seed-3/score.json"
-    path.write_text(path.read_text().replace('"search": 80', '"search": 1200'))
+    edit_score(path, lambda score: score["record"]["queries"].update(search=1200))
     shown = cells(table(design, "blackbox_assumptions"))
     assert shown["craft", "queries"]["value"].startswith("80 to 1,200 search")
 

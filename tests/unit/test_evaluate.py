@@ -5,14 +5,22 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from craft.evaluation import score as evaluate
-from craft.files.atomic import METADATA, RecordError, read_tensors, sha256
-from craft.files.records import Image, Manifest, Predictions, RunRecord, Score
+from craft.files.atomic import (
+    METADATA,
+    RecordError,
+    read_sealed,
+    read_tensors,
+    sha256,
+    write_sealed,
+)
+from craft.files.records import RUN_FILES, Image, Manifest, Predictions, RunRecord, Score
 
 # labels 3, 1, 3, 7 of four test images; label 9 has a training image only
 IMAGES = (
@@ -44,7 +52,9 @@ def record(**changes) -> RunRecord:
         "learner_parameters": 3,
         "learner_bytes": 12,
         "code_hash": "c",
+        "config_hash": "o",
         "inputs": {},
+        "files": {},
         "versions": {"numpy": "2"},
     }
     return RunRecord(**(values | changes))
@@ -54,12 +64,15 @@ def write_run(folder, labels, queries=(40, 80), **changes):
     """A run predicted in the order of the manifests beside its folder, D's where there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     manifests = {name: folder.parent / f"{name}.csv" for name in labels}
-    record(**changes).write(folder / "record.json")
     Predictions(
         np.array(queries, dtype=np.int64),
         {name: np.array(rows, dtype=np.int32) for name, rows in labels.items()},
         {n: sha256(p if p.exists() else folder.parent / "D.csv") for n, p in manifests.items()},
     ).write(folder / "predictions.safetensors")
+    for name in ("learner.safetensors", "history.csv"):
+        (folder / name).write_text(name)
+    files = {name: sha256(folder / name) for name in RUN_FILES}
+    record(**{"files": files} | changes).write(folder / "record.json")
     return folder
 
 
@@ -148,6 +161,8 @@ def test_predictions_whose_metadata_are_foreign_are_named(tmp_path, manifest, me
     folder = write_run(tmp_path / "seed-1", {"D": [[3, 1, 3, 7]]}, (40,))
     path = folder / "predictions.safetensors"
     save_file(read_tensors(path)[0], path, {METADATA: json.dumps(metadata)})
+    record = RunRecord.read(folder / "record.json")
+    replace(record, files=record.files | {path.name: sha256(path)}).write(folder / "record.json")
     with pytest.raises(RecordError, match=r"predictions\.safetensors: not a .*accepted: "):
         run(folder, f"D={manifest}")
 
@@ -159,7 +174,6 @@ def test_predictions_whose_metadata_are_foreign_are_named(tmp_path, manifest, me
         ({"seed": True}, "seed = True: accepted: a whole number"),
         ({"queries": None}, "queries = None: accepted: names and their values"),
         ({"queries": {"search": 1.5}}, r"queries\.search = 1\.5: accepted: a whole number"),
-        ({"fit_seconds": float("nan")}, "fit_seconds = nan: accepted: a finite number"),
         ({"train_accuracy": "all"}, "train_accuracy = 'all': accepted: a finite number or null"),
         ({"rank": 1}, "unknown 'rank'"),
         ({"seed": ...}, "lacks 'seed'"),
@@ -167,9 +181,8 @@ def test_predictions_whose_metadata_are_foreign_are_named(tmp_path, manifest, me
 )
 def test_a_record_of_other_types_is_not_scored(tmp_path, manifest, change, said):
     folder = write_run(tmp_path / "seed-1", {"D": [[3, 1, 3, 7]]}, (40,))
-    value = json.loads((folder / "record.json").read_text()) | change
-    kept = {key: entry for key, entry in value.items() if entry is not ...}
-    (folder / "record.json").write_text(json.dumps(kept))
+    value = read_sealed(folder / "record.json") | change
+    write_sealed(folder / "record.json", {k: v for k, v in value.items() if v is not ...})
     with pytest.raises(RecordError, match=rf"record\.json: not a run record \({said}\)"):
         run(folder, f"D={manifest}")
     assert not (folder / "score.json").exists()
@@ -190,6 +203,20 @@ def test_missing_or_broken_files_are_named(tmp_path, manifest, name, content):
         (folder / name).write_bytes(content)
     with pytest.raises(RecordError, match=name):
         evaluate.score_run(folder, {"D": evaluate.TestLabels.read("D", manifest)})
+
+
+@pytest.mark.parametrize("name", [*RUN_FILES, "record.json"])
+@pytest.mark.parametrize("damage", ["cut", "exchanged"])
+def test_files_that_are_not_those_recorded_are_not_scored(tmp_path, manifest, name, damage):
+    folder = write_run(tmp_path / "seed-1", {"D": [[3, 1, 3, 7]]}, (40,))
+    other = write_run(tmp_path / "seed-2", {"D": [[3, 3, 3, 3]]}, (40,), seed=2)
+    (other / "learner.safetensors").write_text("other")
+    (other / "history.csv").write_text("other")
+    content = (folder / name).read_bytes()[:-2] if damage == "cut" else None
+    (folder / name).write_bytes((other / name).read_bytes() if content is None else content)
+    with pytest.raises(RecordError, match=str(folder)):
+        run(folder, f"D={manifest}")
+    assert not (folder / "score.json").exists()
 
 
 def test_a_manifest_without_test_images_is_refused():

@@ -71,7 +71,7 @@ DESIGN = config(
 ENCODE = "--backbone b.yaml --weights b.safetensors --manifest m.csv --root tree --dataset d.yaml"
 FIT = """--learner craft.learner.collaborative:Collaborative --method craft --backbone tiny
  --dataset toy --tower text.safetensors --prompts prompts.json --train train.safetensors
- --splits seed-1.json --tests toy=test.safetensors --cells"""
+ --splits shots-1/seed-1=seed-1.json --tests toy=test.safetensors --cells"""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,14 @@ from craft.report.figures import few_shot_curves, query_efficiency, style
 from craft.report.figures.__main__ import main
 from craft.report.figures.panels import plotted
 from craft.report.published import Published
-from tests.unit.synthetic_scores import CRAFT, METHODS, config, seeds_apart, write_scores
+from tests.unit.synthetic_scores import (
+    CRAFT,
+    METHODS,
+    config,
+    edit_score,
+    seeds_apart,
+    write_scores,
+)
 from tests.unit.test_tables import DATASETS, PUBLISHED
 
 COOP = {"learner": "craft.whitebox.coop:CoOp", "label": "CoOp (L=16)"}
@@ -204,8 +211,7 @@ def test_a_missing_run_leaves_its_curve_out(design):
 def test_seeds_scored_at_different_points_are_refused(design):
     run = design.cell("craft", "rn", "blue", 16)[0]
     path = Scores(design).path(run)
-    value = json.loads(path.read_text())
-    path.write_text(json.dumps(value | {"queries": [40, 80, 121]}))
+    edit_score(path, lambda score: score.update(queries=[40, 80, 121]))
     with pytest.raises(RecordError, match=r"different numbers of queries: \[40, 80, 120\]"):
         panels(query_efficiency, design)
 

@@ -52,7 +52,7 @@ def fit(files: Path) -> Callable[..., Path]:
         cell = {"options": OPTIONS | options, "tests": ["toy", "s"]}
         given = arguments(files, name, {"1" if trained else "0": cell}, trained)
         if trained:
-            given += ["--splits", f"{files}/seed-1.json", f"{files}/seed-2.json"]
+            given += ["--splits", *(f"shots-1/seed-{s}={files}/seed-{s}.json" for s in (1, 2))]
         main([*given, "--out", str(files / out)])
         return files / out / ("shots-1" if trained else "shots-0")
 
@@ -120,7 +120,8 @@ def test_a_shifted_set_is_predicted_among_its_own_classes(fit) -> None:
 
 
 def test_runs_that_share_a_job_are_the_runs_alone_bit_for_bit(files) -> None:
-    seeds = [f"{files}/seed-1.json", f"{files}/seed-2.json", f"{files}/two-shots.json"]
+    seeds = [f"shots-1/seed-{s}={files}/seed-{s}.json" for s in (1, 2)]
+    seeds.append(f"shots-2/seed-1={files}/two-shots.json")
     coop = {"context_tokens": 3, "epochs": 2}
     for name, own in (("collaborative:Collaborative", {}), ("coop:CoOp", coop)):
         cells = {
@@ -349,7 +350,7 @@ def test_prompts_of_another_job_are_refused(files, what: str) -> None:
     given = arguments(files, "collaborative:Collaborative", {})
     given[given.index(f"--{what}") + 1] = "other"
     with pytest.raises(RecordError, match=rf"prompts\.json: prompts of {what} \w+, to fit one of"):
-        main([*given, "--splits", f"{files}/seed-1.json", "--out", f"{files}/out"])
+        main([*given, "--splits", f"shots-1/seed-1={files}/seed-1.json", "--out", f"{files}/out"])
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from craft.runtime import provenance
 from craft.runtime.provenance import code_hash, config_hash, modules, versions
 
 RULES = "".join(path.read_text() for path in Path("workflow/rules").glob("*.smk"))
-#: Every stage that a rule names in its code hash.
-STAGES = sorted(set(re.findall(r'code_hash\("([\w.]+)"', RULES)))
+#: Every stage of which a rule plans the code.
+STAGES = sorted(set(re.findall(r'"(craft\.[\w.]+)"', RULES)))
 
 
 #: Prints, a line for each stage, what of ours a process has imported that imports the stage. Other

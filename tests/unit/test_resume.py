@@ -49,7 +49,11 @@ class Fits:
     def __init__(self, folder: Path, name: str, **options) -> None:
         self.folder, self.log = folder, folder / "log"
         cells = {"1": {"options": OPTIONS | LEARNERS[name] | options, "tests": ["toy", "s"]}}
-        self.given = [*arguments(folder, name, cells), "--splits", f"{folder}/seed-1.json"]
+        self.given = [
+            *arguments(folder, name, cells),
+            "--splits",
+            f"shots-1/seed-1={folder}/seed-1.json",
+        ]
 
     def start(
         self, out: str = "out", cache: str | None = "cache", every: float = 0, **more

@@ -9,7 +9,7 @@ import pytest
 
 from craft.design.runs import COMPARISONS, TABLES, Design, heading
 from craft.evaluation import gather
-from craft.evaluation.scores import Sample, Scores, average
+from craft.evaluation.scores import Sample, Scores, StaleError, average
 from craft.files.atomic import RecordError
 from craft.files.records import Image, Manifest
 from craft.report.published import Published
@@ -20,7 +20,14 @@ from craft.report.tables.html import page
 from craft.report.tables.latex import PARAGRAPH, escaped, latex
 from craft.report.tables.markdown import markdown
 from craft.report.tables.tidy_csv import tidy
-from tests.unit.synthetic_scores import CRAFT, METHODS, config, seeds_apart, write_scores
+from tests.unit.synthetic_scores import (
+    CRAFT,
+    METHODS,
+    config,
+    edit_score,
+    seeds_apart,
+    write_scores,
+)
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "config" / "published"
 
@@ -237,16 +244,8 @@ def lost(design, method="craft", dataset="blue", seed=2):
     ("damage", "reason"),
     [
         (lambda path: path.unlink(), "no score"),
-        (lambda path: path.write_text("{"), "unreadable score"),
-        (lambda path: path.write_text("{}"), "unreadable score"),
         (
-            lambda path: path.write_text(
-                path.read_text().replace('"seed": 2', '"seed": 3').replace("82", "83")
-            ),
-            "the score of another run",
-        ),
-        (
-            lambda path: path.write_text(path.read_text().replace('"blue":', '"green":')),
+            lambda path: edit_score(path, lambda score: score["accuracy"].pop("blue")),
             "not scored on blue",
         ),
     ],
@@ -265,6 +264,54 @@ def test_a_missing_run_shows_as_missing(design, damage, reason):
     assert "|  | CraFT | 71.00 ± 1.00 | — | — |" in markdown(made)
     assert "— Missing: craft/rn/blue/shots-16/seed-2" in markdown(made)
     assert " & CraFT & 71.00 {\\tiny $\\pm$ 1.00} & --- & --- \\\\" in latex(made)
+
+
+def record_of(**changes):
+    return lambda path: edit_score(path, lambda score: score["record"].update(changes))
+
+
+def without(role):
+    return lambda path: edit_score(path, lambda score: score["record"]["inputs"].pop(role))
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: path.write_text(""), "not a readable JSON file"),
+        (lambda path: path.write_text("{"), "not a readable JSON file"),
+        (lambda path: path.write_text("{}"), "content_sha256"),
+        (lambda path: path.write_text(path.read_text().replace("82", "83")), "edited"),
+        (lambda path: edit_score(path, lambda score: score.update(seed=3)), "another run"),
+        (record_of(config_hash="0" * 16), "options"),
+        (record_of(code_hash="0" * 16), "code of its learner"),
+        (lambda path: edit_score(path, lambda score: score.update(code_hash="0")), "scores"),
+        (lambda path: edit_score(path, lambda s: s.update(manifests={"blue": "0"})), "blue"),
+        *((without(role), role) for role in ("tower", "prompts", "split", "train-0")),
+        *((without(role), role) for role in ("test/blue", "manifest/blue")),
+    ],
+)
+def test_a_score_of_anything_else_fails_the_table(design, damage, reason):
+    path = lost(design)
+    damage(path)
+    with pytest.raises(StaleError, match=reason) as failure:
+        table(design, "architectures")
+    assert str(failure.value).count(str(path)) >= 2  # the file, and the command that makes it
+    assert "snakemake " in str(failure.value)
+
+
+@pytest.mark.parametrize("name", ["manifests/blue.csv", "splits/blue/shots-16/seed-2.json"])
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_score_of_inputs_that_changed_fails_the_table(design, name, gone):
+    path = Path(design.config["results"]) / name
+    path.unlink() if gone else path.write_text("other")
+    with pytest.raises(StaleError, match="today's"):
+        table(design, "architectures")
+
+
+def test_options_that_changed_fail_the_table(design):
+    other = Design(design.config | {"options": {"sigma": 0.5}})
+    with pytest.raises(StaleError, match="options"):
+        table(other, "architectures")
 
 
 def test_no_run_at_all_is_a_table_of_dashes(tmp_path):

@@ -5,6 +5,7 @@ rule backbone:
     input:
         facts=backbone_file,
         weights=weights,
+        current=current(TOWER),
     output:
         tower=TOWER,
     log:
@@ -21,11 +22,11 @@ rule backbone:
         runtime=30,
     params:
         weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
-        code=code_hash("craft.blackbox.backbones.export"),
+        job=job(EXPORTING),
     message:
         "Export the text tower of {wildcards.backbone}"
     shell:
-        "python -m craft.blackbox.backbones.export --backbone {input.facts:q} {params.weights:q} --out {output.tower:q} > {log:q} 2>&1"
+        "python -m craft.blackbox.backbones.export --backbone {input.facts:q} {params.weights:q} --out {output.tower:q} {params.job:q} > {log:q} 2>&1"
 
 
 rule prompts:
@@ -33,6 +34,7 @@ rule prompts:
         facts=backbone_file,
         datasets=ancient(descriptions_of_trained),
         manifests=manifests_of_trained,
+        current=current(together(PROMPTS)),
     output:
         prompts=together(PROMPTS),
     log:
@@ -46,13 +48,12 @@ rule prompts:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        described=lambda wildcards: [described(name) for name in trained(wildcards)],
-        code=code_hash("craft.blackbox.text.prompts"),
+        job=lambda wildcards: tokenising(trained(wildcards)),
     message:
         "Tokenise prompts for {wildcards.backbone}"
     shell:
         "python -m craft.blackbox.text.prompts --backbone {input.facts:q} --manifest {input.manifests:q}"
-        " --dataset {input.datasets:q} --out {output.prompts:q} > {log:q} 2>&1"
+        " --dataset {input.datasets:q} --out {output.prompts:q} {params.job:q} > {log:q} 2>&1"
 
 
 rule features:
@@ -62,6 +63,7 @@ rule features:
         manifests=manifests_of_encoded,
         weights=weights,
         splits=drawn,
+        current=current(together(FEATURES)),
     output:
         features=together(FEATURES),
     log:
@@ -77,16 +79,14 @@ rule features:
         runtime=growing(240),
     params:
         roots=lambda wildcards: [tree_of(name) for name, _ in encoded(wildcards)],
-        described=lambda wildcards: [described(name) for name, _ in encoded(wildcards)],
         weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
         parts=lambda wildcards: [p.partition("-")[0] for _, p in encoded(wildcards)],
         copies=lambda wildcards: [p.partition("-")[2] or "none" for _, p in encoded(wildcards)],
         splits=lambda w, input: ["--splits", *input.splits] if input.splits else [],
-        images=images,
-        code=code_hash("craft.blackbox.images.__main__"),
+        job=lambda wildcards: encoding(encoded(wildcards)),
     message:
         "Encode images with {wildcards.backbone}: {params.parts} of {input.datasets}"
     shell:
         "python -m craft.runtime.gpu_lease {resources.device} craft.blackbox.images --backbone {input.facts:q} {params.weights:q}"
         " --manifest {input.manifests:q} --root {params.roots:q} --dataset {input.datasets:q} --part {params.parts:q} --copy {params.copies:q}"
-        " {params.splits:q} --threads {threads} --out {output.features:q} > {log:q} 2>&1"
+        " {params.splits:q} --threads {threads} --out {output.features:q} {params.job:q} > {log:q} 2>&1"

@@ -16,10 +16,11 @@ gc.set_threshold(50_000)
 from craft.data.fingerprint import current_images
 from craft.design.runs import FIGURES, OWN, TABLES, Design, heading
 from craft.design.jobs import job_shapes
-from craft.files import paths
+from craft.files import paths, receipts
 from craft.files import shipped
 from craft.files.shipped import find
-from craft.runtime.provenance import code_hash
+from craft.files.receipts import Index
+from craft.runtime.provenance import code_hash, config_hash
 from craft.runtime.startup import start_problems
 
 # Jobs get the python that runs this workflow, whether its environment is activated or not, and the
@@ -79,6 +80,15 @@ TOGETHER = SUITE["encode_together"]
 TOKENISING = "{backbone}" if TOGETHER else "{backbone}/{dataset}"
 ENCODING = "{backbone}" if TOGETHER else "{backbone}/{dataset}/{part}"
 
+# Checksums of files, kept from one call to the next.
+INDEX = Index(Path(RESULTS, receipts.INDEX))
+
+
+def planned(*modules):
+    """Argument by which a command refuses to be another code than the one planned with."""
+    return ["--code", f"{','.join(modules)}={code_hash(*modules)}"]
+
+
 # --- which runs there are ---
 
 RUNS = DESIGN.all_runs
@@ -87,8 +97,7 @@ TESTS = {run: DESIGN.tests_of(run) for run in RUNS}
 METHODS = {run.method for run in RUNS}
 LEARNERS = {run.method: run.learner for run in RUNS}
 CODE = {
-    method: code_hash("craft.fit.__main__", LEARNERS[method].partition(":")[0])
-    for method in METHODS
+    method: planned("craft.fit.__main__", LEARNERS[method].partition(":")[0]) for method in METHODS
 }
 
 # Shapes of the jobs that fit runs and of those that score them, and the runs of every job.

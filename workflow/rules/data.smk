@@ -21,12 +21,12 @@ rule render:
     params:
         out=subpath(output.split, parent=True),
         development=["--development"] if SUITE["development"] else [],
-        code=code_hash("craft.mini.render"),
+        job=lambda wildcards: job(RENDERING, development=SUITE["development"]),
     message:
         "Render {wildcards.dataset}"
     shell:
         "python -m craft.mini.render --dataset {wildcards.dataset:q} --out {params.out:q}"
-        " {params.development:q} > {log:q} 2>&1"
+        " {params.development:q} {params.job:q} > {log:q} 2>&1"
 
 
 rule fetch:
@@ -62,6 +62,7 @@ rule manifest:
     input:
         facts=ancient(dataset_file),
         tree=whole,
+        current=current(MANIFEST),
         source=source_of,
     output:
         manifest=MANIFEST,
@@ -80,18 +81,19 @@ rule manifest:
     params:
         root=tree,
         source=lambda w, input: ["--source", input.source] if input.source else [],
-        described=lambda wildcards: described(wildcards.dataset),
-        code=code_hash("craft.data.manifest"),
+        job=lambda wildcards: listing(wildcards.dataset),
     message:
         "List and count the images of {wildcards.dataset}"
     shell:
         "python -m craft.data.manifest --dataset {input.facts:q} --root {params.root:q}"
-        " {params.source:q} --threads {threads} --out {output.manifest:q} > {log:q} 2>&1"
+        " {params.source:q} --threads {threads} --out {output.manifest:q}"
+        " {params.job:q} > {log:q} 2>&1"
 
 
 rule splits:
     input:
         manifest=MANIFEST,
+        current=current(expand(SPLIT, shots=SHOTS, seed=DESIGN.seeds, allow_missing=True)),
     output:
         splits=expand(SPLIT, shots=SHOTS, seed=DESIGN.seeds, allow_missing=True),
     log:
@@ -109,10 +111,10 @@ rule splits:
         seeds=DESIGN.seeds,
         pattern=lambda wildcards: SPLIT.replace("{dataset}", wildcards.dataset),
         repeat=lambda wildcards: ["--repeat"] if FACTS[wildcards.dataset]["repeat"] else [],
-        code=code_hash("craft.data.splits"),
+        job=lambda wildcards: drawing(wildcards.dataset),
     message:
         "Draw the few-shot splits of {wildcards.dataset}"
     shell:
         "python -m craft.data.splits --manifest {input.manifest:q} --dataset {wildcards.dataset:q}"
         " --shots {params.shots} --seed {params.seeds} --out-pattern {params.pattern:q}"
-        " {params.repeat} > {log:q} 2>&1"
+        " {params.repeat} {params.job:q} > {log:q} 2>&1"

@@ -9,6 +9,7 @@ for fold in SCORES:
             predictions=fold.each(f"{RUN}/predictions.safetensors"),
             records=fold.each(f"{RUN}/record.json"),
             manifests=test_manifests,
+            current=current(fold.each(f"{RUN}/score.json")),
         output:
             score=fold.each(f"{RUN}/score.json"),
         log:
@@ -29,17 +30,18 @@ for fold in SCORES:
             runs=folders_of_runs,
             tests=tests_of_runs,
             manifests=named_manifests,
-            code=code_hash("craft.evaluation.score"),
+            code=planned(SCORING),
         message:
             f"Score {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"
         shell:
             "python -m craft.evaluation.score --runs {params.runs:q} --tests {params.tests:q} --manifests {params.manifests:q}"
-            " > {log:q} 2>&1"
+            " {params.code:q} > {log:q} 2>&1"
 
 
 rule gather:
     input:
         scores=scores(RUNS),
+        current=current(f"{RESULTS}/runs.csv"),
     output:
         runs=f"{RESULTS}/runs.csv",
         provenance=f"{RESULTS}/provenance.json",
@@ -57,9 +59,9 @@ rule gather:
         runtime=10,
     params:
         design=literal(json.dumps(SUITE)),
-        code=code_hash("craft.evaluation.gather"),
+        job=job(GATHERING, design=without_paths(SUITE)),
     message:
         "Gather every run, and where it comes from, into {output}"
     shell:
         "python -m craft.evaluation.gather --design {params.design:q} --runs {output.runs:q}"
-        " --provenance {output.provenance:q} > {log:q} 2>&1"
+        " --provenance {output.provenance:q} {params.job:q} > {log:q} 2>&1"

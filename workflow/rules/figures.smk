@@ -6,8 +6,9 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
         name:
             figure
         input:
-            sources=sources(figure),
+            sources=DESIGN.sources(figure),
             published=published(figure),
+            current=current(f"{RESULTS}/figures/{figure}.pdf"),
         output:
             pdf=f"{RESULTS}/figures/{figure}.pdf",
             png=report(
@@ -34,9 +35,9 @@ for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
             design=literal(json.dumps(DESIGN.restrict(figure))),
             published=["--published", SUITE["published"]] if SUITE["published"] else [],
             out=subpath(output.csv, strip_suffix=".csv"),
-            code=code_hash("craft.report.figures.__main__"),
+            job=making(figure),
         message:
             heading(SUITE["suite"], figure)
         shell:
             "python -m craft.report.figures --artefact {params.artefact:q} --design {params.design:q}"
-            " {params.published:q} --out {params.out:q} > {log:q} 2>&1"
+            " {params.published:q} --out {params.out:q} {params.job:q} > {log:q} 2>&1"

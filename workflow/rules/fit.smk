@@ -12,6 +12,7 @@ for fold in FITS:
             train=train_features if fold.trains else [],
             splits=fold.each(SPLIT) if fold.trains else [],
             tests=test_features,
+            current=current(fold.each(f"{RUN}/record.json")),
         output:
             learner=fold.each(f"{RUN}/learner.safetensors"),
             history=fold.each(f"{RUN}/history.csv"),
@@ -50,6 +51,6 @@ for fold in FITS:
         message:
             f"Fit {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"
         shell:
-            "python -m craft.runtime.gpu_lease {resources.device} craft.fit {params.fit[arguments]:q} --dtype {params.dtype} --threads {params.threads}"
-            " --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q} --splits {input.splits:q}"
+            "python -m craft.runtime.gpu_lease {resources.device} craft.fit {params.fit:q} --dtype {params.dtype} --threads {params.threads}"
+            " --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q}"
             " --tests {params.tests:q} --out {params.out:q} --cache {params.cache:q} > {log:q} 2>&1"

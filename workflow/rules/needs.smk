@@ -41,22 +41,32 @@ def class_table(wildcards):
     return os.path.normpath(os.path.join(folder, table)) if table else []
 
 
-def whole(wildcards):
-    """What says that a data set's tree is there, or what the user's own images are."""
-    facts = FACTS[wildcards.dataset]
+def lists_of(name):
+    """Files that say which images a data set has, where a person or the suite writes them."""
+    facts = FACTS[name]
     if "root" in facts:
         return [
             os.path.join(facts["root"], facts[key]) for key in ("list", "classes") if key in facts
         ]
-    if facts["kind"] == "mini":
-        return f"{tree(wildcards)}/split.json"
-    # Ancient: a tree that was fetched or looked at again still lists the same images.
-    return ancient(expand(FETCHED, dataset=wildcards.dataset)) if SOURCES[wildcards.dataset] else []
+    return [f"{tree_of(name)}/split.json"] if facts["kind"] == "mini" else []
+
+
+def whole(wildcards):
+    """What says that a data set's tree is there, or what the user's own images are."""
+    if SOURCES[wildcards.dataset]:
+        # Ancient: a tree that was fetched or looked at again still lists the same images.
+        return ancient(expand(FETCHED, dataset=wildcards.dataset))
+    return lists_of(wildcards.dataset)
 
 
 def source_of(wildcards):
     """Manifest of the data set that a shifted test set is one of: it says which label is what."""
-    return expand(MANIFEST, dataset=FACTS[wildcards.dataset].get("source", []))
+    return source_manifest(wildcards.dataset)
+
+
+def source_manifest(name):
+    """That manifest by the data set's name."""
+    return expand(MANIFEST, dataset=FACTS[name].get("source", []))
 
 
 def described(name):
@@ -101,33 +111,105 @@ def weights(wildcards):
 
 
 def drawn(wildcards):
-    """Splits that say which training images to encode, where the pool is too large for all.
+    """Splits that say which training images to encode, where the pool is too large for all."""
+    if TOGETHER:  # one job has no part of its own
+        return []
+    return drawn_of(wildcards.dataset, wildcards.part)
+
+
+def drawn_of(name, part):
+    """Those of a data set's part.
 
     Augmented copies are of drawn images only: there are many, and nothing else reads them.
     """
-    if TOGETHER or wildcards.part == "test":
+    if TOGETHER or part == "test" or part == "train" and FACTS[name]["encode"] == "pool":
         return []
-    if wildcards.part == "train" and FACTS[wildcards.dataset]["encode"] == "pool":
-        return []
-    return expand(SPLIT, dataset=wildcards.dataset, shots=SHOTS, seed=DESIGN.seeds)
+    return expand(SPLIT, dataset=name, shots=SHOTS, seed=DESIGN.seeds)
 
 
-def images(wildcards):
-    """State of the image files that one job encodes: other images are encoded again.
+# --- what makes a file what it is, for its receipt ---
 
-    Snakemake asks again before the job starts, when the manifest is there.
+RENDERING = "craft.mini.render"
+LISTING = "craft.data.manifest"
+DRAWING = "craft.data.splits"
+EXPORTING = "craft.blackbox.backbones.export"
+TOKENISING_CODE = "craft.blackbox.text.prompts"
+ENCODING_CODE = "craft.blackbox.images.__main__"
+SCORING = "craft.evaluation.score"
+GATHERING = "craft.evaluation.gather"
+MAKING_TABLES = "craft.report.tables.__main__"
+MAKING_FIGURES = "craft.report.figures.__main__"
+
+
+def job(module, **settings):
+    """Arguments by which a command refuses to be another code, and leaves receipts."""
+    return [*planned(module), "--receipt", receipt_key(module, settings)]
+
+
+def receipt_key(module, settings):
+    """Key of the receipts of a job, without paths, cores and device."""
+    return config_hash({"code": code_hash(module), "settings": settings})
+
+
+def listing(dataset):
+    """Of a data set's manifest."""
+    return job(LISTING, described=described(dataset))
+
+
+def drawing(dataset):
+    """Of a data set's splits."""
+    return job(DRAWING, repeat=FACTS[dataset]["repeat"])
+
+
+def tokenising(datasets):
+    """Of the prompts of data sets that share a job."""
+    return job(TOKENISING_CODE, described=[described(name) for name in datasets])
+
+
+def encoding(parts):
+    """Of the features of (data set, part) that share a job."""
+    return job(ENCODING_CODE, described=[[described(name), part] for name, part in parts])
+
+
+def making(artefact):
+    """Of a table or a figure."""
+    command = MAKING_TABLES if artefact in TABLES else MAKING_FIGURES
+    paper = [INDEX.sha256(path) for path in published(artefact)]
+    design = without_paths(DESIGN.restrict(artefact))
+    return job(command, design=design, published=paper)
+
+
+def without_paths(design):
+    """A design wherever its results lie."""
+    return {key: value for key, value in design.items() if key not in ("results", "data")}
+
+
+def current(outputs):
+    """An input function that adds no input, but lets stale files behind a job's own be made again.
+
+    As --forcerun would, but for the jobs of the targets alone: Snakemake says nowhere which these
+    are before it asks for their inputs.
     """
-    splits = [Path(path) for path in drawn(wildcards)]
-    return [
-        current_images(
-            FACTS[name],
-            Path(tree_of(name)),
-            Path(MANIFEST.format(dataset=name)),
-            part.partition("-")[0],
-            splits,
-        )
-        for name, part in encoded(wildcards)
-    ]
+
+    def look(wildcards):
+        for path in [outputs] if isinstance(outputs, str) else outputs:
+            for name, value in wildcards.items():
+                path = path.replace(f"{{{name}}}", value)
+            for stale, why in GRAPH.stale(path).items():
+                workflow.dag.forcefiles.add(stale)
+                if not GRAPH.derived(stale):
+                    logger.info(f"{stale}: {why}; made again")
+        return []
+
+    return look if workflow.is_main_process else []
+
+
+def image_states(name, part):
+    """State of the image files of a data set's part: other images are encoded again."""
+    splits = [Path(path) for path in drawn_of(name, part)]
+    manifest = Path(MANIFEST.format(dataset=name))
+    place = part.partition("-")[0]
+    return [current_images(FACTS[name], Path(tree_of(name)), manifest, place, splits)]
 
 
 # --- jobs that fit runs, and jobs that score them ---
@@ -150,17 +232,26 @@ def what_to_fit(wildcards):
 
     One function: Snakemake takes longer to call several, and to format what each returns.
     """
+    runs = fitted(wildcards)
     cells = {
         run.shots: {
             "options": run.options.as_dict(),
             "tests": TESTS[run],
         }
-        for run in fitted(wildcards)
+        for run in runs
     }
     named = {"learner": LEARNERS[wildcards.method], "cells": json.dumps(cells)}
     named |= {name: wildcards[name] for name in ("method", "backbone", "dataset")}
     arguments = [part for name, value in named.items() for part in (f"--{name}", value)]
-    return {"arguments": arguments, "code": CODE[wildcards.method]}
+    if runs[0].shots:
+        arguments += ["--splits", *map(named_split, runs)]
+    return arguments + CODE[wildcards.method]
+
+
+def named_split(run):
+    """Split of a run, by the name that it must say of itself."""
+    pattern = f"shots-{run.shots}/seed-{run.seed}={SPLIT}"
+    return pattern.format(dataset=run.dataset, shots=run.shots, seed=run.seed)
 
 
 @called_often
@@ -225,13 +316,6 @@ def tests_of_runs(wildcards):
 def scores(runs):
     """Score of each run."""
     return [f"{RESULTS}/runs/{run.folder}/score.json" for run in runs]
-
-
-def sources(artefact):
-    """What an artefact is made from: scores, or for the data sets' statistics their manifests."""
-    if artefact == "dataset_statistics":
-        return expand(MANIFEST, dataset=DESIGN.restrict(artefact)["facts"])
-    return scores(DESIGN.runs(artefact))
 
 
 def published(artefact):

@@ -6,8 +6,9 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
         name:
             table
         input:
-            sources=sources(table),
+            sources=DESIGN.sources(table),
             published=published(table),
+            current=current(f"{RESULTS}/{table}.csv"),
         output:
             csv=f"{RESULTS}/{table}.csv",
             md=f"{RESULTS}/{table}.md",
@@ -35,9 +36,9 @@ for table in (name for name in DESIGN.artefacts() if name in TABLES):
             design=literal(json.dumps(DESIGN.restrict(table))),
             published=["--published", SUITE["published"]] if SUITE["published"] else [],
             out=subpath(output.csv, strip_suffix=".csv"),
-            code=code_hash("craft.report.tables.__main__"),
+            job=making(table),
         message:
             heading(SUITE["suite"], table)
         shell:
             "python -m craft.report.tables --artefact {params.artefact:q} --design {params.design:q}"
-            " {params.published:q} --out {params.out:q} > {log:q} 2>&1"
+            " {params.published:q} --out {params.out:q} {params.job:q} > {log:q} 2>&1"

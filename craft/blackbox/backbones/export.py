@@ -18,6 +18,7 @@ from craft.blackbox.text.full_length import PlainText
 from craft.blackbox.text.prefix_sharing import TextTower
 from craft.blackbox.text.prompts import PromptTokens
 from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
+from craft.files import receipts
 from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
     parser.add_argument("--weights", type=Path, help="safetensors (default: the YAML's, else hub)")
     parser.add_argument("--out", type=Path, required=True, help="safetensors to write")
+    receipts.add_argument(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     backbone = load(read_backbone(options.backbone), options.weights)
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "open_clip": open_clip.__version__,
     }
     text_side(backbone).write(options.out, provenance)
+    weights = [options.weights] if options.weights else []
+    receipts.write([options.out], options.receipt, [options.backbone, *weights])
     log.info("text side of %s written to %s", backbone.config["name"], options.out)
 
 

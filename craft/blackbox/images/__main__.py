@@ -18,7 +18,9 @@ import torch
 from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
 from craft.blackbox.images.partial import Shards
 from craft.blackbox.images.preprocess import COOP_CROP_SCALE, Preprocess
+from craft.data.fingerprint import fingerprint
 from craft.data.manifest import image_root, reading
+from craft.files import receipts
 from craft.files.atomic import RecordError, locked, sha256, unchanged
 from craft.files.descriptions import read_dataset
 from craft.files.records import Features, Image, Manifest, Split
@@ -109,6 +111,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--keep-every", type=float, default=10.0, help="seconds of work that a kill may cost"
     )
+    receipts.add_argument(parser)
     given = parser.parse_args(arguments)
     given.copy = given.copy or [(0, False)] * len(given.out)
     each = (given.manifest, given.root, given.dataset, given.part, given.copy, given.out)
@@ -141,9 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         images = select(manifest, part, splits)
         # After the first inputs have been read: a wrong one is told before a model is loaded.
         backbone = backbone or load(read_backbone(given.backbone), given.weights, given.device)
+        folder = image_root(root, facts)
+        images_state = fingerprint(folder, [image.path for _, image in images])
         scale = COOP_CROP_SCALE if crop else facts["crop_scale"]
         preprocess = Preprocess.of(backbone.config["image"], scale)
-        pictures = Pictures(images, image_root(root, facts), preprocess, view, reading(facts), crop)
+        pictures = Pictures(images, folder, preprocess, view, reading(facts), crop)
         size = given.batch_size or batch_size(preprocess.size, given.device)
         inputs = identity(backbone, pictures, manifest_sha256, size, given.device)
         shards = Shards(out, inputs)
@@ -174,6 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 manifest_sha256=manifest_sha256,
                 weights_sha256=backbone.weights_sha256,
             ).write(out)
+            read = [given.backbone, manifest_path, *(given.splits or [])]
+            read += [given.weights] if given.weights else []
+            receipts.write([out], given.receipt, read, [images_state])
             shards.drop()
 
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from craft.files import receipts
 from craft.files.atomic import RecordError, read_json, write_json
 from craft.files.descriptions import read_dataset
 from craft.files.records import Manifest
@@ -190,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--manifest", help="the data set's manifest", **several)
     parser.add_argument("--dataset", help="data-set YAML (template)", **several)
     parser.add_argument("--out", help="JSON to write", **several)
+    receipts.add_argument(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if not len(options.manifest) == len(options.dataset) == len(options.out):
@@ -218,6 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             zero_shot=PromptTokens.tokenise(tokenizer, classes, dataset["template"]),
             indistinct=same,
         ).write(out)
+        receipts.write([out], options.receipt, [options.backbone, manifest])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from craft.design.runs import FIGURES, Design
 from craft.evaluation.scores import Scores
+from craft.files import receipts
 from craft.files.atomic import write_text
 from craft.report.figures import few_shot_curves, query_efficiency, style
 from craft.report.figures.panels import plotted
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--design", required=True, type=json.loads, metavar="JSON")
     parser.add_argument("--published", metavar="FOLDER", help="the paper's printed numbers")
     parser.add_argument("--out", required=True, metavar="PREFIX")
+    receipts.add_argument(parser)
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph table
@@ -44,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with style.styled():
         style.save(module.draw(panels), given.out)
     write_text(f"{given.out}.csv", plotted(given.artefact, x, panels))
+    made = [f"{given.out}.{suffix}" for suffix in ("pdf", "png", "csv")]
+    receipts.write(made, given.receipt, design.sources(given.artefact))
     log.info("%s: %d panels", given.out, len(panels))
 
 

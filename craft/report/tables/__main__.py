@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from craft.design.runs import DISCREPANCIES, TABLES, Design, heading
 from craft.evaluation.scores import Scores
+from craft.files import receipts
 from craft.files.atomic import write_text
 from craft.report.published import Published
 from craft.report.tables import ablations, comparisons, costs
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--design", required=True, type=json.loads, metavar="JSON")
     parser.add_argument("--published", metavar="FOLDER", help="the paper's printed numbers")
     parser.add_argument("--out", required=True, metavar="PREFIX")
+    receipts.add_argument(parser)
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     design = Design(given.design)
@@ -66,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_text(f"{given.out}.html", page(heading(table.suite, table.artefact), text))
     write_text(f"{given.out}.tex", latex(table))
     write_text(f"{given.out}.csv", tidy(table))
+    made = [f"{given.out}.{suffix}" for suffix in ("md", "html", "tex", "csv")]
+    receipts.write(made, given.receipt, design.sources(given.artefact))
     log.info("%s: %d rows, %d columns", given.out, len(table.rows), len(table.columns))
 
 
