@@ -18,6 +18,7 @@ from craft.evaluation import score as evaluate
 from craft.files.atomic import RecordError
 from craft.learner.options import Options
 from craft.runtime import command as cli
+from craft.runtime.provenance import code_hash
 from craft.runtime.signals import ENDED, Ended
 
 COMMANDS = sorted(
@@ -178,3 +179,12 @@ def test_a_folder_that_is_read_only_is_told_with_the_files_name(tmp_path: Path) 
     said = "error: [Errno 13] cannot be written: Permission denied: 'results/out'\n"
     assert done.stderr == said
     assert not list(folder.iterdir())
+
+
+def test_another_code_than_the_planned_one_is_refused() -> None:
+    command = [sys.executable, "-m", "craft.data.splits", "--help", "--code"]
+    planned = f"craft.data.splits={code_hash('craft.data.splits')}"
+    assert subprocess.run([*command, planned], capture_output=True).returncode == 0
+    refused = subprocess.run([*command, planned[:-1] + "x"], capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "planned code" in refused.stderr and "Traceback" not in refused.stderr

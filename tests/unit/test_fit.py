@@ -182,7 +182,7 @@ def test_the_bytes_do_not_depend_on_the_threads_that_the_environment_names(files
     """As Snakemake names them: no more than --cores, whatever ``fit_threads`` says."""
     cells = {"1": {"options": OPTIONS | {"budget": 200, "intrinsic_dim": 512}, "tests": ["toy"]}}
     given = arguments(files, "collaborative:Collaborative", cells)
-    given += ["--splits", f"{files}/seed-1.json", "--threads", "2"]
+    given += ["--splits", f"shots-1/seed-1={files}/seed-1.json", "--threads", "2"]
     made = []
     for threads in ("1", "2"):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -336,6 +336,7 @@ def test_a_split_of_other_classes_is_refused(fit, files) -> None:
         ({"labels": (0, 1, 2, 3.5)}, r"labels\[3\] = 3.5: accepted: a whole number"),
         ({"shots": 2}, "1 images of class 0 .* in a split of 2 shots"),
         ({"shots": 0, "paths": (), "labels": ()}, "a split of 0 shots; accepted: .* 1 or more"),
+        ({"seed": 2}, r"seed-1.json: expected .* shots, seed 1, got .*, seed 2"),
         ({"paths": "abcd"}, "paths = 'abcd': accepted: a list"),
     ],
 )

@@ -286,7 +286,7 @@ def without(role):
         (record_of(code_hash="0" * 16), "code of its learner"),
         (lambda path: edit_score(path, lambda score: score.update(code_hash="0")), "scores"),
         (lambda path: edit_score(path, lambda s: s.update(manifests={"blue": "0"})), "blue"),
-        *((without(role), role) for role in ("tower", "prompts", "split", "train-0")),
+        *((without(role), role) for role in ("tower", "prompts", "split", "train")),
         *((without(role), role) for role in ("test/blue", "manifest/blue")),
     ],
 )
