@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tabulate import tabulate
 
 from craft.blackbox.text.prompts import PromptTokens
 from craft.blackbox.text.weights import TextWeights
@@ -147,11 +148,7 @@ def report(
     device: str = "cpu",
 ) -> None:
     """Print ``rows`` as a table and write ``result`` with the machine, versions and date."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    texts = [[_text(row.get(column)) for column in columns] for row in rows]
-    widths = [max(map(len, cells)) for cells in zip(columns, *texts, strict=True)]
-    for cells in ([*columns], *texts):
-        print("  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)))
+    print(tabulate([dict(row) for row in rows], "keys", "plain", floatfmt=".4g"))
     whole = result | {
         "rows": list(rows),
         "machine": machine(device, given.threads),
@@ -161,7 +158,3 @@ def report(
     if given.json:
         given.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
     print(json.dumps({key: value for key, value in whole.items() if key != "rows"}))
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

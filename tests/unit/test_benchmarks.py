@@ -61,16 +61,7 @@ def test_images(tmp_path):
 def test_text_tower(tmp_path):
     from benchmarks.text_tower import main
 
-    options = [
-        "--smoke",
-        "--rounds",
-        "1",
-        "--population",
-        "4",
-        "--datasets",
-        "EuroSAT",
-        "OxfordPets",
-    ]
+    options = ["--smoke", "--rounds", "1", "--population", "4"]
     options += ["--datasets", "EuroSAT", "OxfordPets"]
     done = main([*options, "--json", str(tmp_path / "x.json")])
     assert done["largest difference"] < 1e-5

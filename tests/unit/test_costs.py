@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,8 @@ def test_the_age_of_a_process_counts_what_it_did_before_it_asked() -> None:
 def test_the_machine_is_named() -> None:
     named = machine("cpu", 3)
     assert (named["device"], named["threads"]) == ("cpu", "3")
-    assert named["processor"] and named["system"]
+    assert named["system"] == f"{platform.system()} {platform.machine()}"
+    assert named["processor"] and "\n" not in named["processor"]
 
 
 @pytest.mark.parametrize("path", BACKBONES, ids=lambda path: path.stem)

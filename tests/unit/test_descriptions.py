@@ -87,24 +87,6 @@ def test_shifted_sets_of_200_classes_name_them() -> None:
     assert len(set.intersection(*map(set, indices.values()))) == 86
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_page_of_data_sets_says_what_the_file_says(name: str) -> None:
-    facts = FACTS[name]
-    page = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
-    cells = next(line.split(" | ") for line in page.splitlines() if line.startswith(f"| {name} |"))
-    counts = facts["counts"]
-    parts = [f"{counts[part]:,}" if counts[part] else "-" for part in ("train", "val", "test")]
-    assert cells[1] == f"`{facts['folder']}`"
-    assert cells[2] == str(counts["classes"])
-    assert cells[3] == " / ".join(parts)
-    size = facts["sources"][0].get("bytes")
-    if size:
-        unit, digits = (
-            (1e9, f"{size / 1e9:.3g} GB") if size > 1e9 else (1e6, f"{size / 1e6:.0f} MB")
-        )
-        assert float(cells[4].split()[0]) == pytest.approx(size / unit, rel=0.005), digits
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [
