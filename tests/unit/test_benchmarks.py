@@ -86,7 +86,7 @@ def test_whole_run():
     from benchmarks.whole_run import main
 
     done = main(["--smoke"])
-    assert done["queries"] == {"search": 16, "refine": 2, "evaluate": 2}
+    assert done["queries"] == {"search": 16, "refine": 3, "evaluate": 2}
     seconds = {row["part"]: row["seconds"] for row in done["rows"]}
     assert min(seconds.values()) > 0
     assert sum(seconds.values()) == pytest.approx(done["wall s"])
