@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class Pace:
         self._took: dict[tuple[str, ...], tuple[float, float]] = {}
         self.records = 0
         for run in design.all_runs:
-            path = at(design.config["results"], RECORD, **asdict(run))
+            path = at(design.config["results"], RECORD, **run.identity)
             try:
                 record = json.loads(Path(path).read_text(encoding="utf-8"))
                 took = record["fit_seconds"] + record["predict_seconds"]

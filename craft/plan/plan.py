@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
     fits: dict[str, Cost] = {}
     longest = 0.0
     for run in design.all_runs:
-        if at(results, RECORD, **asdict(run)) in left.files:
+        if at(results, RECORD, **run.identity) in left.files:
             table = of_run(design, run, built[run.backbone])
             corrected = table.seconds * pace.of(run)
             cost = Cost(table.search, table.other, corrected, table.bytes)

@@ -46,7 +46,7 @@ def test_what_can_be_expected_is_one_line() -> None:
     assert failure(RecordError("a.json: not a run record")) == "error: a.json: not a run record"
     full = OSError(28, "No space left on device", "b.csv")
     assert failure(full) == "error: [Errno 28] No space left on device: 'b.csv'"
-    with pytest.raises(SystemExit, match="^error: .*budget"):
+    with pytest.raises(SystemExit, match=r"^error: .*budget"):
         cli.run_command(lambda: Options.resolve({"budget": 1}))  # raised in a module of ours
 
 
