@@ -70,8 +70,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         gone = error.errno == errno.ENOENT and not path.parent.is_dir()
         if error.errno not in _DISK and not gone:
             raise
-        why = "its folder was deleted meanwhile" if gone else error.strerror
-        raise WriteError(error.errno, f"cannot be written: {why}", str(path)) from error
+        reason = "its folder was deleted meanwhile" if gone else error.strerror
+        raise WriteError(error.errno, f"cannot be written: {reason}", str(path)) from error
 
 
 @contextlib.contextmanager
