@@ -83,7 +83,8 @@ def parse(text: str) -> Any:
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > 100:  # libyaml would overflow the stack
-            raise yaml.MarkedYAMLError(None, None, "nesting over 100 deep", event.start_mark)
+            mark: Any = event.start_mark  # libyaml's, which the stubs do not know
+            raise yaml.MarkedYAMLError(None, None, "nesting over 100 deep", mark)
     return yaml.load(text, Loader=_Loader)
 
 
