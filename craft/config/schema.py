@@ -54,12 +54,12 @@ def schema_problems(value: Mapping[str, Any], kind: str) -> Iterator[Problem]:
     alien = {tuple(error.path) for error in errors if error.validator == "type"}
     for error in errors:
         if error.validator == "type" or tuple(error.path) not in alien:
-            yield from _described(error)
+            yield from _described(error, schema(kind)["properties"])
 
 
-def _described(error: jsonschema.ValidationError) -> Iterator[Problem]:
+def _described(error: jsonschema.ValidationError, top: Mapping[str, Any]) -> Iterator[Problem]:
     path, rule, value = _joined(error.path), error.validator_value, error.instance
-    known = error.schema.get("properties", {})
+    known = error.schema.get("properties", {}) if error.path else top
     if error.validator == "additionalProperties":
         for key in (key for key in value if key not in known):
             hint = near(key, known) or f"known: {', '.join(known)}"

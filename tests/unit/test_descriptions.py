@@ -94,11 +94,11 @@ def test_shifted_sets_of_200_classes_name_them() -> None:
         (lambda facts: facts["sources"][0].update(kind="ftp"), "one of http, hub, gdrive"),
         (
             lambda facts: facts["sources"][0].pop("url"),
-            "sources[0].url: expected text",
+            "sources[0].url: expected a value",
         ),
         (
             lambda facts: facts["sources"][0].pop("unpack"),
-            "unpack: expected a mapping",
+            "unpack: expected a value",
         ),
         (
             lambda facts: facts["sources"][0].update(sha256="abc"),

@@ -154,6 +154,7 @@ def aircraft(root):
     return {
         "name": "aircraft",
         "kind": "split_lists",
+        "images": "images",
         "lists": {"classes": {"file": "variants.txt"}, "suffix": ".jpg"} | files,
         "counts": {"classes": 3, "train": 2, "val": 1, "test": 1},
     }

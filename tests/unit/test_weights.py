@@ -28,6 +28,7 @@ from craft.blackbox.text.prompts import main as prompts_main
 from craft.blackbox.text.weights import TextWeights
 from craft.files.atomic import sha256
 from craft.files.records import Image, Manifest
+from craft.files.yaml12 import YamlError
 from craft.mini import backbone as mini
 
 IMAGE = {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
@@ -368,15 +369,15 @@ def test_a_backbone_of_the_embedded_suite(mini_weights):
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        ({"kind": "timm"}, "kind is 'timm'; accepted: mini, open_clip"),
+        ({"kind": "timm", "name": "x"}, "kind is 'timm'; accepted: mini, open_clip"),
         ({"kind": "open_clip", "name": "x"}, "lacks model"),
         ({"kind": "mini", "name": "x"}, "lacks image, open_clip"),
-        ([], "kind is None"),
+        ({}, "a file without name, kind"),
     ],
 )
 def test_descriptions_that_lack_something(config, named, tmp_path):
     (tmp_path / "b.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(BackboneError, match=named):
+    with pytest.raises((BackboneError, YamlError), match=named):
         read_backbone(tmp_path / "b.yaml")
 
 
