@@ -1,16 +1,34 @@
-"""The black box as a learner may see it; imports nothing else of ours (paper, Section 3.1)."""
+"""The black box as a learner may see it; imports nothing else of ours (paper, Section 3.1).
+
+A box declares what it gives, its access level; a learner names the level that it needs and gets a
+box of that level and no richer one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 
 #: What a query is made for. The paper counts the CMA-ES candidates only ("search"); the record
 #: states the others too: prompts scored to train or test the refiner.
 PURPOSES = ("search", "refine", "evaluate")
+
+#: What an image is encoded for: when it is uploaded for good, or for a query.
+IMAGE_PURPOSES = ("upload", *PURPOSES)
+
+#: Access levels and the protocol of each. A box of visual prompts or uploads is a box of
+#: predictions too; features and weights are answers of another kind.
+ACCESS = {
+    "predictions": "BlackBox",
+    "visual-prompts": "VisualBox",
+    "uploads": "UploadBox",
+    "features": "FeatureBox",
+    "weights": "WhiteBox",
+}
 
 
 class BudgetExceeded(RuntimeError):
@@ -22,20 +40,24 @@ class QueryMeter:
     """Counts queries (one context scored on one image set) by purpose and refuses past a budget.
 
     ``budget`` bounds the purpose "search", as the paper counts; ``total_budget`` bounds the sum,
-    as an invoice would. ``None`` is no bound.
+    as an invoice would. ``None`` is no bound. ``images`` counts image encodings of the service.
     """
 
     budget: int | None = None
     total_budget: int | None = None
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PURPOSES, 0))
+    images: dict[str, int] = field(default_factory=lambda: dict.fromkeys(IMAGE_PURPOSES, 0))
 
     @property
     def total(self) -> int:
         """Queries of every purpose so far."""
         return sum(self.counts.values())
 
-    def charge(self, purpose: str, queries: int) -> None:
-        """Add ``queries`` to ``purpose``; raises ValueError, BudgetExceeded (nothing is added)."""
+    def charge(self, purpose: str, queries: int, images: int = 0) -> None:
+        """Add ``queries`` and ``images`` encoded for them to ``purpose``.
+
+        Raises ValueError and BudgetExceeded; nothing is added then.
+        """
         if purpose not in PURPOSES:
             raise ValueError(f"unknown query purpose {purpose!r}; accepted: {', '.join(PURPOSES)}")
         searched = self.counts["search"] + (queries if purpose == "search" else 0)
@@ -46,6 +68,11 @@ class QueryMeter:
                 f"{self.total + queries} queries asked of a total budget of {self.total_budget}"
             )
         self.counts[purpose] += queries
+        self.images[purpose] += images
+
+    def charge_upload(self, images: int) -> None:
+        """Add ``images`` that the service encoded when they were uploaded."""
+        self.images["upload"] += images
 
 
 @runtime_checkable
@@ -76,14 +103,94 @@ class BlackBox(Protocol):
         ...
 
 
-def check_question(box: BlackBox, image_set: str, context_offsets: torch.Tensor) -> None:
-    """Refuse what no box can answer: offsets (P, L, D) that are not its own, or not finite.
+class VisualSide(NamedTuple):
+    """What a box says of its image side; visual prompt tokens have no unit of their own."""
 
-    Raises KeyError for an image set that is not uploaded, ValueError for the offsets.
-    """
+    most_tokens: int  # visual prompt tokens that it takes
+    width: int  # W, width of one token
+
+
+@runtime_checkable
+class VisualBox(BlackBox, Protocol):
+    """A black box that also takes visual prompt tokens, appended to each image's own tokens."""
+
+    visual: VisualSide
+
+    def predict(
+        self,
+        image_set: str,
+        context_offsets: torch.Tensor,
+        purpose: str = "search",
+        visual_prompts: torch.Tensor | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """Yield logits as a black box does, row i of ``visual_prompts`` (P, V, W) with context i.
+
+        None is no tokens. With tokens every image is encoded again for every context, which the
+        meter counts. Raises ValueError also for prompts of another shape.
+        """
+        ...
+
+
+@runtime_checkable
+class UploadBox(BlackBox, Protocol):
+    """A black box that takes new images during a fit, for one question or a few."""
+
+    image_size: int  # S, side of an image in pixels
+    image_std: tuple[float, float, float]  # the unit of a change of a 0..1 pixel, by colour
+
+    def upload(self, images: torch.Tensor, purpose: str = "search") -> AbstractContextManager[str]:
+        """Return a context that gives the name of an image set and forgets the set at its end.
+
+        ``images`` (n, 3, S, S) float in 0..1; each is encoded once, for ``purpose``. Raises
+        ValueError for another shape or range.
+        """
+        ...
+
+
+@runtime_checkable
+class FeatureBox(Protocol):
+    """A service that gives features of images and of texts; a learner multiplies them itself."""
+
+    context_length: int
+    context_width: int
+    embedding_std: float
+    class_names: Sequence[str]
+    image_sets: Mapping[str, int]
+    meter: QueryMeter
+    feature_width: int  # E
+    logit_scale: float  # logits are this times the cosine of an image's and a text's features
+
+    def image_features(self, image_set: str, purpose: str = "refine") -> torch.Tensor:
+        """Return unit features (N, E) of an image set; one query. Raises KeyError."""
+        ...
+
+    def text_features(
+        self, context_offsets: torch.Tensor, purpose: str = "search"
+    ) -> Iterator[torch.Tensor]:
+        """Yield unit features in blocks (B, K, E) for contexts (P, L, D), one query each.
+
+        Raises ValueError and BudgetExceeded.
+        """
+        ...
+
+
+class Facts(Protocol):
+    """What boxes of all levels but weights declare, as far as a question is checked with it."""
+
+    context_length: int
+    context_width: int
+    image_sets: Mapping[str, int]
+
+
+def check_image_set(box: Facts, image_set: str) -> None:
+    """Raise KeyError for an image set that is not uploaded."""
     if image_set not in box.image_sets:
         known = ", ".join(box.image_sets) or "none"
         raise KeyError(f"image set {image_set!r} is not uploaded; uploaded: {known}")
+
+
+def check_offsets(box: Facts, context_offsets: torch.Tensor) -> None:
+    """Raise ValueError for offsets (P, L, D) that are not the box's own, or not finite."""
     expected = (box.context_length, box.context_width)
     if context_offsets.ndim != 3 or tuple(context_offsets.shape[1:]) != expected:
         raise ValueError(
@@ -92,3 +199,33 @@ def check_question(box: BlackBox, image_set: str, context_offsets: torch.Tensor)
         )
     if not torch.isfinite(context_offsets).all():
         raise ValueError("context offsets that are not finite")
+
+
+def check_question(box: Facts, image_set: str, context_offsets: torch.Tensor) -> None:
+    """Refuse what no box can answer: KeyError for the image set, ValueError for the offsets."""
+    check_image_set(box, image_set)
+    check_offsets(box, context_offsets)
+
+
+def check_visual_prompts(side: VisualSide, visual_prompts: torch.Tensor, contexts: int) -> None:
+    """Raise ValueError for visual prompts that are not (P, V, W), V in 1..most, or not finite."""
+    shape = tuple(visual_prompts.shape)
+    right = len(shape) == 3 and shape[0] == contexts and shape[2] == side.width
+    if not right or not 1 <= shape[1] <= side.most_tokens:
+        raise ValueError(
+            f"visual prompts: expected shape ({contexts}, 1 to {side.most_tokens}, {side.width}), "
+            f"got {shape}"
+        )
+    if not torch.isfinite(visual_prompts).all():
+        raise ValueError("visual prompts: expected finite numbers, got others")
+
+
+def check_upload(size: int, images: torch.Tensor) -> None:
+    """Raise ValueError for images that are not (n, 3, S, S) floats in 0..1."""
+    if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size) or not len(images):
+        raise ValueError(
+            f"upload: expected images of shape (n, 3, {size}, {size}), got {tuple(images.shape)}"
+        )
+    low, high = images.aminmax()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"upload: expected pixels in 0..1, got {low:g} to {high:g}")

@@ -41,6 +41,8 @@ class LocalBox:
         if len(set(widths.values())) > 1:
             raise ValueError(f"image sets of different feature widths: {widths}")
         self.image_sets = {name: len(images) for name, images in self._images.items()}
+        for images in self._images.values():
+            self.meter.charge_upload(len(images))
 
     def predict(
         self, image_set: str, context_offsets: torch.Tensor, purpose: str = "search"

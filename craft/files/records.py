@@ -267,6 +267,8 @@ class RunRecord:
     inputs: dict[str, str]  # role -> SHA-256 of the file that was read (Design.inputs)
     files: dict[str, str]  # each of RUN_FILES -> its SHA-256
     versions: dict[str, str]
+    access: str = "predictions"  # what the learner was given, one of craft.protocol.ACCESS
+    images: dict[str, int] = field(default_factory=dict)  # encodings of the service, by purpose
     peak_device_memory_mb: float = 0.0  # of tensors on a CUDA device; 0 on the CPU
     machine: dict[str, str] = field(default_factory=dict)  # what its times belong to
     commit: str | None = None  # of git, "-dirty" where files differ; None outside a checkout

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from craft.files.records import Predictions
+from craft.fit.boxes import Box
 from craft.fit.inputs import RunBench
 from craft.learner.base import Learner
-from craft.protocol import BlackBox
-from craft.whitebox.box import WhiteBox
 
 
 class CurveRecorder:
@@ -22,7 +21,7 @@ class CurveRecorder:
     spends no search query has its end alone.
     """
 
-    def __init__(self, bench: RunBench, box: BlackBox | WhiteBox) -> None:
+    def __init__(self, bench: RunBench, box: Box) -> None:
         self._bench, self._box = bench, box
         options = bench.learner.options
         points = np.linspace(0, options.budget, options.curve_points + 1)[1:-1]

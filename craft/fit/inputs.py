@@ -8,16 +8,13 @@ from pathlib import Path
 
 import torch
 
-from craft.blackbox.guarded_box import GuardedBox
-from craft.blackbox.local_box import LocalBox
 from craft.blackbox.text.prompts import Prompts
 from craft.blackbox.text.tower import Tower, read_tower
 from craft.files.atomic import RecordError, read_metadata, sha256, unchanged
 from craft.files.records import Features, Split
+from craft.fit.boxes import Box, box_for
 from craft.fit.matching import require_match
 from craft.learner.base import Learner
-from craft.protocol import BlackBox, QueryMeter
-from craft.whitebox.box import WhiteBox
 
 #: Name under which a box holds the few-shot training images.
 TRAIN = "train"
@@ -172,14 +169,7 @@ class RunBench:
         """Upload that scores candidates, by the option ``search_view``."""
         return _upload(self.learner.options.search_copy)
 
-    def box(self) -> BlackBox | WhiteBox:
+    def box(self) -> Box:
         """A box for the run, by its learner's declared access."""
-        sets = self.image_sets()
-        if self.learner.access == "white-box":
-            return WhiteBox(self.tower, sets)
-        return self.black_box(sets)
-
-    def black_box(self, sets: Mapping[str, torch.Tensor]) -> BlackBox:
-        """A black box that holds these uploads alone."""
-        box = LocalBox(self.tower, sets, meter=QueryMeter(budget=self.learner.options.budget))
-        return GuardedBox(box)
+        shots = len(self.split.labels) if self.split else 0
+        return box_for(self.learner, self.tower, self.image_sets(), shots)

@@ -15,10 +15,10 @@ import torch
 
 from craft.files.atomic import RecordError, locked, read_tensors, write_tensors
 from craft.files.records import RUN_FILES, RunRecord
+from craft.fit.boxes import Box
 from craft.fit.curve import CurveRecorder
 from craft.learner.base import Learner
 from craft.learner.checkpoint import Checkpoint
-from craft.protocol import BlackBox
 from craft.runtime.memory import peak_device_memory_mb, peak_memory_mb, seconds_since_start
 from craft.runtime.signals import Ended, Signals
 from craft.whitebox.box import WhiteBox
@@ -34,6 +34,7 @@ class Spent:
     """What a run has taken so far, over all of its attempts."""
 
     counts: dict[str, int]  # queries by purpose
+    images: dict[str, int]  # image encodings of the service by purpose
     fit_seconds: float = 0.0
     predict_seconds: float = 0.0
     peak_memory_mb: float = 0.0
@@ -132,7 +133,7 @@ class Attempt:
     def __init__(
         self,
         place: Place | None,
-        box: BlackBox | WhiteBox,
+        box: Box,
         curve: CurveRecorder,
         signals: Signals,
         every: float,
@@ -140,7 +141,7 @@ class Attempt:
     ) -> None:
         self._place, self._box, self._curve = place, box, curve
         self._signals, self._every, self._device = signals, every, device
-        self._before, self._resumes, self._called = Spent(counts={}), 0, False
+        self._before, self._resumes, self._called = Spent(counts={}, images={}), 0, False
         self._initial: float | None = None
         self._start = self._saved = time.perf_counter()
 
@@ -153,8 +154,9 @@ class Attempt:
             checkpoint, curve, self._before = saved
             learner.resume(checkpoint)
             self._curve.resume(curve)
-            if isinstance(self._box, BlackBox):
+            if not isinstance(self._box, WhiteBox):
                 self._box.meter.counts |= self._before.counts
+                self._box.meter.images |= self._before.images
             log.info("going on from generation %d of %s", checkpoint.done, checkpoint.phase)
             self._resumes = self._before.resumes + 1
             self._initial = self._before.initial_accuracy
@@ -192,7 +194,8 @@ class Attempt:
         """Queries, times and memory of all attempts at the run."""
         before, predicting = self._before, self._curve.seconds
         return Spent(
-            counts=dict(self._box.meter.counts) if isinstance(self._box, BlackBox) else {},
+            counts={} if isinstance(self._box, WhiteBox) else dict(self._box.meter.counts),
+            images={} if isinstance(self._box, WhiteBox) else dict(self._box.meter.images),
             fit_seconds=before.fit_seconds + time.perf_counter() - self._start - predicting,
             predict_seconds=before.predict_seconds + predicting,
             peak_memory_mb=max(before.peak_memory_mb, peak_memory_mb()),

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from craft.files.atomic import METADATA, replacing, sha256, write_text
 from craft.files.records import RUN_FILES, RunRecord
+from craft.fit.boxes import Box, black_box
 from craft.fit.curve import CurveRecorder
 from craft.fit.inputs import TRAIN, RunBench, device_name
 from craft.fit.resume import Attempt, Place
@@ -25,7 +26,6 @@ from craft.protocol import BlackBox
 from craft.runtime.memory import reset_peak_memory
 from craft.runtime.provenance import commit, machine, versions
 from craft.runtime.signals import Signals
-from craft.whitebox.box import WhiteBox
 
 log = logging.getLogger("craft.fit")
 
@@ -124,7 +124,9 @@ def _fit(
         learner=fitted["learner"],
         options=options,
         black_box=isinstance(box, BlackBox),
+        access=learner.access,
         queries=spent.counts,
+        images=spent.images,
         train_images=len(labels),
         train_accuracy=reached,
         fit_seconds=fit_seconds,
@@ -154,12 +156,16 @@ def near_chance(accuracy: float, classes: int) -> bool:
     return accuracy <= chance + 0.1 * (100 - chance)
 
 
-def _initial_accuracy(bench: RunBench, box: BlackBox | WhiteBox, labels: torch.Tensor) -> float:
+def _initial_accuracy(bench: RunBench, box: Box, labels: torch.Tensor) -> float:
     """Return the accuracy (per cent) of the box's own context on the training images, labels (N,).
 
-    One query, made for the refinement's sake; a learner of a white box is told of none.
+    One query, made for the refinement's sake; a learner of another access level is told of none.
     """
-    asked = box if isinstance(box, BlackBox) else bench.black_box({TRAIN: box.image_sets[TRAIN]})
+    asked = (
+        box
+        if isinstance(box, BlackBox)
+        else black_box(bench.tower, {TRAIN: bench.image_sets()[TRAIN]})
+    )
     untouched = torch.zeros(1, asked.context_length, asked.context_width)
     reached, classes = accuracy(query(asked, TRAIN, untouched, "refine"), labels), asked.class_names
     if near_chance(reached, len(classes)):

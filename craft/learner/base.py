@@ -26,8 +26,8 @@ class Learner(abc.ABC):
     """
 
     Options: ClassVar[type[Options]] = Options
-    #: "black-box" learners get a BlackBox and nothing else.
-    access: ClassVar[str] = "black-box"
+    #: What the learner is given of a model, one of ``craft.protocol.ACCESS``, and nothing else.
+    access: ClassVar[str] = "predictions"
     #: Which of the box's prompts the learner speaks with: its own context, or the data set's
     #: zero-shot template.
     prompts: ClassVar[str] = "context"
@@ -132,6 +132,11 @@ class Learner(abc.ABC):
         self.offset_ = checkpoint.tensors.get("offset")
         self._resumed = checkpoint
         return self
+
+    def budget(self, images: int, classes: int) -> int:
+        """Return the search queries that a fit on N ``images`` of K ``classes`` may spend."""
+        del images, classes
+        return self.options.budget
 
     def work(self, images: int, classes: int) -> Work:
         """What :meth:`fit` takes on N ``images`` of K ``classes``: a search to the budget's end."""

@@ -281,6 +281,11 @@ class Options:
         return dict(sorted(asdict(self).items()))
 
     @property
+    def context_words(self) -> int:
+        """Return how many leading words of the box's context a learner keeps; 0 is all."""
+        return 0
+
+    @property
     def refine_copies(self) -> tuple[str, ...]:
         """Augmented copies that generations of refinement take in turn; none for the images."""
         return tuple(f"view-{view}" for view in range(1, self.views + 1))

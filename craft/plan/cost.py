@@ -72,7 +72,7 @@ def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
     hidden = options.hidden if options.head == "mlp" else 0
     refiner = 4 * (2 * classes * hidden if hidden else classes**2) if work.passes else 0
     kept = refiner + _RECORDS + 4 * points * sum(sets)
-    return Cost(work.search, other if learner.access == "black-box" else 0, seconds, kept)
+    return Cost(work.search, other if learner.access != "weights" else 0, seconds, kept)
 
 
 class Pace:

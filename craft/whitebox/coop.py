@@ -27,7 +27,7 @@ class CoOp(Learner):
     Features are encoded once; the option ``crops`` has those of CoOp's own augmentation.
     """
 
-    access = "white-box"
+    access = "weights"
     Options: ClassVar[type[Options]] = CoOpOptions
     options: CoOpOptions
 

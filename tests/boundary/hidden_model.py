@@ -45,11 +45,11 @@ def learners():
     return sorted((cls for cls in found if not inspect.isabstract(cls)), key=lambda c: c.__name__)
 
 
-def toy_box():
-    """A black box of eight images in two classes whose scores depend on the context."""
+def toy_box(access):
+    """A box of an access level, of eight images in two classes, that depends on the context."""
     import torch
 
-    from craft.protocol import BlackBox, QueryMeter
+    from craft.protocol import BlackBox, FeatureBox, QueryMeter
 
     class Box:
         context_length, context_width, embedding_std = 1, 2, 1.0
@@ -60,8 +60,20 @@ def toy_box():
             side = torch.tensor([1.0, -1.0] * 4)[:, None] * torch.tensor([1.0, -1.0])
             yield side * context_offsets.sum(dim=(1, 2))[:, None, None]
 
-    assert isinstance(Box(), BlackBox)
-    return Box(), torch.tensor([0, 1] * 4)
+    class Service(Box):
+        feature_width, logit_scale, predict = 2, 10.0, None
+
+        def image_features(self, image_set, purpose="refine"):
+            return torch.eye(2).repeat(4, 1)
+
+        def text_features(self, context_offsets, purpose="search"):
+            self.meter.charge(purpose, len(context_offsets))
+            turned = torch.eye(2) + 0.1 * context_offsets.sum(dim=(1, 2))[:, None, None]
+            yield torch.nn.functional.normalize(turned, dim=-1)
+
+    box, kind = {"predictions": (Box(), BlackBox), "features": (Service(), FeatureBox)}[access]
+    assert isinstance(box, kind)
+    return box, torch.tensor([0, 1] * 4)
 
 
 def main():
@@ -70,8 +82,8 @@ def main():
         importlib.import_module(module)
     fitted = []
     for cls in learners():
-        box, labels = toy_box()
-        learner = cls(budget=16, population=8, intrinsic_dim=2, hidden=4)
+        box, labels = toy_box(cls.access)
+        learner = cls(budget=40, population=8, intrinsic_dim=2, hidden=4)
         assert learner.fit(box, labels, seed=1) is learner
         assert learner.predict(box, "train").shape == (8, 2)
         fitted.append(cls.__name__)

@@ -133,6 +133,11 @@ class PlainTower:
         tower._set_context(context)
         return tower
 
+    def leading(self, words: int) -> PlainTower:
+        """Return the same classes after the first ``words`` tokens of the initial context alone."""
+        ids = torch.tensor(self._prompt.context_ids[:words], dtype=torch.int64)
+        return self.with_context(self._text.token_embedding.weight[ids])
+
     def _set_context(self, context: torch.Tensor) -> None:
         table, length = self._text.token_embedding.weight, self._text.context_length
         if context.ndim != 2 or context.shape[1] != table.shape[1]:

@@ -86,6 +86,11 @@ class TextTower:
         tower._set_context(context)
         return tower
 
+    def leading(self, words: int) -> TextTower:
+        """Return the same classes after the first ``words`` tokens of the initial context alone."""
+        ids = torch.tensor(self._prompt.context_ids[:words], dtype=torch.int64)
+        return self.with_context(self._table[ids])
+
     def _set(
         self,
         weights: TextWeights,

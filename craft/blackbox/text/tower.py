@@ -32,6 +32,10 @@ class Tower(Protocol):
         """The same classes after another initial context (L, D)."""
         ...
 
+    def leading(self, words: int) -> Tower:
+        """Return the same classes after the first words of the initial context alone."""
+        ...
+
     def encode(self, offsets: torch.Tensor) -> torch.Tensor:
         """Unit text features (P, K, E), float32, for offsets (P, L, D)."""
         ...
