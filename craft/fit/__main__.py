@@ -87,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Snakemake's variables, which numpy's BLAS follows under CMA-ES, go by --cores: the bytes
         # would be the machine's. One thread is also quickest for matrices of 512 x 512.
         with Signals() as signals, threadpool_limits(1, user_api="blas"):
-            _fit_all(given, Keeping(signals, given.cache, given.save_every))
+            keeping = Keeping(signals, given.cache, given.save_every)
+            _fit_all(given, keeping)
+            keeping.drop()
     except Ended as signal:
         if given.cache:
             signal.add_note(f"state is kept in {given.cache}")

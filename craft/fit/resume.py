@@ -1,10 +1,9 @@
-"""A run that was ended early goes on where it was: its place in the cache, and what ends it."""
+"""Resume a run that was ended early: its state beside the results, and what ends an attempt."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from craft.files.atomic import RecordError, locked, read_tensors, write_tensors
+from craft.files.atomic import RecordError, locked, read_tensors, replacing, write_tensors
 from craft.files.records import RUN_FILES, RunRecord
 from craft.fit.boxes import Box
 from craft.fit.curve import CurveRecorder
@@ -44,11 +43,12 @@ class Spent:
 
 
 class Place:
-    """A run's folder in the cache: its state while it is fitted, its files once it is.
+    """A run's folder in an unfinished job: its state while it is fitted, its files once it is.
 
     ``key`` stands for all that decides the run's bytes; what another key left is removed. Snakemake
     knows nothing of this folder, so that it survives where Snakemake removes the outputs of a job
-    that did not end well.
+    that failed or was killed. It goes when the job has ended well, so that a job that is run again
+    fits again.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -58,7 +58,7 @@ class Place:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Be the only process at work on the run; waits for the other, a killed Snakemake's say."""
+        """Be the only process at work on the run; wait for another, of a killed Snakemake."""
         with locked(self._folder / "lock"):
             for other in self._folder.iterdir():
                 if other.is_dir() and other != self.files:
@@ -80,20 +80,16 @@ class Place:
         return True
 
     def publish(self, folder: Path) -> None:
-        """Let ``folder`` have the run's files, the record last; links where links are possible."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Copy the run's files to ``folder``, each whole or not at all, the record last."""
         for name in FILES:
-            source, temporary = self.files / name, folder / f".{name}.{os.getpid()}.tmp"
-            try:
-                try:
-                    os.link(source, temporary)
-                except OSError:  # another file system, or one without links
-                    shutil.copyfile(source, temporary)
-                os.utime(temporary)  # newer than what it was made from, to Snakemake
-                os.replace(temporary, folder / name)
-            finally:
-                temporary.unlink(missing_ok=True)
+            with replacing(folder / name) as temporary:
+                shutil.copyfile(self.files / name, temporary)
         self._state.unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        """Remove what is kept of the run, once its job has ended well."""
+        with self.held():
+            shutil.rmtree(self.files, ignore_errors=True)
 
     def save(self, checkpoint: Checkpoint, curve: dict[str, torch.Tensor], spent: Spent) -> None:
         """Write where the run is, whole or not at all."""

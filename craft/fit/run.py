@@ -9,14 +9,14 @@ import io
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
 from craft.files.atomic import METADATA, replacing, sha256, write_text
-from craft.files.records import RUN_FILES, RunRecord
+from craft.files.records import RUN_FILES, RunRecord, Split
 from craft.fit.boxes import Box, black_box
 from craft.fit.curve import CurveRecorder
 from craft.fit.inputs import TRAIN, RunBench, device_name
@@ -24,24 +24,32 @@ from craft.fit.resume import Attempt, Place
 from craft.learner.base import Learner, accuracy, query
 from craft.protocol import BlackBox
 from craft.runtime.memory import reset_peak_memory
+from craft.runtime.progress import Facts, Progress
 from craft.runtime.provenance import commit, machine, versions
 from craft.runtime.signals import Signals
+from craft.whitebox.box import WhiteBox
 
 log = logging.getLogger("craft.fit")
 
 
 @dataclass(frozen=True)
 class Keeping:
-    """How runs are kept from being lost: a folder for their state (None: they are not), how often
-    it is saved, and the signals that ask them to end."""
+    """How a job's runs are kept from being lost: a folder for their state (None: they are not), how
+    often it is saved, and the signals that ask them to end."""
 
     signals: Signals
     cache: Path | None = None
     every: float = 30.0  # seconds
+    places: list[Place] = field(default_factory=list)  # of runs that have ended
+
+    def drop(self) -> None:
+        """Remove what is kept, once the job has ended well."""
+        for place in self.places:
+            place.drop()
 
 
 def run(bench: RunBench, identity: Mapping[str, str], folder: Path, keeping: Keeping) -> RunRecord:
-    """Fit one run, unless the cache has it, and let ``folder`` have its files, the record last.
+    """Fit one run, unless its unfinished job has done so, and write its files, the record last.
 
     ``identity`` holds the record's ``method``, ``backbone``, ``dataset``, ``config_hash`` and
     ``code_hash``. Without a split (zero-shot) shots and seed are 0 and nothing is trained. Raises
@@ -53,10 +61,11 @@ def run(bench: RunBench, identity: Mapping[str, str], folder: Path, keeping: Kee
     place = Place(keeping.cache, key(bench, identity))
     with place.held():
         if place.finished:
-            log.info("%s: fitted earlier, taken from %s", folder, place.files)
+            log.info("%s: fitted by an earlier attempt at this job, in %s", folder, place.files)
         else:
             _fit(bench, identity, place.files, place, keeping)
         place.publish(folder)
+    keeping.places.append(place)
     return RunRecord.read(folder / "record.json")
 
 
@@ -89,14 +98,20 @@ def _fit(
     attempt.begin(
         learner, functools.partial(_initial_accuracy, bench, box, labels) if split else None
     )
-    with keeping.signals.deferred():
+    progress = _progress(learner, identity, len(labels), len(bench.tower.class_names), split)
+
+    def after_generation(learner: Learner) -> None:
+        progress.reach(learner.generations_, functools.partial(_facts, learner, box))
+        attempt(learner)
+
+    with keeping.signals.deferred(), progress:
         learner.fit(
             box,
             labels,
             seed=seed,
             train_set=bench.search_set(),
             refine_sets=bench.refine_sets(),
-            progress=attempt,
+            progress=after_generation,
         )
     fit_seconds = attempt.spent().fit_seconds
     initial = attempt.spent().initial_accuracy
@@ -148,6 +163,26 @@ def _fit(
         notes={"resumes": spent.resumes},
     )
     record.write(folder / "record.json")
+
+
+def _progress(
+    learner: Learner, identity: Mapping[str, str], images: int, classes: int, split: Split | None
+) -> Progress:
+    """Return the log of a fit's generations, which goes on from a checkpoint."""
+    about = "/".join(identity[name] for name in ("method", "backbone", "dataset"))
+    about += f", {split.shots} shots, seed {split.seed}" if split else ""
+    total = learner.work(images, classes).generations or None
+    return Progress(f"fit of {about}", total, "generations", done=learner.generations_)
+
+
+def _facts(learner: Learner, box: Box) -> Facts:
+    """Return what a line of a fit's log says beside the generations."""
+    facts: dict[str, float | str] = {}
+    if (loss := learner.best_loss()) is not None:
+        facts["best loss"] = loss
+    if not isinstance(box, WhiteBox):
+        facts["queries"] = box.meter.total
+    return facts
 
 
 def near_chance(accuracy: float, classes: int) -> bool:

@@ -68,6 +68,18 @@ class Learner(abc.ABC):
     def history_(self, rows: list[dict[str, float]]) -> None:
         self._rows = cast("list[dict[str, float | torch.Tensor]]", rows)
 
+    @property
+    def generations_(self) -> int:
+        """Generations so far, those before a checkpoint included."""
+        return len(self._rows)
+
+    def best_loss(self) -> float | None:
+        """Return the lowest loss so far, of candidates or else of training; waits for a GPU."""
+        for name in ("search_loss_best", "loss", "refine_loss"):
+            if losses := [float(row[name]) for row in self._rows if name in row]:
+                return min(losses)
+        return None
+
     def _note(self, **values: float | torch.Tensor) -> None:
         """Add a generation's row; tensors () stay where they are until somebody reads them."""
         self._rows.append(values)
@@ -141,7 +153,8 @@ class Learner(abc.ABC):
     def work(self, images: int, classes: int) -> Work:
         """What :meth:`fit` takes on N ``images`` of K ``classes``: a search to the budget's end."""
         del images, classes
-        return Work(search=self.options.generations * self.options.population)
+        generations = self.options.generations
+        return Work(generations, search=generations * self.options.population)
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:
         """The learner's answer for the black box's logits (..., N, K)."""

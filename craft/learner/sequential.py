@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from craft.learner.base import Progress
 from craft.learner.prompt_only import PromptOnly
 from craft.learner.refining_learner import RefiningLearner
+from craft.learner.workload import Work
 from craft.protocol import BlackBox
 
 
@@ -30,3 +32,7 @@ class Sequential(RefiningLearner, PromptOnly):
         self._search(box, labels, np.random.default_rng(seed), train_set, progress)
         self._refine_to_end(box, labels, seed, refine_sets, progress)
         return self
+
+    def work(self, images: int, classes: int) -> Work:
+        """As many generations of refinement as of search; see :meth:`Learner.work`."""
+        return replace(super().work(images, classes), generations=2 * self.options.generations)

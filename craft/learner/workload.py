@@ -9,10 +9,12 @@ from dataclasses import dataclass
 class Work:
     """How often a fit does what takes time; queries are contexts that a black box is asked about.
 
-    ``scored`` search queries go through the refiner, ``passes`` over the training images train it;
-    ``gradients`` counts the white-box steps through the text tower.
+    ``generations`` (epochs, for CoOp) are the rows that its history will have. ``scored`` search
+    queries go through the refiner, ``passes`` over the training images train it; ``gradients``
+    counts the white-box steps through the text tower.
     """
 
+    generations: int = 0
     search: int = 0
     refine: int = 0
     scored: int = 0

@@ -86,7 +86,7 @@ class CoOp(Learner):
     def work(self, images: int, classes: int) -> Work:
         """A step through the text tower for each batch; see :meth:`Learner.work`."""
         epochs = self._epochs(images, classes)
-        return Work(gradients=epochs * max(1, images // self.options.batch_size))
+        return Work(epochs, gradients=epochs * max(1, images // self.options.batch_size))
 
     def _epochs(self, images: int, classes: int) -> int:
         given = self.options.epochs

@@ -202,6 +202,7 @@ class TestEveryLearner:
             box.meter.counts["search"],
             box.meter.counts["refine"],
         )
+        assert work.generations == len(learner.history_) == learner.generations_
         refined = [row for row in learner.history_ if "refine_loss" in row]
         assert work.passes == learner.options.passes * len(refined)
         assert work.scored in (0, work.search)

@@ -93,7 +93,8 @@ def test_its_work_is_known_beforehand() -> None:
 
     coop = CoOp(context_tokens=4, epochs=5, batch_size=5)
     coop.fit(WhiteBox(Counting(), made.image_sets), labels, seed=1)
-    assert coop.work(len(labels), len(tower.class_names)).gradients == sum(calls)
+    work = coop.work(len(labels), len(tower.class_names))
+    assert (work.generations, work.gradients) == (5, sum(calls))
 
 
 def test_no_epoch_is_no_word_for_the_default() -> None:

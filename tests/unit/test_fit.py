@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from craft.fit.__main__ import load_learner, main
 from craft.fit.curve import CurveRecorder
 from craft.fit.run import near_chance
 from craft.runtime.command import run_command
+from craft.runtime.progress import Progress, read_line
 from tests.unit.small_model import (
     CLASSES,
     NAMES,
@@ -80,6 +82,33 @@ def test_the_log_says_how_long_the_start_took(fit, caplog: pytest.LogCaptureFixt
     assert len(said) == 2  # a line for each seed
     pattern = r"a first generation [\d.]+ s after the process's start, [\d.]+ s of processor time"
     assert all(re.fullmatch(pattern, line) for line in said)
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "facts"),
+    [
+        ("collaborative:Collaborative", 4, ("best loss", "queries")),
+        ("sequential:Sequential", 8, ("best loss", "queries")),
+        ("coop:CoOp", 3, ("best loss",)),
+    ],
+)
+def test_the_log_says_how_far_a_fit_is(
+    fit, caplog, monkeypatch: pytest.MonkeyPatch, name: str, total: int, facts: tuple[str, ...]
+) -> None:
+    """A line whenever 30 s have passed, which the first and last lines enclose."""
+    monkeypatch.setattr(
+        Progress.__init__, "__kwdefaults__", {"done": 0, "every": 0.0, "clock": time.monotonic}
+    )
+    caplog.set_level("INFO", "craft.runtime.progress")
+    fit(name, **({"context_tokens": 3, "epochs": 3} if name == "coop:CoOp" else {}))
+    states = [state for state in map(read_line, caplog.messages) if state]
+    first = states[: total + 2]
+    assert [state.done for state in first] == [0, *range(1, total + 1), total]
+    assert {(state.what, state.total, state.unit) for state in first} == {
+        ("fit of m/small/toy, 1 shots, seed 1", total, "generations")
+    }
+    assert all(f"{fact} " in state.note for state in first[1:-1] for fact in facts)
+    assert [state.running for state in first] == [True] * (total + 1) + [False]
 
 
 def test_the_curve_is_spread_over_the_budget_and_ends_with_it(fit) -> None:

@@ -133,18 +133,44 @@ def test_a_fit_that_is_told_to_end_says_so_and_goes_on(fits: Fits) -> None:
     assert fits.files() == fits.files("whole")
 
 
-def test_a_finished_run_outlives_the_removal_of_its_outputs(fits: Fits) -> None:
-    assert fits.finish() == 0
+EARLIER = "fitted by an earlier attempt at this job"
+
+
+def test_a_finished_run_of_an_unfinished_job_is_kept(fits: Fits) -> None:
+    second = fits.folder / "seed-2.json"
+    content = second.read_text()
+    fits.given.append(str(second))
+    second.write_text(content.replace("train/", "nowhere/"))
+    assert fits.finish() == 1
     before, when = fits.files(), fits.record()
-    shutil.rmtree(fits.folder / "out")  # as Snakemake does where another run of the job failed
+    shutil.rmtree(fits.folder / "out")  # as Snakemake does with the outputs of a failed job
+    second.write_text(content)
     assert fits.finish() == 0
     assert (fits.files(), fits.record()) == (before, when)
-    assert "fitted earlier, taken from" in fits.log.read_text()
-    # It stands for what made it: other options are another run, and the place of the old one.
+    assert fits.log.read_text().count(EARLIER) == 1
+    assert not list(fits.folder.glob("cache/*/*/*/*"))  # the job has ended
+
+
+def test_another_run_takes_the_place_of_what_is_kept(fits: Fits) -> None:
+    process = fits.start()
+    fits.until_it_works(process)
+    process.kill()
+    process.join()
     other = Fits(fits.folder, "collaborative:Collaborative", learning_rate=0.1)
     assert other.finish() == 0
-    assert other.files() != before
-    assert len(list(fits.folder.glob("cache/*/*/*/record.json"))) == 1
+    assert "going on from generation" not in fits.log.read_text()
+    assert fits.record().notes == {"resumes": 0}
+
+
+def test_a_job_that_is_run_again_fits_again_and_mends_what_was_edited(fits: Fits) -> None:
+    assert fits.finish() == 0
+    before, when = fits.files(), fits.record()
+    with (fits.folder / "out/shots-1/seed-1/history.csv").open("a") as history:
+        history.write("by hand\n")
+    assert fits.finish() == 0
+    assert fits.files() == before
+    assert fits.record().fit_seconds != when.fit_seconds
+    assert EARLIER not in fits.log.read_text()
 
 
 def test_a_second_writer_waits_for_the_first(fits: Fits) -> None:
