@@ -11,17 +11,7 @@ from craft.config.problems import Problem
 from craft.runtime.provenance import ROOT
 
 #: Folders of the project that nothing is written into.
-SOURCES = (
-    ".git",
-    "benchmarks",
-    "config",
-    "craft",
-    "docs",
-    "envs",
-    "profiles",
-    "tests",
-    "workflow",
-)
+SOURCES = [".git", "benchmarks", "config", "craft", "docs", "envs", "profiles", "tests", "workflow"]
 
 
 def check_folders(suite: Mapping[str, Any], root: Path) -> Iterator[Problem]:
@@ -60,15 +50,9 @@ def _misplaced(place: Path, root: Path) -> str | None:
 
 
 def _unwritable(place: Path) -> str | None:
-    """A link to nothing is no place for a folder."""
-    try:
-        place = Path(os.path.abspath(place))
-        nearest = next(path for path in (place, *place.parents) if os.path.lexists(path))
-        os.lstat(place / "x" if nearest == place else nearest / place.relative_to(nearest))
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        return f"a folder that can be made ({error.strerror})"
+    place = Path(os.path.abspath(place))
+    # A link to nothing is no place for a folder.
+    nearest = next(path for path in (place, *place.parents) if os.path.lexists(path))
     if not nearest.is_dir():
         return f"a folder that can be made ({nearest} is no folder)"
     if nearest != place and not os.access(nearest, os.W_OK | os.X_OK):

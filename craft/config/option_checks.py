@@ -77,27 +77,19 @@ def check_learner_options(blocks: Mapping[str, Any]) -> Iterator[Problem]:
         yield from check_block(block, options, where, names=names, released=names)
 
 
-def check_sweep(suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the problems of a sweep: its option, its values."""
-    try:
-        options = options_of(suite["methods"][spec["method"]].get("learner", ""))
-    except LearnerError:
-        return  # reported where the method is declared
-    if wrong := list(check_name(f"{where}.option", spec["option"], sorted(options.types()))):
-        yield from wrong
-        return
-    for value in spec["values"]:
-        yield from _problems(options, {spec["option"]: value}, f"{where}.values")
-
-
-def check_differences(
+def check_varied(
     suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]
 ) -> Iterator[Problem]:
-    """Yield the problems of the table of differences: its method, its rows."""
+    """Yield the problems of what a sweep or the table of differences varies."""
     try:
-        options = options_of(suite["methods"][spec["method"]].get("learner", ""))
+        options = options_of(suite["methods"][spec["method"]]["learner"])
     except LearnerError:
         return  # reported where the method is declared
+    if "option" in spec:
+        wrong = list(check_name(f"{where}.option", spec["option"], sorted(options.types())))
+        yield from wrong
+        for value in () if wrong else spec["values"]:
+            yield from _problems(options, {spec["option"]: value}, f"{where}.values")
     for row in spec.get("differences", ()):
         if isinstance(row, Mapping):
             yield from _problems(options, row, f"{where}.differences")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from craft.files.yaml12 import YamlError
-from craft.runtime.messages import shown
+from craft.runtime.messages import near, shown
 
 
 class Words(str):
     """A value that a message does not quote: what is there, in words."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 #: Value of a key that is missing.
@@ -60,12 +54,6 @@ def of_file(source: str, problems: Iterable[Problem]) -> list[Problem]:
 def unreadable(error: YamlError) -> Problem:
     """Return the problem of a file that is no YAML."""
     return Problem(error.where, "YAML 1.2", Words(error.why), source=error.path)
-
-
-def near(name: Any, known: Iterable[str]) -> str:
-    """Return which of the known names may have been meant; nothing where none is alike."""
-    alike = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    return f"did you mean {alike[0]!r}?" if alike else ""
 
 
 def check_name(path: str, name: str, known: Iterable[str]) -> Iterator[Problem]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import jsonschema
 
-from craft.config.problems import NOTHING, Problem, Words, near
+from craft.config.problems import NOTHING, Problem, Words
 from craft.files.descriptions import schema
+from craft.runtime.messages import near
 
 _TYPES = {
     "array": "a list",

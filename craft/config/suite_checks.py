@@ -9,9 +9,8 @@ from typing import Any
 from craft.config.option_checks import (
     DIFFERING,
     check_block,
-    check_differences,
     check_learner_options,
-    check_sweep,
+    check_varied,
     learner_problem,
 )
 from craft.config.problems import NOTHING, Problem, check_name
@@ -19,6 +18,9 @@ from craft.design.learner_options import options_of
 from craft.design.runs import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES, VARIED
 from craft.learner.lookup import LearnerError
 from craft.learner.options import Options
+
+#: Kind of name, as the keys of a suite -> names.
+_Names = Mapping[str, Collection[str]]
 
 
 def check_description(description: Mapping[str, Any], name: str) -> Iterator[Problem]:
@@ -61,11 +63,7 @@ def check_suite(
         yield Problem("published", "a folder that exists, or null", suite["published"])
 
 
-def _check_data(
-    suite: Mapping[str, Any],
-    files: Mapping[str, Collection[str]],
-    names: Mapping[str, Collection[str]],
-) -> Iterator[Problem]:
+def _check_data(suite: Mapping[str, Any], files: _Names, names: _Names) -> Iterator[Problem]:
     facts, shift = suite["facts"], suite["shift"]
     for name in suite["datasets"]:
         if source := facts.get(name, {}).get("source"):
@@ -87,9 +85,7 @@ def _check_data(
             yield Problem("shift.targets", expected, name, hint)
 
 
-def _check_methods(
-    suite: Mapping[str, Any], names: Mapping[str, Collection[str]]
-) -> Iterator[Problem]:
+def _check_methods(suite: Mapping[str, Any], names: _Names) -> Iterator[Problem]:
     yield from check_block(suite["options"], Options, "options", released=DIFFERING)
     for name, block in suite["dataset_options"].items():
         yield from check_block(block, Options, f"dataset_options.{name}", released=DIFFERING)
@@ -112,10 +108,7 @@ def _check_methods(
 
 
 def _check_artefact(
-    suite: Mapping[str, Any],
-    name: str,
-    spec: Mapping[str, Any],
-    names: Mapping[str, Collection[str]],
+    suite: Mapping[str, Any], name: str, spec: Mapping[str, Any], names: _Names
 ) -> Iterator[Problem]:
     where, required = f"artefacts.{name}", _required(name)
     allowed = required | {"backbones", "datasets"}
@@ -135,8 +128,7 @@ def _check_artefact(
         if wrong := list(check_name(f"{where}.method", spec["method"], names["methods"])):
             yield from wrong
         else:
-            check = check_sweep if name in SWEEPS else check_differences
-            yield from check(suite, where, spec)
+            yield from check_varied(suite, where, spec)
 
 
 def _required(name: str) -> set[str]:

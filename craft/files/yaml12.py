@@ -35,6 +35,10 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 (as the library declares it)
 
 
+def _refused(node: yaml.Node, why: str) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, why, node.start_mark)
+
+
 def _scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
     kind, text = node.tag.removeprefix(_TAG), loader.construct_scalar(node)
     try:
@@ -44,12 +48,11 @@ def _scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
             return number
     except ValueError:
         pass  # a tag that was written, or thousands of digits
-    if kind == "str" and not _CONTROL.search(text):
-        return text
     if kind in ("null", "bool") and re.fullmatch(_SCALARS[kind], text):
         return text.lower() == "true" if kind == "bool" else None
-    what = "text with control characters" if kind == "str" else f"no {kind}: {text[:40]!r}"
-    raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+    if kind == "str" and not _CONTROL.search(text):
+        return text
+    raise _refused(node, "control characters" if kind == "str" else f"no {kind}: {text[:40]!r}")
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
@@ -59,8 +62,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
         line = isinstance(key, str) and key.isprintable()
         what = "a duplicate key" if line else "a key that is not a line of text:"
         if not line or key in found:
-            text = f"{what} {key!r:.60}"
-            raise yaml.constructor.ConstructorError(None, None, text, key_node.start_mark)
+            raise _refused(key_node, f"{what} {key!r:.60}")
         found[key] = loader.construct_object(value_node, deep=True)
     return found
 

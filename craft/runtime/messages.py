@@ -20,9 +20,7 @@ def shown(value: Any) -> str:
         return f"a {type(value).__name__} of thousands of digits"
 
 
-def unknown(name: str, known: Iterable[str]) -> str:
-    """Return what to say of a name that is none of ``known``, the nearest one first."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown name {shown(name)}; {hint}Known: {', '.join(known)}"
+def near(name: Any, known: Iterable[str]) -> str:
+    """Return which of the known names may have been meant; nothing where none is alike."""
+    alike = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f"did you mean {alike[0]!r}?" if alike else ""

@@ -323,7 +323,6 @@ PLACES: dict[str, tuple[dict[str, str], str]] = {
     "below sources": ({"results": "config/mine"}, "results"),
     "in a roundabout way": ({"data": "x/../docs"}, "data"),
     "one for both": ({"results": "results/a", "data": "results/x/../a"}, "data"),
-    "a long name": ({"results": "x" * 300}, "results"),
 }
 
 
