@@ -1,7 +1,7 @@
 """Image files of any origin become 8-bit RGB, or are named: nothing is half read.
 
 There are two readings. ``stored`` converts the stored pixels as CLIP's own pipeline and the loaders
-of CoOp and CraFT do, whatever becomes of transparency, rotation and 16 bits: published numbers need
+of CoOp and CraFT do, without regard to transparency, rotation and 16 bits: published numbers need
 it. ``shown`` is what somebody sees who opens the file: turned as its EXIF data say, transparency
 over white, 16 bits scaled to 8. It is the reading of a user's own images. Pillow turns TIFF files
 itself when it loads them, so that both readings have them upright.
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 READINGS = ("stored", "shown")
-#: By content, whatever a file's name says.
+#: By content, not by a file's name.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 #: EXIF orientation -> what turns the stored pixels upright.
 _TURNS = {
@@ -45,7 +45,7 @@ def read_rgb(path: Path, reading: str = "stored") -> Image.Image:
     more pixels than Pillow takes for harmless; ValueError for an unknown reading.
     """
     if reading not in READINGS:
-        raise ValueError(f"reading {reading!r}; accepted: {', '.join(READINGS)}")
+        raise ValueError(f"reading: expected one of {', '.join(READINGS)}, got {reading!r}")
     try:
         # From memory: Pillow maps an uncompressed TIFF with its sides already exchanged by
         # orientation 5 to 8, which scrambles the pixels.

@@ -105,7 +105,7 @@ def expanded(
 ) -> open_clip.CLIP:
     """Return a model over CLIP's whole vocabulary from the state of one over token ids (n,) alone.
 
-    Its ``pretrained_tokens`` are those ids: whoever measures its embeddings looks at them alone.
+    Its ``pretrained_tokens`` are those ids: only their embeddings say how large one is.
     Raises ValueError unless there is one embedding per token, RuntimeError for another model.
     """
     model = build(config)

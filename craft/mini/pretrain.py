@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from craft.files import yaml12
 from craft.mini import backbone as mini
-from craft.mini import checkpoint, vit_init, world
+from craft.mini import training_state, vit_init, world
 from craft.mini.compare_backbones import probe
 from craft.runtime.command import run_command
 from craft.runtime.progress import Progress
@@ -147,7 +147,7 @@ def train(
     optimizer = torch.optim.AdamW(_groups(model, head, recipe), betas=(0.9, 0.98), eps=1e-6)
     run = json.dumps([config["name"], seed, dataclasses.asdict(recipe)])
     known = torch.from_numpy(vocabulary).long()
-    start, before = checkpoint.restore(saved, both, optimizer, run)
+    start, before = training_state.restore(saved, both, optimizer, run)
     per_epoch, began = len(images) // recipe.batch, time.monotonic()
     name = f"pretraining of {config['name']}"
     with Progress(name, recipe.steps, "steps", done=start) as progress:
@@ -174,7 +174,7 @@ def train(
             progress.reach(step + 1, lambda facts=facts: facts)
             if (step + 1) % 500 == 0:
                 spent = before + time.monotonic() - began
-                checkpoint.save(saved, step + 1, spent, both, optimizer, run)
+                training_state.save(saved, step + 1, spent, both, optimizer, run)
                 # Over CLIP's whole vocabulary, as it will be used.
                 whole = mini.expanded(config, model.state_dict(), known)
                 log.info("probe %s", probe(whole, config, 10, seed=901))

@@ -167,7 +167,7 @@ def write(name: str, out: Path, development: bool = False) -> None:
             split = _draw(name, work / "images", development)
             (work / "split.json").write_text(json.dumps(split, indent=1) + "\n")
             out.mkdir(exist_ok=True)
-            # Without split.json the folder counts as unfinished, whatever lies in it.
+            # Without split.json the folder counts as unfinished.
             (out / "split.json").unlink(missing_ok=True)
             if (out / "images").exists():
                 shutil.rmtree(out / "images")

@@ -244,9 +244,12 @@ def test_a_plain_tower_of_wrong_shapes_or_architecture_is_named(tmp_path):
     whole = PlainText.from_model(model, architecture)
     name, tensor = next(iter(whole.tensors.items()))
     for damaged, said in (
-        (replace(whole, tensors=whole.tensors | {name: tensor[:-1]}), f"{name} of shape"),
-        (replace(whole, tensors={name: tensor}), "of shape none; accepted"),
-        (replace(whole, tensors=whole.tensors | {"x": tensor}), "x of shape .*no such tensor"),
+        (replace(whole, tensors=whole.tensors | {name: tensor[:-1]}), f"{name}: expected shape"),
+        (replace(whole, tensors={name: tensor}), "expected shape .*, got no tensor"),
+        (
+            replace(whole, tensors=whole.tensors | {"x": tensor}),
+            "x: expected shape of no such tensor",
+        ),
         (replace(whole, architecture={"embed_dim": 8}), "no text tower of open_clip's by its arch"),
         (replace(whole, architecture=[]), r"architecture = \[\]: accepted: names and"),
     ):
@@ -299,7 +302,7 @@ def test_rows_are_rebuilt_as_their_tokenizer_gives_them(layout):
 
 
 def test_rows_of_another_make_are_refused():
-    with pytest.raises(PromptError, match="writes no word as"):
+    with pytest.raises(PromptError, match="expected at most one token of start"):
         PromptTokens.tokenise(Rows(start=(5, 6)), NAMES)
 
 

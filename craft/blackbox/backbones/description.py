@@ -28,8 +28,7 @@ class BackboneError(ValueError):
 def read_backbone(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a backbone's YAML and complete it; raises YamlError, and what :func:`complete` does."""
     config = yaml12.read(path, "name", "kind")
-    if config["kind"] not in KINDS:
-        raise BackboneError(f"{path}: kind is {config['kind']!r}; accepted: {', '.join(KINDS)}")
+    _require(str(path), "kind", config["kind"], KINDS)
     required = ("image", "open_clip") if config["kind"] == "mini" else ("model",)
     if missing := [key for key in required if key not in config]:
         raise BackboneError(f"{path}: lacks {', '.join(missing)}")
@@ -44,17 +43,19 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = {"precision": "fp32", "text": "auto", **config}
     for key, accepted in (("precision", PRECISIONS), ("text", TEXTS)):
-        if config[key] not in accepted:
-            raise BackboneError(
-                f"{config['name']}: {key} {config[key]!r}; accepted: {', '.join(accepted)}"
-            )
+        _require(config["name"], key, config[key], accepted)
     if config["kind"] == "mini":
-        if config["precision"] != "fp32":
-            raise BackboneError(f"{config['name']}: precision of kind mini; accepted: fp32")
+        _require(config["name"], "precision of kind mini", config["precision"], ("fp32",))
         return config
     check_architecture(config)
     check_quick_gelu(config)
     return config | {"image": _preprocessing(config)}
+
+
+def _require(what: str, key: str, value: Any, accepted: tuple[str, ...]) -> None:
+    if value not in accepted:
+        expected = accepted[0] if len(accepted) == 1 else f"one of {', '.join(accepted)}"
+        raise BackboneError(f"{what}: {key}: expected {expected}, got {value!r}")
 
 
 def tokenizer_of(config: Mapping[str, Any]) -> Any:
@@ -170,7 +171,7 @@ def _preprocessing(config: Mapping[str, Any]) -> dict[str, Any]:
     name, given, known = config["name"], config.get("image", {}), registered(config)
     size = architecture(config)["vision_cfg"].get("image_size", 224)
     if not isinstance(size, int):
-        raise BackboneError(f"{name}: {config['model']} takes images of {size}; accepted: squares")
+        raise BackboneError(f"{name}: {config['model']}: expected square images, got {size}")
     if given.get("size", size) != size:
         raise BackboneError(
             f"{name}: image.size is {given['size']}, {config['model']} takes {size}"

@@ -47,7 +47,7 @@ _DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 class Backbone:
     """A frozen dual encoder: eval mode, no gradients, image tower in its ``precision``.
 
-    Its ``encode_image`` takes float32 images whatever the precision and does not normalise.
+    Its ``encode_image`` takes float32 images at any precision and does not normalise.
     """
 
     config: Mapping[str, Any]

@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with unchanged([manifest_path]):
             manifest, manifest_sha256 = Manifest.read(manifest_path), sha256(manifest_path)
         images = select(manifest, part, splits)
-        # After the first inputs have been read: a wrong one is told before a model is loaded.
+        # After the first inputs have been read: a wrong one is named before a model is loaded.
         backbone = backbone or load(read_backbone(given.backbone), given.weights, given.device)
         folder = image_root(root, facts)
         images_state = fingerprint(folder, [image.path for _, image in images])

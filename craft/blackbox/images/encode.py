@@ -1,7 +1,7 @@
-"""Encoding images on every core that a job was granted, in the same bytes whatever their number.
+"""Encode images on every core that a job was granted, to the same bytes on any number of cores.
 
-Each worker takes a whole batch, decodes it and encodes it on one core. Nobody waits for anybody
-else, and no sum is split among threads: how many workers there are cannot change a feature.
+Each worker takes a whole batch, decodes it and encodes it on one core. No worker waits for another,
+and no sum is split among threads: the number of workers cannot change a feature.
 """
 
 from __future__ import annotations
@@ -112,15 +112,14 @@ def encode(
     keep_every: float = 10.0,
     what: str = "images",
 ) -> Batch:
-    """Unit features (N, E) and raw norms (N,) of all pictures; a batch per worker in memory.
+    """Return unit features (N, E) and raw norms (N,) of all pictures; a batch per worker in memory.
 
     Every batch has ``batch_size`` rows, the last one filled up: a sum's order may depend on their
     number, and so the last bits of an image's features on what else is encoded. Batches begin at
-    multiples of ``batch_size``, after a kill too: what ``shards`` holds is not
-    encoded again, and what is new is added to it every ``keep_every`` seconds and where anything,
-    a signal say, ends it early. ``what`` names the pictures in the lines of progress.
-    Raises ImageError naming every file that cannot be decoded, RecordError for features that are
-    not finite and for files that changed meanwhile.
+    multiples of ``batch_size``, after an interruption too: ``shards`` keeps them. New ones are
+    added to it every ``keep_every`` seconds, and when an error or a signal ends the work early.
+    ``what`` names the pictures in the lines of progress. Raises ImageError naming every unreadable
+    file, RecordError for features that are not finite and for files that changed meanwhile.
     """
     total = len(pictures.images)
     firsts = range(0, total, batch_size)

@@ -1,6 +1,6 @@
-"""Batches of features that are already encoded, kept until the whole file is: a killed job goes on.
+"""Keep batches of features until all are encoded, so that an interrupted job resumes.
 
-They lie in a folder beside the file that they will become, each written whole, and go with it.
+They lie in a folder beside the file that they become, each written whole, and are deleted with it.
 """
 
 from __future__ import annotations

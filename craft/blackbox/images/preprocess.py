@@ -43,12 +43,12 @@ class Preprocess:
     def of(
         cls, image: Mapping[str, Any], crop_scale: tuple[float, float] | None = None
     ) -> Preprocess:
-        """From a backbone's ``image``; raises ValueError for a resize or filter that is none."""
+        """Read a backbone's ``image``; raises ValueError for an unknown resize or filter."""
         resize = image.get("resize", "shortest")
         interpolation = image.get("interpolation", "bicubic")
         for value, accepted in ((resize, RESIZES), (interpolation, FILTERS)):
             if value not in accepted:
-                raise ValueError(f"image: {value!r}; accepted: {', '.join(accepted)}")
+                raise ValueError(f"image: expected one of {', '.join(accepted)}, got {value!r}")
         scale, size = tuple(crop_scale) if crop_scale else None, int(image["size"])
         mean, std = tuple(image["mean"]), tuple(image["std"])
         return cls(size, mean, std, scale, resize, interpolation)
@@ -58,7 +58,7 @@ class Preprocess:
     ) -> np.ndarray:
         """Decode a file to (size, size, 3) uint8; with ``rng`` an augmented copy.
 
-        ``reading`` is one of craft.data.decode. Raises ImageError naming a file that cannot be.
+        ``reading`` is one of craft.data.decode. Raises ImageError naming an unreadable file.
         """
         rgb = read_rgb(path, reading)
         return np.array(self.centre(rgb) if rng is None else self.augmented(rgb, rng))

@@ -96,8 +96,8 @@ class PlainText:
         for name in {**shapes, **found}:
             if found.get(name) != shapes.get(name):
                 raise RecordError(
-                    f"{path}: {name} of shape {found.get(name, 'none')}; accepted: "
-                    f"{shapes.get(name, 'no such tensor')}"
+                    f"{path}: {name}: expected shape {shapes.get(name, 'of no such tensor')}, "
+                    f"got {found.get(name, 'no tensor')}"
                 )
         return text
 

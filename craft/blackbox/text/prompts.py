@@ -109,7 +109,7 @@ class _Rows:
     """
 
     def __init__(self, tokenizer: Any, limit: int) -> None:
-        # Room beyond what the model takes, so that a prompt that is too long is not cut but told.
+        # Room beyond what the model takes, so that a prompt that is too long is not cut but named.
         self._tokenizer, self._length = tokenizer, limit + 64
         empty = self._row("")
         self.pad_id = empty[-1]
@@ -117,8 +117,8 @@ class _Rows:
         self.starts = next((n for n, i in enumerate(none) if one[n] != i), len(none))
         if self.starts > 1 or one[len(one) - len(none) + self.starts :] != none[self.starts :]:
             raise PromptError(
-                f"tokenizer {type(tokenizer).__name__} writes no word as {none}, 'a' as {one}; "
-                "accepted: at most one token of start, the same end behind any text, padding"
+                f"tokenizer {type(tokenizer).__name__}: expected at most one token of start, the "
+                f"same end behind any text, and padding, got {none} for no word and {one} for 'a'"
             )
         self.ends = len(none) - self.starts
 

@@ -55,7 +55,7 @@ def read_tower(
         weights = TextWeights.from_arrays(arrays, metadata, path)
         return TextTower.from_tokens(weights, prompt, dtype=DTYPES[dtype], **placement)
     if dtype != "float32":
-        raise RecordError(f"{path}: dtype {dtype} of a plain text tower; accepted: float32")
+        raise RecordError(f"{path}: dtype of a plain text tower: expected float32, got {dtype}")
     try:
         from craft.blackbox.text.full_length import PlainText, PlainTower
     except ImportError as error:

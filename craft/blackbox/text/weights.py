@@ -169,7 +169,8 @@ class TextWeights:
             accepted = ACTIVATIONS if name == "activation" else POOLING
             if getattr(weights, name) not in accepted:
                 raise RecordError(
-                    f"{path}: {name} {getattr(weights, name)!r}; accepted: {', '.join(accepted)}"
+                    f"{path}: {name}: expected one of {', '.join(accepted)}, "
+                    f"got {getattr(weights, name)!r}"
                 )
         names = [f"blocks.{n}.{name}" for n in range(weights.layers) for name in BLOCK]
         missing = [name for name in (*SHARED, *names) if name not in weights.tensors]
@@ -180,8 +181,8 @@ class TextWeights:
             found = weights.tensors[name]
             if tuple(found.shape) != shape or found.dtype != torch.float32:
                 raise RecordError(
-                    f"{path}: {name} of shape {tuple(found.shape)}, {found.dtype}; accepted: "
-                    f"{shape}, float32"
+                    f"{path}: {name}: expected shape {shape}, float32, "
+                    f"got {tuple(found.shape)}, {found.dtype}"
                 )
         width = weights.tensors["token_embedding"].shape[1]
         if weights.heads < 1 or width % weights.heads:

@@ -85,7 +85,7 @@ def _nested_members(stream: BinaryIO, name: str, nested: str) -> Iterator[Member
 def _tar(stream: Any) -> Iterator[tarfile.TarFile]:
     """Open a tar for one pass, which is all that a nested archive allows.
 
-    Its compression is told by its content: some .tar.gz are plain tars.
+    Its compression is read off its content: some .tar.gz are plain tars.
     """
     if stream.peek(2)[:2] == b"\x1f\x8b":
         stream = gzip.GzipFile(fileobj=stream)

@@ -37,7 +37,7 @@ def watching(part: Path, total: int | None, name: str, every: float = 30.0) -> I
 
 
 def grown(part: Path) -> int:
-    """Return bytes of a partial file, whichever library keeps it and whatever it calls it."""
+    """Return bytes of a partial file, under any name that a library gives to it."""
     found = 0
     for path in part.parent.glob(f"{part.name}*"):
         for file in path.rglob("*") if path.is_dir() else [path]:

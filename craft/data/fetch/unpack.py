@@ -2,7 +2,7 @@
 
 Refused with the member's name: absolute paths, paths that climb, links out of the tree, devices,
 encrypted or repeated members, and more bytes or members than such an archive can hold. Pickles
-are never written, whatever asks for them.
+are never written.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _write(archive: Path, member: Member, path: Path) -> None:
                     raise UnpackError(f"{archive}: {member.name} is longer than it says")
                 target.write(block)
     except FileExistsError:
-        raise UnpackError(f"{archive}: {member.name} is there twice") from None
+        raise UnpackError(f"{archive}: {member.name} is in it more than once") from None
     except IsADirectoryError:
         raise UnpackError(f"{archive}: {member.name} is both a file and a folder") from None
     if left:
