@@ -40,7 +40,9 @@ def build(
     source's, an image listed twice or missing on disk.
     """
     if facts.get("kind") not in _LAYOUTS:
-        raise ManifestError(f"kind {facts.get('kind')!r}; accepted: {', '.join(_LAYOUTS)}")
+        raise ManifestError(
+            f"kind: expected one of {', '.join(_LAYOUTS)}, got {facts.get('kind')!r}"
+        )
     if facts["kind"] in OWN:
         manifest = Manifest(tuple(OWN[facts["kind"]](root, facts, source)))
     else:

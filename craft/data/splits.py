@@ -32,7 +32,7 @@ def draw(labels: Sequence[int], shots: int, seed: int, *, repeat: bool = False) 
     asks for sampling such a class with replacement, as CraFT's released code does.
     """
     if shots < 1:
-        raise SplitError(f"{shots} shots; accepted: 1 or more")
+        raise SplitError(f"shots: expected 1 or more, got {shots}")
     classes: dict[int, list[int]] = {}
     for position, label in enumerate(labels):
         classes.setdefault(label, []).append(position)

@@ -78,7 +78,9 @@ def from_list(
     if not rows:
         found.append(f"{file}: lists no image")
     foreign = dict.fromkeys(row["split"] for row in rows if row["split"] not in PARTS)
-    found += about(list(map(repr, foreign)), f"{file}: split accepts {', '.join(PARTS)}, not")
+    found += about(
+        list(map(repr, foreign)), f"{file}: split: expected one of {', '.join(PARTS)}, got"
+    )
     found += about([row["path"] for row in rows if not row[key]], f"{file}: no {key} of")
     paths = {row["path"]: normal(row["path"]) for row in rows}
     absolute = [path for path in paths if PurePosixPath(path).is_absolute()]

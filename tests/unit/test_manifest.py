@@ -137,7 +137,7 @@ def test_no_split_file(tmp_path):
 
 
 def test_an_unknown_kind_names_those_that_are(tmp_path):
-    with pytest.raises(ManifestError, match="kind 'zip'; accepted: mini, split_json"):
+    with pytest.raises(ManifestError, match="kind: expected one of mini, split_json"):
         build(tmp_path, {"kind": "zip"})
 
 

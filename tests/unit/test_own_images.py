@@ -268,7 +268,7 @@ def test_all_that_is_wrong_with_a_list_is_said(heaped):
     table(heaped / "list.csv", "path,class_name,split", *rows)
     found = "\n".join(problems(heaped, LIST, 1))
     for text in (
-        "list.csv: split accepts train, val, test, not: 'dev'",
+        "list.csv: split: expected one of train, val, test, got: 'dev'",
         "list.csv: no class_name of: ../x.jpg",
         "list.csv: listed more than once: 0.jpg",
         "list.csv: not below",
