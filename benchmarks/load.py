@@ -22,7 +22,9 @@ import yaml
 
 from benchmarks import measure
 from craft.config.load import load
-from craft.design.runs import TABLES, Design, Run
+from craft.design.artefacts import ARTEFACTS
+from craft.design.request import request, request_of_all
+from craft.design.runs import Design, Run
 from craft.files import yaml12
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +53,9 @@ def score(design: Design, run: Run) -> dict[str, Any]:
         "options": run.options.as_dict(),
         "train_images": 16 * run.shots,
         "train_accuracy": 90.0,
+        "initial_accuracy": 60.0,
+        "near_chance": False,
+        "distinct_prompts": 10,
         "fit_seconds": 60.0 + run.seed,
         "predict_seconds": 1.0,
         "peak_memory_mb": 700.0,
@@ -71,6 +76,7 @@ def score(design: Design, run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "queries": [800 * point for point in range(11)],
         "accuracy": dict.fromkeys(tests, curve),
+        "class_accuracy": {test: {"a": curve[-1], "b": curve[-1]} for test in tests},
         "test_images": dict.fromkeys(tests, 1000),
         "record": record,
     }
@@ -108,26 +114,29 @@ def measured(command: Sequence[str], folder: Path) -> dict[str, float]:
 
 
 def steps(design: Design, folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Name and command of each step; commands read their design as the rules hand it over."""
+    """Name and command of each step; commands read what they are asked for from files."""
     plan = ["all", "-n", "-q", "rules", "reason", "host", "--configfile", "suite.yaml"]
     yield "dry-run", [sys.executable, "-m", "snakemake", *plan]
-    whole = folder / "whole.json"
-    whole.write_text(json.dumps(dict(design.config)), encoding="utf-8")
-    # A design of many seeds is longer than one argument of a command line may be elsewhere.
-    outputs = ["--runs", "runs.csv", "--provenance", "provenance.json"]
-    yield "gather", [*_command("craft.evaluation.gather", whole), *outputs]
+    outputs = ["--out", "runs.csv", "--provenance", "provenance.json"]
+    yield "gather", [*_gather(folder, "suite", request_of_all(design)), *outputs]
     for name in design.artefacts():
         if name in _UNCHANGED:
             continue
-        part = folder / f"{name}.json"
-        part.write_text(json.dumps(design.restrict(name)), encoding="utf-8")
-        module = "craft.report.tables" if name in TABLES else "craft.report.figures"
-        published = ["--published", "config/published"]
-        yield name, [*_command(module, part), "--artefact", name, *published, "--out", name]
+        runs = f"{name}.runs.csv"
+        yield (
+            f"gather {name}",
+            [*_gather(folder, name, request(design, name)), "--out", runs],
+        )
+        module = f"craft.report.{ARTEFACTS[name].kind}s"
+        words = ["--artefact", name, "--runs", runs, "--published", "config/published"]
+        yield name, [sys.executable, "-m", module, *words, "--out", name]
 
 
-def _command(module: str, design: Path) -> list[str]:
-    return [sys.executable, "-m", module, "--design", design.read_text("utf-8")]
+def _gather(folder: Path, name: str, asked: dict[str, Any]) -> list[str]:
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps(asked), encoding="utf-8")
+    words = ["--request", file.name, "--results", "results/load"]
+    return [sys.executable, "-m", "craft.evaluation.gather", *words]
 
 
 def checkout(folder: Path, config: Mapping[str, Any]) -> Design:

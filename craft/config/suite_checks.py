@@ -14,8 +14,8 @@ from craft.config.option_checks import (
     learner_problem,
 )
 from craft.config.problems import NOTHING, Problem, check_name
+from craft.design.artefacts import ARTEFACTS, comparisons, required
 from craft.design.learner_options import options_of
-from craft.design.runs import COMPARISONS, DISCREPANCIES, FIGURES, SWEEPS, TABLES, VARIED
 from craft.learner.lookup import LearnerError
 from craft.learner.options import Options
 
@@ -52,7 +52,7 @@ def check_suite(
     yield from _check_data(suite, files, names)
     yield from _check_methods(suite, names)
     for name, spec in suite["artefacts"].items():
-        if wrong := list(check_name("artefacts", name, {**TABLES, **FIGURES})):
+        if wrong := list(check_name("artefacts", name, ARTEFACTS)):
             yield from wrong
         else:
             yield from _check_artefact(suite, name, spec, names)
@@ -92,7 +92,7 @@ def _check_methods(suite: Mapping[str, Any], names: _Names) -> Iterator[Problem]
     for name, method in suite["methods"].items():
         where, per_dataset = f"methods.{name}", method.get("dataset_options", {})
         for artefact in method.get("artefacts", ()):
-            yield from check_name(f"{where}.artefacts", artefact, COMPARISONS)
+            yield from check_name(f"{where}.artefacts", artefact, comparisons())
         for dataset in per_dataset:
             yield from check_name(f"{where}.dataset_options", dataset, names["datasets"])
         try:
@@ -110,37 +110,31 @@ def _check_methods(suite: Mapping[str, Any], names: _Names) -> Iterator[Problem]
 def _check_artefact(
     suite: Mapping[str, Any], name: str, spec: Mapping[str, Any], names: _Names
 ) -> Iterator[Problem]:
-    where, required = f"artefacts.{name}", _required(name)
-    allowed = required | {"backbones", "datasets"}
-    allowed |= {"differences"} if name == DISCREPANCIES else set()
-    for key in sorted(required - set(spec)):
+    where, artefact, needed = f"artefacts.{name}", ARTEFACTS[name], required(name)
+    allowed = needed | {"backbones", "datasets"}
+    allowed |= {"differences"} if artefact.rows == "differences" else set()
+    for key in sorted(needed - set(spec)):
         yield Problem(f"{where}.{key}", "a value", NOTHING)
     for key in sorted(set(spec) - allowed):
         expected = f"a key of this artefact ({', '.join(sorted(allowed))})"
         yield Problem(f"{where}.{key}", expected, spec[key])
-    if name == "robustness" and not suite["shift"]:
-        yield Problem("shift", "source and targets, for artefacts.robustness", suite["shift"])
+    if artefact.shots == "one" and len(spec.get("shots", ())) > 1:
+        yield Problem(f"{where}.shots", "one number of shots", spec["shots"])
+    if artefact.shifted and not suite["shift"]:
+        yield Problem("shift", f"source and targets, for {where}", suite["shift"])
     for key in ("backbones", "datasets"):
         for value in spec.get(key, ()):
             yield from check_name(f"{where}.{key}", value, names[key])
     yield from _check_shots(suite, name, spec)
-    if name in VARIED and required <= set(spec):
+    if artefact.rows in ("values", "differences") and needed <= set(spec):
         if wrong := list(check_name(f"{where}.method", spec["method"], names["methods"])):
             yield from wrong
         else:
             yield from check_varied(suite, where, spec)
 
 
-def _required(name: str) -> set[str]:
-    if name in SWEEPS:
-        return {"shots", "datasets", "method", "option", "values"}
-    if name == DISCREPANCIES:
-        return {"shots", "method"}
-    return {"shots"} if name in COMPARISONS else set()
-
-
 def _check_shots(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
-    source_only = [(suite["shift"] or {}).get("source")] if name == "robustness" else None
+    source_only = [(suite["shift"] or {}).get("source")] if ARTEFACTS[name].shifted else None
     for dataset in source_only or spec.get("datasets", suite["datasets"]):
         fact = suite["facts"].get(dataset, {})
         counts = fact.get("counts", {})

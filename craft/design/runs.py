@@ -9,66 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from craft.design import option_layers
+from craft.design.artefacts import ARTEFACTS, comparisons
 from craft.design.option_layers import DIFFERENCES, Variant, spelled
 from craft.files import paths
 from craft.learner.options import Options
-
-#: What ``TABLES`` says of a table that the paper does not have.
-OWN = "Own table"
-
-#: Artefact -> where the paper prints it. The order is the paper's.
-TABLES = {
-    "architectures": "Table 1",
-    "robustness": "Table 2",
-    "ablation_components": "Table 3",
-    "efficiency": "Table 4",
-    "ablation_lambda1": "Table 5",
-    "ablation_lambda2": "Table 6",
-    "ablation_residual": "Table 7",
-    "blackbox_assumptions": "Table 8",
-    "blackbox_methods": "Table 9",
-    "training_time": "Table 10",
-    "dataset_statistics": "Table 11",
-    "discrepancies": OWN,
-}
-FIGURES = {"few_shot_curves": "Figure 2", "query_efficiency": "Figure 3"}
-
-#: Suites that rebuild the paper's artefacts: in full, and in miniature.
-REBUILDS = ("paper", "mini")
-
-
-def heading(suite: str, artefact: str) -> str:
-    """Return an artefact's name, behind its place in the paper where the suite rebuilds that."""
-    name, place = artefact.replace("_", " "), {**TABLES, **FIGURES}[artefact]
-    return f"{place}: {name}" if suite in REBUILDS else name
-
-
-#: Artefacts whose rows are methods: a method that names none of its own appears in all of these.
-COMPARISONS = (
-    "architectures",
-    "robustness",
-    "ablation_components",
-    "efficiency",
-    "ablation_residual",
-    "blackbox_assumptions",
-    "blackbox_methods",
-    "training_time",
-    "few_shot_curves",
-    "query_efficiency",
-)
-
-#: Artefacts that hold times and memory. Run again, they have other numbers; every other artefact
-#: has the same bytes.
-MEASURED = ("efficiency", "training_time")
-
-#: Sweeps: rows are values of one option of one method.
-SWEEPS = ("ablation_lambda1", "ablation_lambda2")
-
-#: Paper mode, released mode, and each difference between them alone, for one method.
-DISCREPANCIES = "discrepancies"
-
-#: Artefacts whose rows are one method with options changed.
-VARIED = (*SWEEPS, DISCREPANCIES)
 
 ZERO_SHOT = "zero-shot"
 
@@ -115,8 +59,7 @@ class Design:
 
     def artefacts(self) -> tuple[str, ...]:
         """Names of the configured artefacts in the paper's order."""
-        known = {**TABLES, **FIGURES}
-        return tuple(name for name in known if name in self.config["artefacts"])
+        return tuple(name for name in ARTEFACTS if name in self.config["artefacts"])
 
     def backbones(self, artefact: str) -> tuple[str, ...]:
         """Backbones of an artefact, in the config's order."""
@@ -125,7 +68,7 @@ class Design:
 
     def datasets(self, artefact: str) -> tuple[str, ...]:
         """Few-shot data sets whose runs an artefact needs."""
-        if artefact == "robustness":
+        if ARTEFACTS[artefact].shifted:
             return (self.config["shift"]["source"],)
         return tuple(self.config["artefacts"][artefact].get("datasets", self.config["datasets"]))
 
@@ -142,16 +85,17 @@ class Design:
 
         A row is a method, a swept value as it is spelled, or a row of ``discrepancies``.
         """
-        if artefact in SWEEPS:
+        rows = ARTEFACTS[artefact].rows
+        if rows == "values":
             return self._swept(artefact)
-        if artefact == DISCREPANCIES:
-            return self._differing()
-        if artefact not in COMPARISONS:
+        if rows == "differences":
+            return self._differing(artefact)
+        if rows != "methods":
             return {}
         return {
             name: Variant(name)
             for name, method in self.config["methods"].items()
-            if artefact in method.get("artefacts", COMPARISONS)
+            if artefact in method.get("artefacts", comparisons())
         }
 
     def _swept(self, artefact: str) -> dict[str, Variant]:
@@ -161,9 +105,9 @@ class Design:
             for value in spec["values"]
         }
 
-    def _differing(self) -> dict[str, Variant]:
+    def _differing(self, artefact: str) -> dict[str, Variant]:
         """Both modes, then each difference alone on top of paper mode."""
-        spec = self.config["artefacts"][DISCREPANCIES]
+        spec = self.config["artefacts"][artefact]
         method = spec["method"]
         rows = {mode: Variant(method, mode=mode) for mode in ("paper", "released")}
         for row in spec.get("differences", DIFFERENCES):
@@ -231,8 +175,8 @@ class Design:
 
     @cached_property
     def _shifted(self) -> frozenset[Run]:
-        artefacts = self.config["artefacts"]
-        return frozenset(self.runs("robustness") if "robustness" in artefacts else ())
+        shifted = (name for name in self.artefacts() if ARTEFACTS[name].shifted)
+        return frozenset(run for name in shifted for run in self.runs(name))
 
     def tests_of(self, run: Run) -> tuple[str, ...]:
         """Data sets on whose test part a run is predicted: shifted ones where a table needs it."""
@@ -289,51 +233,15 @@ class Design:
             found[f"manifest/{name}"] = paths.MANIFEST.format(dataset=name)
         return found
 
+    def counted(self, artefact: str) -> tuple[str, ...]:
+        """Return the data sets whose images an artefact counts, shifted test sets behind others."""
+        targets = (self.config.get("shift") or {}).get("targets", ())
+        return tuple(dict.fromkeys((*self.datasets(artefact), *targets)))
+
     def sources(self, artefact: str) -> list[str]:
         """Files that an artefact is made from: scores, or for the data sets' counts manifests."""
         results = self.config["results"]
-        if artefact == "dataset_statistics":
-            shift = self.config.get("shift") or {}
-            names = dict.fromkeys((*self.datasets(artefact), *shift.get("targets", ())))
+        if ARTEFACTS[artefact].rows == "data sets":
+            names = self.counted(artefact)
             return [paths.at(results, paths.MANIFEST, dataset=name) for name in names]
         return [paths.at(results, paths.SCORE, **run.identity) for run in self.runs(artefact)]
-
-    def restrict(self, artefact: str) -> dict[str, Any]:
-        """The part of the configuration that one artefact depends on, itself a valid design."""
-        config = self.config
-        methods = {variant.method for variant in self.variants(artefact).values()}
-        shift = config.get("shift") if artefact in ("robustness", "dataset_statistics") else None
-        targets = tuple(shift["targets"]) if shift else ()
-        shown = ("label", "parameters") if artefact == "efficiency" else ("label",)
-        return {
-            "suite": config["suite"],
-            "results": config["results"],
-            "seeds": list(config["seeds"]),
-            "backbones": list(self.backbones(artefact)),
-            "backbone_facts": {
-                name: {key: config["backbone_facts"][name].get(key) for key in shown}
-                for name in self.backbones(artefact)
-            },
-            "datasets": list(self.datasets(artefact)),
-            "shift": shift,
-            "facts": {name: config["facts"][name] for name in (*self.datasets(artefact), *targets)},
-            "dtype": config["dtype"],
-            "fit_threads": config["fit_threads"],
-            **self.layers(artefact),
-            "methods": {
-                name: method for name, method in config["methods"].items() if name in methods
-            },
-            "artefacts": {artefact: config["artefacts"][artefact]},
-        }
-
-    def layers(self, artefact: str) -> dict[str, Any]:
-        """The suite's blocks of options, as far as an artefact's runs are resolved from them."""
-        if artefact == "dataset_statistics":
-            return {}
-        per_dataset = self.config.get("dataset_options") or {}
-        return {
-            "options": self.config.get("options") or {},
-            "dataset_options": {
-                name: per_dataset[name] for name in self.datasets(artefact) if name in per_dataset
-            },
-        }

@@ -1,94 +1,143 @@
-"""Gather every run of a design: one CSV with a row per run, and where each comes from."""
+"""Gather the runs that an artefact, or the whole suite, asks for into one tidy CSV.
+
+Each score is opened once. Tables and figures read the CSV and nothing else of the runs.
+"""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from craft.design.runs import Design, Run
-from craft.evaluation.scores import Scores
-from craft.evaluation.trace import provenance
+import pandas as pd
+
+from craft.evaluation.count_images import count_images, manifest_of
+from craft.evaluation.scores import IDENTITY, RECORDED, Scores
+from craft.evaluation.trace import trace
 from craft.files import receipts
-from craft.files.atomic import RecordError, write_json, write_text
+from craft.files.atomic import RecordError, read_json, write_json, write_text
+from craft.files.records import Score
 from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)
 
-IDS = ("method", "backbone", "dataset", "shots", "seed")
-RECORDED = (
-    "black_box",
-    "train_images",
-    "train_accuracy",
-    "initial_accuracy",
-    "near_chance",
-    "distinct_prompts",
-    "fit_seconds",
-    "predict_seconds",
-    "peak_memory_mb",
-    "peak_device_memory_mb",
-    "learner_parameters",
-    "learner_bytes",
-    "learner",
-    "code_hash",
-)
+#: What a line says of its cell and run, apart from what is printed of its row.
+IDS = ("row", "backbone", "dataset", "shots", "test_set", "run", "seed")
+OK = "ok"
 
 
-def gather(design: Design) -> str:
-    """CSV text with a row for each run of the design, in the design's order.
+def gather(request: Mapping[str, Any], scores: Scores) -> pd.DataFrame:
+    """Return a line for each run of each cell of an artefact, on each of the cell's test sets.
 
-    ``accuracy`` (per cent) is on the run's own test part, ``accuracy:T`` on a shifted test set T;
-    ``queries_counted`` are those of the search, as the paper counts, ``queries_total`` all. A run
-    without a score keeps its row, with the reason in ``status``.
+    A figure that follows a run's curve has a line for each point of it, others for its end alone.
+    ``accuracy`` is per cent, ``queries`` those of the search. A run without a score, or a test set
+    on which it was not scored, keeps its line, with the reason in ``status``.
     """
-    scores = Scores(design)
-    targets = tuple((design.config.get("shift") or {}).get("targets", ()))
-    names = [
-        *IDS,
-        "label",
-        "status",
-        "accuracy",
-        *(f"accuracy:{target}" for target in targets),
-        "queries_counted",
-        "queries_total",
-        *RECORDED,
-        "machine",
-        "versions",
-    ]
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    for run in design.all_runs:
-        row = {name: getattr(run, name) for name in IDS} | {"label": design.label(run.variant)}
-        try:
-            row |= {"status": "ok"} | _measured(scores, run, targets)
-        except RecordError as error:
-            log.warning("%s: %s", run.folder, error)
-            row["status"] = f"missing: {error}"
-        writer.writerow(row)
-    return buffer.getvalue()
+    lines = []
+    for row, backbone, dataset, shots, tests, folder in request["cells"]:
+        run = request["runs"][folder]
+        for test_set in tests:
+            ids = (row, backbone, dataset, shots, test_set, folder, run["seed"])
+            line = dict(zip(IDS, ids, strict=True)) | _printed(request, row, backbone, dataset)
+            line |= {"test_label": request["datasets"][test_set], "trained_shots": run["shots"]}
+            lines += [line | found for found in _found(scores, folder, test_set, request["curve"])]
+    return pd.DataFrame(lines, dtype=object).assign(suite=request["suite"])
 
 
-def _measured(scores: Scores, run: Run, targets: Sequence[str]) -> dict[str, Any]:
-    score = scores.score(run)
-    record, queries = score.record, score.record["queries"]
-    shifted = {
-        f"accuracy:{target}": f"{score.accuracy[target][-1]:.4f}"
-        for target in targets
-        if target in score.accuracy
+def _printed(request: Mapping[str, Any], row: str, backbone: str, dataset: str) -> dict[str, Any]:
+    """Return what is printed of a line's row, backbone and data set; what a row lacks is empty."""
+    values = dict(request["rows"][row])
+    components = values.pop("components")
+    values.pop("id")
+    return values | {
+        "components": None if components is None else " ".join(components) or "none",
+        "backbone_label": request["backbones"][backbone]["label"],
+        "model_parameters": request["backbones"][backbone]["parameters"],
+        "dataset_label": request["datasets"][dataset],
     }
+
+
+def _found(scores: Scores, folder: str, test_set: str, curve: bool) -> Iterator[dict[str, Any]]:
+    try:
+        score = scores.score(folder)
+    except RecordError as error:
+        yield {"status": str(error)}
+        return
+    measured = _measured(score)
+    if not score.accuracy.get(test_set):
+        yield measured | {"status": f"not scored on {test_set}"}
+        return
+    points = list(zip(score.queries, score.accuracy[test_set], strict=True))
+    for queries, accuracy in points if curve else points[-1:]:
+        yield measured | {"status": OK, "queries": queries, "accuracy": accuracy}
+
+
+def _measured(score: Score) -> dict[str, Any]:
+    """Return what a run cost, on which machine, and its resolved options."""
+    record = score.record
+    predicted = len(score.queries) * sum(score.test_images.values())
     return {
-        "accuracy": f"{score.accuracy[run.dataset][-1]:.4f}",
-        **shifted,
-        "queries_counted": queries.get("search", 0),
-        "queries_total": sum(queries.values()),
         **{name: record[name] for name in RECORDED},
-        **{name: _pairs(record[name]) for name in ("machine", "versions")},
+        **{f"queries_{purpose}": count for purpose, count in record["queries"].items()},
+        "predictions": predicted,
+        "classes": len(score.class_accuracy.get(score.dataset, ())),
+        "machine": _pairs(record["machine"]),
+        **{f"option:{name}": value for name, value in record["options"].items()},
     }
+
+
+def suite_runs(request: Mapping[str, Any], scores: Scores) -> pd.DataFrame:
+    """Return a line for each run of the suite, in the design's order.
+
+    ``accuracy`` (per cent) is on the run's own test part, ``accuracy:T`` on a shifted test set T,
+    ``class_accuracy`` the same by class, as JSON; ``queries_counted`` are those of the search, as
+    the paper counts, ``queries_total`` all. ``option:NAME`` is a resolved option. A run without a
+    score keeps its line, with the reason in ``status``.
+    """
+    lines = []
+    shifted: dict[str, None] = {}
+    for row, _backbone, dataset, _shots, tests, folder in request["cells"]:
+        targets = [name for name in tests if name != dataset]
+        shifted |= dict.fromkeys(targets)
+        line = {name: request["runs"][folder][name] for name in IDENTITY}
+        line |= {"label": request["rows"][row]["label"]}
+        try:
+            score = scores.score(folder)
+        except RecordError as error:
+            log.warning("%s: %s", folder, error)
+            lines.append(line | {"status": f"missing: {error}"})
+            continue
+        measured, counts = _measured(score), score.record["queries"]
+        line |= {"status": OK, "accuracy": _final(score, dataset)}
+        line |= {f"accuracy:{name}": _final(score, name) for name in targets}
+        line |= {
+            "queries_counted": counts.get("search", 0),
+            "queries_total": sum(counts.values()),
+            **{name: measured[name] for name in (*RECORDED, "machine")},
+            "versions": _pairs(score.record["versions"]),
+            **{name: measured[name] for name in measured if name.startswith("option:")},
+            "class_accuracy": json.dumps(score.class_accuracy.get(dataset)),
+            **{
+                f"class_accuracy:{name}": json.dumps(score.class_accuracy.get(name))
+                for name in targets
+            },
+        }
+        lines.append(line)
+    frame = pd.DataFrame(lines, dtype=object)
+    return frame[sorted(frame, key=_place)]
+
+
+def _place(column: str) -> int:
+    """Return where a column of the suite's runs stands: long ones behind the others."""
+    kinds = ("accuracy:", "option:", "class_accuracy")
+    return next((n for n, kind in enumerate(kinds, 1) if column.startswith(kind)), 0)
+
+
+def _final(score: Score, test_set: str) -> str:
+    return f"{score.accuracy[test_set][-1]:.4f}" if score.accuracy.get(test_set) else ""
 
 
 def _pairs(values: Mapping[str, str]) -> str:
@@ -96,22 +145,31 @@ def _pairs(values: Mapping[str, str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write both files."""
+    """Write the CSV that a request asks for, and for the whole suite where it comes from."""
     parser = argparse.ArgumentParser(prog="python -m craft.evaluation.gather", description=__doc__)
-    parser.add_argument("--design", required=True, type=json.loads, metavar="JSON")
-    parser.add_argument("--runs", required=True, metavar="FILE", help="CSV to write")
-    parser.add_argument("--provenance", required=True, metavar="FILE", help="JSON to write")
+    parser.add_argument("--request", required=True, metavar="FILE", help="what is asked for")
+    parser.add_argument("--results", required=True, metavar="FOLDER", help="of the suite")
+    parser.add_argument("--out", required=True, metavar="FILE", help="CSV to write")
+    parser.add_argument("--provenance", metavar="FILE", help="JSON to write, of the whole suite")
     receipts.add_argument(parser)
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    design = Design(given.design)
-    found = provenance(design)
-    write_json(given.provenance, found)
-    counts = len(found["runs"]), len(found["environments"]), len(found["missing"])
-    log.info("%d runs in %d environments, %d missing", *counts)
-    write_text(given.runs, gather(design))
-    scores = map(Scores(design).path, design.all_runs)
-    receipts.write([given.provenance, given.runs], given.receipt, scores)
+    request = read_json(Path(args.request))
+    if "manifests" in request:
+        lines = count_images(request, args.results)
+        read = [manifest_of(each["dataset"], args.results) for each in request["manifests"]]
+    else:
+        scores = Scores(request, args.results)
+        read = list(map(scores.path, request["runs"]))
+        if args.provenance:
+            write_json(args.provenance, trace(request, scores))
+            lines = suite_runs(request, scores)
+        else:
+            lines = gather(request, scores)
+    write_text(args.out, lines.to_csv(index=False, lineterminator="\n"))
+    made = [args.out, args.provenance] if args.provenance else [args.out]
+    receipts.write(made, args.receipt, [args.request, *read])
+    log.info("%s: %d lines, %d incomplete", args.out, len(lines), (lines["status"] != OK).sum())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -64,6 +65,20 @@ class TestLabels:
         right = (predicted == self.labels).sum(axis=1)  # (T,)
         return [100.0 * int(count) / len(self.labels) for count in right]
 
+    def by_class(self, predicted: np.ndarray) -> dict[str, float | None]:
+        """Return per cent of each class's images that are right, classes in label order.
+
+        ``predicted`` is (N,). A class is called by its name, and by its label too where another one
+        has the same; one without test images has no number.
+        """
+        taken = Counter(self.names.values())
+        found: dict[str, float | None] = {}
+        for label, name in self.names.items():
+            right = predicted[self.labels == label] == label  # (images of the class,)
+            key = name if taken[name] == 1 else f"{name} ({label})"
+            found[key] = 100.0 * int(right.sum()) / len(right) if len(right) else None
+        return found
+
 
 def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, TestLabels]) -> Score:
     """Score one run on each of its test sets.
@@ -102,6 +117,9 @@ def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, Te
         seed=record.seed,
         queries=[int(count) for count in predictions.queries],
         accuracy={name: test.accuracy(predictions.labels[name]) for name, test in tests.items()},
+        class_accuracy={
+            name: test.by_class(predictions.labels[name][-1]) for name, test in tests.items()
+        },
         test_images={name: len(test.labels) for name, test in tests.items()},
         manifests={name: test.manifest_sha256 for name, test in tests.items()},
         record=asdict(record),

@@ -1,95 +1,38 @@
-"""Scores of the runs of a design, and what a table says of a handful of seeds."""
+"""The scores of the runs that a request asks for, each opened once."""
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from craft.design.runs import Design, Run
-from craft.evaluation.staleness import expected_of, score_difference
+from craft.evaluation.staleness import expected, score_difference
+from craft.files import paths
 from craft.files.atomic import RecordError
 from craft.files.receipts import INDEX, Index
 from craft.files.records import Score
 
-
-@dataclass(frozen=True)
-class Sample:
-    """One number per expected run (per cent), None where the run is missing.
-
-    ``missing`` says which runs are missing and why. A sample that lacks a run has no mean: an
-    average over the runs that happen to be there would pass for the real one.
-    """
-
-    values: tuple[float | None, ...]
-    missing: tuple[str, ...] = ()
-
-    @property
-    def expected(self) -> int:
-        """Number of runs that the design asks for."""
-        return len(self.values)
-
-    @property
-    def seeds(self) -> int:
-        """Number of runs that are there."""
-        return sum(value is not None for value in self.values)
-
-    @property
-    def complete(self) -> tuple[float, ...]:
-        """The values when every expected run is there, else nothing."""
-        present = tuple(value for value in self.values if value is not None)
-        return present if len(present) == len(self.values) else ()
-
-    @property
-    def mean(self) -> float | None:
-        """Mean over seeds; None when a run is missing."""
-        return statistics.fmean(self.complete) if self.complete else None
-
-    @property
-    def std(self) -> float | None:
-        """Sample standard deviation over seeds; None when a run is missing or there is but one."""
-        return statistics.stdev(self.complete) if len(self.complete) > 1 else None
-
-
-def average(samples: Sequence[Sample]) -> Sample:
-    """Average of samples (data sets, say) seed by seed; a seed that one of them lacks is missing.
-
-    Raises ValueError for samples of different numbers of seeds, or none.
-    """
-    return _seed_by_seed(samples, statistics.fmean)
-
-
-def with_average(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples and, where there are several, their average."""
-    return [*samples, average(samples)] if len(samples) > 1 else list(samples)
-
-
-def total(samples: Sequence[Sample]) -> Sample:
-    """Sum of samples seed by seed, as :func:`average`."""
-    return _seed_by_seed(samples, math.fsum)
-
-
-def minus(ours: Sample, theirs: Sample) -> Sample:
-    """Difference seed by seed: the same few-shot sets, the same random numbers."""
-    return _seed_by_seed((ours, theirs), lambda pair: pair[0] - pair[1])
-
-
-def _seed_by_seed(
-    samples: Sequence[Sample], combined: Callable[[Sequence[float]], float]
-) -> Sample:
-    if len({sample.expected for sample in samples}) != 1:
-        raise ValueError(
-            f"samples with {[sample.expected for sample in samples]} seeds; "
-            "accepted: one or more samples with the same number"
-        )
-    values = tuple(
-        None if None in column else combined(column)
-        for column in zip(*(sample.values for sample in samples), strict=True)
-    )
-    missing = dict.fromkeys(text for sample in samples for text in sample.missing)
-    return Sample(values, tuple(missing))
+#: What identifies a run of a suite.
+IDENTITY = ("method", "backbone", "dataset", "shots", "seed")
+#: Entries of a run's record that are gathered as they are.
+RECORDED = (
+    "black_box",
+    "train_images",
+    "train_accuracy",
+    "initial_accuracy",
+    "near_chance",
+    "distinct_prompts",
+    "fit_seconds",
+    "predict_seconds",
+    "peak_memory_mb",
+    "peak_device_memory_mb",
+    "learner_parameters",
+    "learner_bytes",
+    "learner",
+    "code_hash",
+)
+#: What else is read of it.
+_READ = (*RECORDED, "queries", "machine", "options", "versions")
 
 
 class StaleError(ValueError):
@@ -97,40 +40,38 @@ class StaleError(ValueError):
 
 
 class Scores:
-    """The scores below ``results`` that a design's runs left, each file read once."""
+    """Scores below the results of a suite, by the folders of their runs."""
 
-    def __init__(self, design: Design) -> None:
-        self.design = design
-        self.results = Path(design.config["results"])
-        self.runs_folder = self.results / "runs"
-        self._index = Index(self.results / INDEX)
-        self._read: dict[Run, Score | RecordError] = {}
+    def __init__(self, request: Mapping[str, Any], results: str) -> None:
+        self._runs, self._results = request["runs"], results
+        self._index = Index(Path(results, INDEX))
+        self._read: dict[str, Score | RecordError] = {}
 
-    def path(self, run: Run) -> Path:
-        """Where a run's score lies."""
-        return self.runs_folder / run.folder / "score.json"
+    def path(self, folder: str) -> str:
+        """Return where a run's score lies."""
+        return paths.at(self._results, paths.SCORE, **self._runs[folder])
 
-    def score(self, run: Run) -> Score:
-        """The score of a run; raises RecordError where there is none.
+    def score(self, folder: str) -> Score:
+        """Return the score of a run; raises RecordError where there is none.
 
         Raises StaleError, which names the file and the command that makes it again, for one that
         cannot be read, is another run's, or is not of this configuration, code and inputs.
         """
-        if run not in self._read:
-            self._read[run] = self._load(run)
-        found = self._read[run]
+        if folder not in self._read:
+            self._read[folder] = self._load(folder)
+        found = self._read[folder]
         if isinstance(found, RecordError):
             raise found
         return found
 
-    def _load(self, run: Run) -> Score | RecordError:
-        path = self.path(run)
-        if not path.exists():
+    def _load(self, folder: str) -> Score | RecordError:
+        run, path = self._runs[folder], self.path(folder)
+        if not Path(path).exists():
             return RecordError("no score")
-        expected = expected_of(self.design, run, self._index)
         try:
             score = Score.read(path)
-            problem = _identity(score, run) or score_difference(score, expected)
+            problem = _foreign(score, run)
+            problem = problem or score_difference(score, expected(run, self._results, self._index))
         except RecordError as error:
             problem = str(error)
         if problem:
@@ -140,41 +81,10 @@ class Scores:
             )
         return score
 
-    def sample(self, runs: Sequence[Run], test_set: str) -> Sample:
-        """Final accuracy of each run on a test set."""
-        return self.collect(runs, lambda score: final_accuracy(score, test_set))
 
-    def collect(self, runs: Sequence[Run], read: Callable[[Score], float]) -> Sample:
-        """A number of each run, read from its score; RecordError says why there is none."""
-        values: list[float | None] = []
-        missing = []
-        for run in runs:
-            try:
-                values.append(read(self.score(run)))
-            except RecordError as error:
-                values.append(None)
-                missing.append(f"{run.folder}: {error}")
-        return Sample(tuple(values), tuple(missing))
-
-    def cell(self, method: str, backbone: str, dataset: str, shots: int) -> Sample:
-        """Accuracy over seeds on the data set's own test part."""
-        return self.sample(self.design.cell(method, backbone, dataset, shots), dataset)
-
-    def mean_over_datasets(
-        self, method: str, backbone: str, datasets: Sequence[str], shots: int
-    ) -> Sample:
-        """Accuracy over seeds of the average over data sets."""
-        return average([self.cell(method, backbone, dataset, shots) for dataset in datasets])
-
-
-def final_accuracy(score: Score, test_set: str) -> float:
-    """Accuracy at the end of a run; raises RecordError where it was not scored on the test set."""
-    if not score.accuracy.get(test_set):
-        raise RecordError(f"not scored on {test_set}")
-    return score.accuracy[test_set][-1]
-
-
-def _identity(score: Score, run: Run) -> str | None:
-    found = (score.method, score.backbone, score.dataset, score.shots, score.seed)
-    same = found == tuple(run.identity.values())
-    return None if same else f"it is the score of another run {found}"
+def _foreign(score: Score, run: Mapping[str, Any]) -> str | None:
+    found = tuple(getattr(score, name) for name in IDENTITY)
+    if found != tuple(run[name] for name in IDENTITY):
+        return f"it is the score of another run {found}"
+    lacking = [name for name in _READ if name not in score.record]
+    return f"its record has no {lacking[0]}" if lacking else None

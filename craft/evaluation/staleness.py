@@ -12,11 +12,12 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from craft.design.request import claims_of
 from craft.design.runs import Design, Run
 from craft.files.atomic import RecordError
 from craft.files.receipts import Index
 from craft.files.records import RUN_FILES, RunRecord, Score
-from craft.runtime.provenance import code_hash, config_hash
+from craft.runtime.provenance import code_hash
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,15 @@ class Expected:
         return None
 
 
+def expected(claims: Mapping[str, Any], results: str, index: Index) -> Expected:
+    """What a run's record must say, by its claims and the files that are there now."""
+    found = {role: index.sha256(f"{results}/{path}") for role, path in claims["inputs"].items()}
+    return Expected(claims["config_hash"], claims["code_hash"], found)
+
+
 def expected_of(design: Design, run: Run, index: Index) -> Expected:
-    """What the record of a run of a design must say, from the files that are there now."""
-    results = design.config["results"]
-    inputs = {role: index.sha256(f"{results}/{path}") for role, path in design.inputs(run).items()}
-    code = code_hash("craft.fit.__main__", run.learner.partition(":")[0])
-    return Expected(config_hash(design.settings(run)), code, inputs)
+    """What the record of a run of a design must say."""
+    return expected(claims_of(design, run), design.config["results"], index)
 
 
 def record_problem(path: str, expected: Expected, index: Index) -> str | None:

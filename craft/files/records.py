@@ -306,6 +306,7 @@ class Score:
     seed: int
     queries: list[int]  # (T,) search queries
     accuracy: dict[str, list[float]]  # test set -> (T,) per cent; the last one is the result
+    class_accuracy: dict[str, dict[str, float | None]]  # test set -> class -> per cent, at the end
     test_images: dict[str, int]
     manifests: dict[str, str]  # test set -> SHA-256 of the manifest that labels it
     record: dict[str, Any]  # the run record that was scored

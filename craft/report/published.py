@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from craft.design.runs import Design
-from craft.evaluation.scores import Sample
+import pandas as pd
+
+from craft.design.artefact import Artefact
 from craft.files.atomic import RecordError
 from craft.report.published_files import READERS, Key
+from craft.report.runs import Sample
 from craft.report.tables.model import Cell
 
 
@@ -31,26 +33,25 @@ class Published:
 
     @classmethod
     def read(
-        cls, folder: str | os.PathLike[str] | None, design: Design, artefact: str
+        cls, folder: str | os.PathLike[str] | None, artefact: Artefact, lines: pd.DataFrame
     ) -> Published:
         """Read what the paper prints of an artefact; nothing for a suite other than the paper's.
 
         A note that belongs to an entry of docs/published-errors.md ends with its number.
-        An average is left out where the design averages over other data sets than the paper.
+        An average is left out where the runs are of other data sets than the paper's.
         Raises RecordError for a missing or foreign file.
         """
-        if folder is None or design.config["suite"] != "paper" or artefact not in READERS:
+        if folder is None or {*lines["suite"]} != {"paper"} or artefact.place not in READERS:
             return cls.none()
-        name, parse = READERS[artefact]
-        path = Path(folder) / f"{name}.csv"
+        path = Path(folder) / f"{artefact.printed}.csv"
         try:
-            values = dict(parse(list(_rows(path)), design, artefact))
+            values = dict(READERS[artefact.place](list(_rows(path)), lines))
         except (KeyError, ValueError) as error:
             raise RecordError(f"{path}: not a table of published numbers ({error!r})") from error
         notes = [
             (row["row"], row["column"], _cited(row["note"], row["error"]))
             for row in _rows(Path(folder) / "notes.csv")
-            if row["table"] == artefact
+            if row["table"] == artefact.name
         ]
         return cls(values, notes)
 

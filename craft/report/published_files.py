@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from craft.design.runs import Design
+import pandas as pd
+
 from craft.report.tables.model import AVERAGE
 
 #: (backbone id, method id, column id) of a printed number; for data sets' facts ("", data set, id).
@@ -52,7 +53,7 @@ TARGETS = frozenset({"ImageNetV2", "ImageNet-Sketch", "ImageNet-A", "ImageNet-R"
 #: The data set of the paper's sweeps; its caption is lost, 75.30 at the default identifies it.
 SWEPT_DATASET = "EuroSAT"
 #: Shots of every printed number that has no column for them.
-SHOTS = (16,)
+SHOTS = {16}
 
 #: Field of table4.csv -> column.
 EFFICIENCY = {
@@ -69,14 +70,12 @@ Rows = list[dict[str, str]]
 Values = Iterator[tuple[Key, float | str]]
 
 
-def _comparison(rows: Rows, design: Design, artefact: str) -> Values:
+def _comparison(rows: Rows, lines: pd.DataFrame) -> Values:
     """Tables 1, 2 and 9: one number per backbone, method and data set, and the printed average."""
-    if not _same_shots(design, artefact):
+    if not _same_shots(lines):
         return
-    if artefact == "robustness":
-        comparable = set(design.config["shift"]["targets"]) == TARGETS
-    else:
-        comparable = set(design.datasets(artefact)) == DATASETS
+    targets = {*lines["test_set"]} - {*lines["dataset"]}
+    comparable = targets == TARGETS if targets else _same_datasets(lines)
     for row in rows:
         column = row["dataset"]
         if column.startswith(AVERAGE):
@@ -87,13 +86,17 @@ def _comparison(rows: Rows, design: Design, artefact: str) -> Values:
         yield key, float(row["accuracy"])
 
 
-def _same_shots(design: Design, artefact: str) -> bool:
-    return tuple(design.config["artefacts"][artefact]["shots"]) == SHOTS
+def _same_shots(lines: pd.DataFrame) -> bool:
+    return {*lines["shots"]} == SHOTS
 
 
-def _averages(rows: Rows, design: Design, artefact: str) -> Values:
+def _same_datasets(lines: pd.DataFrame) -> bool:
+    return {*lines["dataset"]} == DATASETS
+
+
+def _averages(rows: Rows, lines: pd.DataFrame) -> Values:
     """Tables 3 and 7: averages over the paper's eleven data sets, one column per shot number."""
-    if set(design.datasets(artefact)) != DATASETS:
+    if not _same_datasets(lines):
         return
     for row in rows:
         if "PG" in row:
@@ -104,33 +107,33 @@ def _averages(rows: Rows, design: Design, artefact: str) -> Values:
             yield (row["backbone"], method, row["shots"]), float(row["avg_accuracy_11"])
 
 
-def _sweep(rows: Rows, design: Design, artefact: str) -> Values:
+def _sweep(rows: Rows, lines: pd.DataFrame) -> Values:
     """Tables 5 and 6: one row, a column per value."""
-    if design.datasets(artefact) != (SWEPT_DATASET,) or not _same_shots(design, artefact):
+    if {*lines["dataset"]} != {SWEPT_DATASET} or not _same_shots(lines):
         return
     for row in rows:
         yield ("RN50", "craft", f"{float(row['value']):g}"), float(row["accuracy"])
 
 
-def _efficiency(rows: Rows, design: Design, artefact: str) -> Values:
+def _efficiency(rows: Rows, lines: pd.DataFrame) -> Values:
     """Table 4, of whose numbers only those are known that the paper repeats elsewhere."""
-    if design.datasets(artefact) != ("ImageNet",) or not _same_shots(design, artefact):
+    if {*lines["dataset"]} != {"ImageNet"} or not _same_shots(lines):
         return
     for row in rows:
         if row["field"] in EFFICIENCY:
             yield ("RN50", METHODS[row["method"]], EFFICIENCY[row["field"]]), float(row["value"])
 
 
-def _assumptions(rows: Rows, design: Design, artefact: str) -> Values:
+def _assumptions(rows: Rows, lines: pd.DataFrame) -> Values:
     """Table 8: words, of any backbone."""
     for row in rows:
         for column in ("vlm_requirements", "network_requirements", "access"):
             yield ("", METHODS[row["method"]], column), row[column]
 
 
-def _times(rows: Rows, design: Design, artefact: str) -> Values:
+def _times(rows: Rows, lines: pd.DataFrame) -> Values:
     """Table 10: durations in words ("2 days"), as seconds; of all data sets together."""
-    if set(design.datasets(artefact)) != DATASETS or not _same_shots(design, artefact):
+    if not _same_datasets(lines) or not _same_shots(lines):
         return
     for row in rows:
         amount, unit = row["training_time"].split()
@@ -138,7 +141,7 @@ def _times(rows: Rows, design: Design, artefact: str) -> Values:
         yield ("ViT-B-16", METHODS[row["method"]], TOTAL), float(seconds)
 
 
-def _statistics(rows: Rows, design: Design, artefact: str) -> Values:
+def _statistics(rows: Rows, lines: pd.DataFrame) -> Values:
     """Table 11; the images of ImageNet are printed in millions, what does not apply as "-"."""
     for row in rows:
         for column in ("classes", "train", "test"):
@@ -149,40 +152,40 @@ def _statistics(rows: Rows, design: Design, artefact: str) -> Values:
             yield ("", row["dataset"], column), number
 
 
-def _curves(rows: Rows, design: Design, artefact: str) -> Values:
+def _curves(rows: Rows, lines: pd.DataFrame) -> Values:
     """Figure 2: column "data set@shots"; its average was computed, not printed."""
     for row in rows:
         dataset = row["dataset"]
         if dataset.startswith(AVERAGE):
-            if set(design.datasets(artefact)) != DATASETS:
+            if not _same_datasets(lines):
                 continue
             dataset = AVERAGE
         column = f"{dataset}@{row['shots']}"
         yield ("RN50", METHODS[row["method"]], column), float(row["accuracy"])
 
 
-def _queries(rows: Rows, design: Design, artefact: str) -> Values:
+def _queries(rows: Rows, lines: pd.DataFrame) -> Values:
     """Figure 3: column "queries"; a bound that the text states (">58.18") is no number."""
-    if design.datasets(artefact) != ("ImageNet",) or not _same_shots(design, artefact):
+    if {*lines["dataset"]} != {"ImageNet"} or not _same_shots(lines):
         return
     for row in rows:
         if not row["accuracy_imagenet"].startswith(">"):
             yield ("RN50", "craft", row["queries"]), float(row["accuracy_imagenet"])
 
 
-#: Artefact -> (file of its printed numbers, how to read it).
-READERS: dict[str, tuple[str, Callable[[Rows, Design, str], Values]]] = {
-    "architectures": ("table1", _comparison),
-    "robustness": ("table2", _comparison),
-    "ablation_components": ("table3", _averages),
-    "efficiency": ("table4", _efficiency),
-    "ablation_lambda1": ("table5", _sweep),
-    "ablation_lambda2": ("table6", _sweep),
-    "ablation_residual": ("table7", _averages),
-    "blackbox_assumptions": ("table8", _assumptions),
-    "blackbox_methods": ("table9", _comparison),
-    "training_time": ("table10", _times),
-    "dataset_statistics": ("table11", _statistics),
-    "few_shot_curves": ("figure2", _curves),
-    "query_efficiency": ("figure3", _queries),
+#: Place in the paper -> how its file of printed numbers is read.
+READERS: dict[str, Callable[[Rows, pd.DataFrame], Values]] = {
+    "Table 1": _comparison,
+    "Table 2": _comparison,
+    "Table 3": _averages,
+    "Table 4": _efficiency,
+    "Table 5": _sweep,
+    "Table 6": _sweep,
+    "Table 7": _averages,
+    "Table 8": _assumptions,
+    "Table 9": _comparison,
+    "Table 10": _times,
+    "Table 11": _statistics,
+    "Figure 2": _curves,
+    "Figure 3": _queries,
 }

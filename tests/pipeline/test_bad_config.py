@@ -98,7 +98,7 @@ def test_a_broken_description_stops_it_by_name(checkout: Checkout) -> None:
 def test_results_that_cannot_be_written_are_told_before_any_job(checkout: Checkout) -> None:
     # The kernel lets nobody make a folder there, root included.
     places = ("--config", "results=/sys/craft", "data=/sys/craft/data")
-    target = ("architectures", "--configfile", "config/mini.yaml", "--cores", "1")
+    target = ("all_tables", "--configfile", "config/mini.yaml", "--cores", "1")
     said = checkout.snakemake(*target, *places, succeeds=False)
     assert "results: expected a folder that can be made (" in said
     assert "Error in rule" not in said and "localrule" not in said

@@ -13,7 +13,8 @@ import yaml
 
 from craft.blackbox.backbones.description import architecture, complete
 from craft.config.load import load
-from craft.design.runs import COMPARISONS, FIGURES, MEASURED, TABLES, Design
+from craft.design.artefacts import comparisons, figures, tables
+from craft.design.runs import Design
 from craft.files.records import Score
 from craft.plan.cost import of_run
 from tests.pipeline.conftest import ROOT, SHELL, Checkout
@@ -92,10 +93,11 @@ def test_the_bytes_depend_on_no_cores_threads_or_sharing_of_jobs(
         monkeypatch.setenv(name, "3")
     alone = ("--cores", "1", "--config", "runs_per_job=seeds", "encode_together=False")
     other.snakemake("all_tables", "all_figures", *TINY, *alone)
-    made = [f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex", "html")]
-    made += [f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("csv", "png")]
+    made = [f"{each.name}.{end}" for each in tables() for end in ("csv", "md", "tex", "html")]
+    made += [f"figures/{each.name}.{end}" for each in figures() for end in ("csv", "png")]
     made = [name for name in made if (results(finished) / name).exists()]
-    made = [name for name in made if not name.startswith(MEASURED)]
+    measured = tuple(each.name for each in tables() if each.measured)
+    made = [name for name in made if not name.startswith(measured)]
     assert {"architectures.csv", "dataset_statistics.tex", "figures/few_shot_curves.csv"} <= {*made}
     runs = results(finished).glob("runs/**/learner.safetensors")
     made += [str(path.relative_to(results(finished))) for path in runs]
@@ -125,7 +127,8 @@ def test_a_plan_leaves_out_what_is_done(finished: Checkout) -> None:
     assert finished.craft("plan", *TINY).startswith("Nothing to do")
     run = results(finished) / "runs/zero-shot/mini-rn/digits/shots-0/seed-0"
     # A missing run is missed by what is still to be made from it only.
-    gone = [run / "record.json", run / "score.json", results(finished) / "architectures.csv"]
+    gone = [run / "record.json", run / "score.json"]
+    gone += [results(finished) / f"{folder}architectures.csv" for folder in ("", "gathered/")]
     for path in gone:
         path.rename(path.with_suffix(".aside"))
     try:
@@ -167,7 +170,7 @@ def test_a_change_of_the_figures_fits_nothing_again(finished: Checkout) -> None:
     before = code.read_text()
     try:
         code.write_text(before + "\n# changed\n")
-        assert finished.plan("all", *TINY) == {"all": 1, "few_shot_curves": 1, "total": 2}
+        assert finished.plan("all", *TINY) == {"all": 1, "draw_figure": 1, "total": 2}
     finally:
         code.write_text(before)
 
@@ -211,15 +214,15 @@ def test_one_file_and_one_line_make_a_row_in_every_table(
         path.write_text(yaml.safe_dump(config, sort_keys=False))
     # One plan of all, whose jobs say what they wait for.
     only_plan = ("-n", "-q", "host", "--configfile", "config/mini.yaml")
-    plan = checkout.snakemake(*COMPARISONS, *only_plan)
-    for artefact in COMPARISONS:
-        name = artefact.replace("_", " ")
-        reason = re.search(rf"(?:Table|Figure) \d+: {name}\n(.*)", plan).group(1)
+    plan = checkout.snakemake("all", *only_plan)
+    for artefact in comparisons():
+        reason = re.search(rf"Gather what {artefact} is made from\n(.*)", plan).group(1)
         assert "/runs/random-search/" in reason, artefact
 
     target = (f"{RESULTS}/architectures.csv", *TINY)
     jobs = checkout.plan(*target)
-    assert jobs == {"architectures": 1, "fit_1_2": 1, "score_1_2": 1, "total": 3}
+    made = dict.fromkeys(("write_request", "gather_runs", "make_table", "fit_1_2", "score_1_2"), 1)
+    assert jobs == made | {"total": 5}
     checkout.snakemake(*target)
     with (tmp_path / target[0]).open() as stream:
         rows = [row for row in csv.DictReader(stream) if row["method"] == "random-search"]

@@ -109,7 +109,7 @@ def test_images_that_changed_are_encoded_again(checkout: Checkout, described: Pa
     (described / "photos" / circle).write_bytes(contents[square])
     (described / "photos" / square).write_bytes(contents[circle])
     plan = checkout.plan(*command())
-    assert plan["features"] == 1 and plan["architectures"] == 1  # the training images are the same
+    assert plan["features"] == 1 and plan["make_table"] >= 1  # the training images are the same
     checkout.snakemake(*command())
     after = Features.read(path)
     found = after.features[after.rows([circle, square, star])]

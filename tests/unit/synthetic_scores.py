@@ -1,15 +1,24 @@
 """Small designs and made-up scores, for the tests of tables and figures."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from craft.design.artefacts import ARTEFACTS
+from craft.design.request import request
 from craft.design.runs import Design, Run
+from craft.evaluation import gather
 from craft.evaluation.staleness import expected_of
 from craft.files.atomic import read_sealed, write_sealed
 from craft.files.receipts import Index
 from craft.files.records import Score
+from craft.report.runs import read
+from craft.report.tables.__main__ import build
+from craft.report.tables.model import Table
 from craft.runtime.provenance import code_hash
 
 #: Learner of methods that are shown and never fitted.
@@ -122,7 +131,7 @@ def write_scores(
             "train_accuracy": None,
             "initial_accuracy": None,
             "near_chance": False,
-            "distinct_prompts": 4,
+            "distinct_prompts": 2,
             "fit_seconds": 1.5 + run.seed,
             "predict_seconds": 0.5,
             "peak_memory_mb": 300.0,
@@ -144,6 +153,7 @@ def write_scores(
             seed=run.seed,
             queries=queries,
             accuracy=values,
+            class_accuracy={name: {"a": points[-1], "b": 0.0} for name, points in values.items()},
             test_images=dict.fromkeys(values, 10),
             manifests={},
             record=record,
@@ -175,3 +185,19 @@ def seeds_apart(run: Run, test_set: str) -> float:
     value += max(run.seed - 1, 0) + (8 if run.dataset == "blue" else 0)
     value -= {"blue-v2": 10, "blue-dark": 20}.get(test_set, 0)
     return value - (5 if run.shots == 1 else 0)
+
+
+def gathered(design: Design, artefact: str) -> pd.DataFrame:
+    """The tidy lines of an artefact, written by the command that a rule runs, and read again."""
+    results = Path(design.config["results"])
+    asked = results / f"gathered/{artefact}.json"
+    asked.parent.mkdir(parents=True, exist_ok=True)
+    asked.write_text(json.dumps(request(design, artefact), sort_keys=True))
+    out = results / f"gathered/{artefact}.csv"
+    gather.main(["--request", str(asked), "--results", str(results), "--out", str(out)])
+    return read(out)
+
+
+def table(design: Design, artefact: str, published: Path | None = None) -> Table:
+    """A table from the scores that lie there."""
+    return build(ARTEFACTS[artefact], gathered(design, artefact), published)

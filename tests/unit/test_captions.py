@@ -9,20 +9,21 @@ import pytest
 import yaml
 from docutils.core import publish_parts
 
-from craft.design.runs import FIGURES, TABLES
+from craft.design.artefacts import ARTEFACTS
 
 ROOT = Path(__file__).resolve().parents[2]
-CAPTIONS = sorted((ROOT / "workflow" / "report").glob("*.rst"))
+CAPTIONS = ROOT / "workflow/report"
 
 #: Targets that Snakemake appends to each caption.
 LINKS = "\n\n.. _Workflow: w\n.. _Statistics: s\n"
 
 
-def rendered(caption, suite):
+def rendered(caption, suite, **params):
     """HTML of a caption as the report renders it; any remark of docutils is an error."""
     config = yaml.safe_load((ROOT / "config" / f"{suite}.yaml").read_text(encoding="utf-8"))
     template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(caption + LINKS)
-    text = template.render(snakemake=SimpleNamespace(config=config))
+    job = SimpleNamespace(config=config, params=SimpleNamespace(**params))
+    text = template.render(snakemake=job)
     remarks = io.StringIO()
     settings = {"warning_stream": remarks, "report_level": 2, "_disable_config": True}
     html = publish_parts(text, writer="html", settings_overrides=settings)["body"]
@@ -31,23 +32,31 @@ def rendered(caption, suite):
     return html
 
 
-def test_each_artefact_has_its_caption():
-    assert {path.stem for path in CAPTIONS} == {*TABLES, *FIGURES, "workflow"}
+def caption_of(artefact, suite, file="config"):
+    """HTML of an artefact's caption in a suite of some name."""
+    caption = (CAPTIONS / "artefact.rst").read_text(encoding="utf-8")
+    return rendered(caption, file, about=artefact.described(suite))
+
+
+@pytest.mark.parametrize("suite", ["mini", "paper", "own"])
+@pytest.mark.parametrize("artefact", ARTEFACTS.values(), ids=lambda artefact: artefact.name)
+def test_captions_render(artefact, suite):
+    html = caption_of(artefact, suite)
+    assert "{" not in html
+    place = f"{artefact.place or 'Own table'}, " * (suite != "own")
+    assert f"<strong>{place}{artefact.title}.</strong>" in html
 
 
 @pytest.mark.parametrize("suite", ["mini", "config"])
-@pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: path.stem)
-def test_captions_render(path, suite):
-    html = rendered(path.read_text(encoding="utf-8"), suite)
-    assert "{" not in html
-    place = {**TABLES, **FIGURES}.get(path.stem)
-    assert place is None or f"<strong>{place}, " in html
+def test_the_reports_first_page_renders(suite):
+    page = (CAPTIONS / "workflow.rst").read_text(encoding="utf-8")
+    assert "{" not in rendered(page, suite)
 
 
 def test_only_the_papers_suite_speaks_of_published_curves():
-    caption = (ROOT / "workflow" / "report" / "few_shot_curves.rst").read_text(encoding="utf-8")
-    assert "published curves" in rendered(caption, "config")
-    assert "published" not in rendered(caption, "mini")
+    artefact = ARTEFACTS["few_shot_curves"]
+    assert "published curves" in caption_of(artefact, "paper")
+    assert "published" not in caption_of(artefact, "mini")
 
 
 def test_a_bad_caption_is_found():

@@ -21,6 +21,7 @@ from craft.blackbox.backbones import export
 from craft.blackbox.images import __main__ as images
 from craft.blackbox.text import prompts
 from craft.data import manifest, splits
+from craft.design.request import request, request_of_all
 from craft.design.runs import Design
 from craft.evaluation import gather
 from craft.evaluation import score as evaluate
@@ -135,18 +136,29 @@ JOBS = {
     ),
     "gather": Job(
         gather.main,
-        "--runs {out}/runs.csv --provenance {out}/provenance.json --design",
-        json=DESIGN,
+        "--request suite.json --results scores"
+        " --out {out}/runs.csv --provenance {out}/provenance.json",
+        ("suite.json",),
+    ),
+    "gather_table": Job(
+        gather.main,
+        "--request architectures.json --results scores --out {out}/architectures.runs.csv",
+        ("architectures.json",),
+    ),
+    "gather_figure": Job(
+        gather.main,
+        "--request few_shot_curves.json --results scores --out {out}/few_shot_curves.runs.csv",
+        ("few_shot_curves.json",),
     ),
     "table": Job(
         table.main,
-        "--artefact architectures --out {out}/architectures --design",
-        json=Design(DESIGN).restrict("architectures"),
+        "--artefact architectures --runs architectures.runs.csv --out {out}/architectures",
+        ("architectures.runs.csv",),
     ),
     "figure": Job(
         figure.main,
-        "--artefact few_shot_curves --out {out}/few_shot_curves --design",
-        json=Design(DESIGN).restrict("few_shot_curves"),
+        "--artefact few_shot_curves --runs few_shot_curves.runs.csv --out {out}/few_shot_curves",
+        ("few_shot_curves.runs.csv",),
     ),
 }
 INPUTS = [(name, path) for name, job in JOBS.items() for path in job.inputs]
@@ -170,7 +182,11 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mini.save(folder / "b.safetensors", mini.build(BACKBONE, len(vocabulary)), vocabulary, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        write_scores(Design(DESIGN), seeds_apart)
+        design = Design(DESIGN)
+        write_scores(design, seeds_apart)
+        for name in design.artefacts():
+            Path(f"{name}.json").write_text(json.dumps(request(design, name)))
+        Path("suite.json").write_text(json.dumps(request_of_all(design)))
         for job in JOBS.values():
             job.run(".")
     return folder

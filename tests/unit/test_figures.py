@@ -1,8 +1,8 @@
 """Figures from scores known by hand: what is drawn, and that it is drawn the same twice."""
 
 import csv
-import json
 import math
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -10,8 +10,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 
+from craft.design.artefacts import ARTEFACTS, maker
 from craft.design.runs import ZERO_SHOT, Design
-from craft.evaluation.scores import Scores
+from craft.files import paths
 from craft.files.atomic import RecordError
 from craft.report.figures import few_shot_curves, query_efficiency, style
 from craft.report.figures.__main__ import main
@@ -22,6 +23,7 @@ from tests.unit.synthetic_scores import (
     METHODS,
     config,
     edit_score,
+    gathered,
     seeds_apart,
     write_scores,
 )
@@ -47,9 +49,14 @@ def design(tmp_path):
 
 
 def panels(module, design, published=None):
-    restricted = Design(design.restrict(module.ARTEFACT))
-    numbers = Published.read(published, restricted, module.ARTEFACT)
-    return module.panels(restricted, Scores(restricted), numbers)
+    (artefact,) = [each for each in ARTEFACTS.values() if each.module == module.__name__]
+    lines = gathered(design, artefact.name)
+    return maker(artefact)(artefact, lines, Published.read(published, artefact, lines))
+
+
+def score_of(run, design):
+    """Where a run's score lies."""
+    return Path(paths.at(design.config["results"], paths.SCORE, **run.identity))
 
 
 def drawn(module, made):
@@ -101,8 +108,7 @@ def test_few_shot_curves_are_drawn_with_error_bars(design):
 
 
 def test_a_missing_run_is_a_gap_and_named(design):
-    scores = Scores(design)
-    scores.path(design.cell("craft", "rn", "red", 4)[1]).unlink()
+    score_of(design.cell("craft", "rn", "red", 4)[1], design).unlink()
     made = panels(few_shot_curves, design)
     for panel in made[:2]:  # the average and red
         (craft,) = [curve for curve in panel.curves if curve.method == "craft"]
@@ -199,9 +205,8 @@ def test_query_curves_have_bands_and_methods_without_queries_are_levels(design):
 
 
 def test_a_missing_run_leaves_its_curve_out(design):
-    scores = Scores(design)
     for run in design.cell("craft", "rn", "blue", 16):  # one run missing, two, all
-        scores.path(run).unlink()
+        score_of(run, design).unlink()
         made = panels(query_efficiency, design)
         figure, (axes,) = drawn(query_efficiency, made)
         assert list(legend_lines(figure, axes)) == ["ZS-CLIP", "BBT", "CoOp (L=16)"]
@@ -210,7 +215,7 @@ def test_a_missing_run_leaves_its_curve_out(design):
 
 def test_seeds_scored_at_different_points_are_refused(design):
     run = design.cell("craft", "rn", "blue", 16)[0]
-    path = Scores(design).path(run)
+    path = score_of(run, design)
     edit_score(path, lambda score: score.update(queries=[40, 80, 121]))
     with pytest.raises(RecordError, match=r"different numbers of queries: \[40, 80, 120\]"):
         panels(query_efficiency, design)
@@ -291,10 +296,11 @@ def test_nothing_is_clipped(design, module):
 
 def test_the_command_writes_the_same_bytes_twice(design, tmp_path):
     for artefact in ("few_shot_curves", "query_efficiency"):
-        restricted = json.dumps(design.restrict(artefact))
+        gathered(design, artefact)
+        runs = f"{design.config['results']}/gathered/{artefact}.csv"
         for name in ("one", "two"):
             out = tmp_path / name / artefact
-            main(["--artefact", artefact, "--design", restricted, "--out", str(out)])
+            main(["--artefact", artefact, "--runs", runs, "--out", str(out)])
         for suffix in ("pdf", "png", "csv"):
             one, two = (
                 (tmp_path / n / f"{artefact}.{suffix}").read_bytes() for n in ("one", "two")

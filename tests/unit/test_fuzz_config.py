@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import shutil
 import string
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from craft.config.load import load
 from craft.config.problems import ConfigError, Problem
 from craft.design.jobs import job_shapes
+from craft.design.request import request
 from craft.design.runs import Design
 from craft.files import yaml12
 
@@ -167,7 +169,7 @@ def outcome(suite: Any, project: Path) -> tuple[Problem, ...]:
     )
     job_shapes(design.all_runs, suite["runs_per_job"])
     for name in design.artefacts():
-        design.restrict(name)
+        json.dumps(request(design, name))
     return ()
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from craft.config.load import load
-from craft.design.runs import FIGURES, TABLES, Design
+from craft.design.artefacts import ARTEFACTS, tables
+from craft.design.runs import Design
 from craft.report.published import Published
 from craft.report.published_files import READERS, TOTAL
-from craft.report.tables.__main__ import build
 from craft.report.tables.latex import latex
 from craft.report.tables.markdown import markdown
 from craft.report.tables.model import AVERAGE
+from tests.unit.synthetic_scores import gathered, table
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "config/published"
@@ -48,7 +49,11 @@ def design(tmp_path_factory: pytest.TempPathFactory) -> Design:
 @pytest.fixture(scope="module")
 def published(design: Design) -> dict[str, Published]:
     """What the paper prints of each artefact."""
-    return {name: Published.read(FOLDER, design, name) for name in READERS}
+    return {
+        name: Published.read(FOLDER, artefact, gathered(design, name))
+        for name, artefact in ARTEFACTS.items()
+        if artefact.place in READERS
+    }
 
 
 def printed(design: Design, published: Published, note: dict[str, str]) -> dict[str, float | str]:
@@ -83,7 +88,7 @@ def test_the_page_says_where_each_error_is_marked() -> None:
     for number, text in ENTRIES.items():
         marked = set(re.findall(r"`(\w+)`", text.partition("- Marked in:")[2]))
         assert marked == noted[number], number
-        assert marked <= {*TABLES, *FIGURES}
+        assert marked <= {*ARTEFACTS}
     assert set(noted) <= set(ENTRIES)
 
 
@@ -91,7 +96,7 @@ def test_the_page_says_where_each_error_is_marked() -> None:
 def test_each_note_is_of_a_printed_number_and_quotes_it(
     design: Design, published: dict[str, Published], table: str
 ) -> None:
-    every = {entry for name in READERS for entry in published[name]._values.values()}
+    every = {entry for each in published.values() for entry in each._values.values()}
     for note in (note for note in NOTES if note["table"] == table):
         cells = printed(design, published[table], note)
         assert cells, note
@@ -112,11 +117,11 @@ def test_what_a_misprint_of_sun397_would_change() -> None:
     assert round(sum(one_shot) / 11, 2) == 58.58
 
 
-@pytest.mark.parametrize("artefact", sorted({*TABLES} & {note["table"] for note in NOTES}))
-def test_each_note_is_a_footnote_of_its_table(
-    design: Design, published: dict[str, Published], artefact: str
-) -> None:
-    made = build(artefact, Design(design.restrict(artefact)), published[artefact])
+@pytest.mark.parametrize(
+    "artefact", sorted({each.name for each in tables()} & {note["table"] for note in NOTES})
+)
+def test_each_note_is_a_footnote_of_its_table(design: Design, artefact: str) -> None:
+    made = table(design, artefact, FOLDER)
     shown = made.note_marks()
     for note in (note for note in NOTES if note["table"] == artefact):
         cited = f" (error {note['error']} of docs/published-errors.md)" if note["error"] else ""

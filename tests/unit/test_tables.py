@@ -1,23 +1,24 @@
 """Tables from scores whose means, deviations and averages are known by hand."""
 
 import csv
-import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from craft.design.runs import COMPARISONS, TABLES, Design, heading
-from craft.evaluation import gather
-from craft.evaluation.scores import Sample, Scores, StaleError, average
+from craft.design.artefacts import ARTEFACTS, comparisons, tables
+from craft.design.runs import Design
+from craft.evaluation.scores import StaleError
 from craft.files.atomic import RecordError
 from craft.files.records import Image, Manifest
 from craft.report.published import Published
-from craft.report.tables import headline as show
-from craft.report.tables.__main__ import build, main
-from craft.report.tables.ablations import component_marks, sweep_headings
-from craft.report.tables.html import page
-from craft.report.tables.latex import PARAGRAPH, escaped, latex
+from craft.report.runs import samples
+from craft.report.tables import headline
+from craft.report.tables.__main__ import main
+from craft.report.tables.comparisons import sweep_headings
+from craft.report.tables.html import html
+from craft.report.tables.latex import latex
 from craft.report.tables.markdown import markdown
 from craft.report.tables.tidy_csv import tidy
 from tests.unit.synthetic_scores import (
@@ -25,16 +26,15 @@ from tests.unit.synthetic_scores import (
     METHODS,
     config,
     edit_score,
+    gathered,
     seeds_apart,
+    table,
     write_scores,
 )
 
+#: Tables whose rows are methods.
+COMPARED = [each.name for each in tables() if each.name in comparisons()]
 PUBLISHED = Path(__file__).resolve().parents[2] / "config" / "published"
-
-
-def table(design, artefact, published=None):
-    restricted = Design(design.restrict(artefact))
-    return build(artefact, restricted, Published.read(published, restricted, artefact))
 
 
 def rows(made):
@@ -55,39 +55,58 @@ def design(tmp_path):
 # --- samples -------------------------------------------------------------------------------------
 
 
+def sample(values, total=False):
+    """The sample of a table of values: a line per data set, a column per seed; None is missing."""
+    lines = pd.DataFrame(
+        [
+            {
+                "row": "a",
+                "backbone": "b",
+                "dataset": dataset,
+                "seed": seed,
+                "accuracy": float("nan") if value is None else value,
+                "problem": f"{dataset}/{seed}: gone" if value is None else "",
+            }
+            for dataset, seeds in enumerate(values)
+            for seed, value in enumerate(seeds)
+        ]
+    )
+    (found,) = samples(lines, ["row", "backbone"], total=total).values()
+    return found
+
+
 def test_sample_mean_and_deviation():
-    sample = Sample((70.0, 71.0, 75.0))
-    assert sample.mean == 72.0
-    assert sample.std == pytest.approx(7**0.5)  # (4 + 1 + 9) / 2
-    assert (sample.seeds, sample.expected) == (3, 3)
+    found = sample([(70.0, 71.0, 75.0)])
+    assert found.mean == pytest.approx(72.0)
+    assert found.std == pytest.approx(7**0.5)  # (4 + 1 + 9) / 2
+    assert (found.seeds, found.expected, found.missing) == (3, 3, ())
 
 
 def test_a_sample_that_lacks_a_run_has_no_mean():
-    sample = Sample((70.0, None, 75.0), ("run 2: no score",))
-    assert (sample.mean, sample.std, sample.seeds, sample.expected) == (None, None, 2, 3)
+    found = sample([(70.0, None, 75.0)])
+    assert (found.mean, found.std, found.seeds, found.expected) == (None, None, 2, 3)
+    assert found.missing == ("0/1: gone",)
 
 
 def test_one_run_has_no_deviation():
-    assert (Sample((50.0,)).mean, Sample((50.0,)).std) == (50.0, None)
+    assert (sample([(50.0,)]).mean, sample([(50.0,)]).std) == (50.0, None)
 
 
 def test_average_is_taken_seed_by_seed():
     # per-seed averages 55, 60, 50: std 5, though the data sets spread by 10 and more
-    mean = average([Sample((50.0, 70.0, 40.0)), Sample((60.0, 50.0, 60.0))])
-    assert mean.values == (55.0, 60.0, 50.0)
-    assert (mean.mean, mean.std) == (55.0, 5.0)
+    found = sample([(50.0, 70.0, 40.0), (60.0, 50.0, 60.0)])
+    assert (found.mean, found.std) == (55.0, 5.0)
 
 
-def test_average_with_a_missing_run_is_missing():
-    mean = average([Sample((50.0, 70.0)), Sample((60.0, None), ("gone",))])
-    assert (mean.mean, mean.seeds, mean.expected, mean.missing) == (None, 1, 2, ("gone",))
+@pytest.mark.parametrize("total", [False, True])
+def test_average_with_a_missing_run_is_missing(total):
+    found = sample([(50.0, 70.0), (60.0, None)], total)
+    assert (found.mean, found.std, found.seeds, found.expected) == (None, None, 1, 2)
+    assert found.missing == ("1/1: gone",)
 
 
-def test_average_of_unequal_samples_is_refused():
-    with pytest.raises(ValueError, match=r"\[2, 1\] seeds"):
-        average([Sample((1.0, 2.0)), Sample((1.0,))])
-    with pytest.raises(ValueError, match="one or more"):
-        average([])
+def test_no_line_is_no_sample():
+    assert samples(pd.DataFrame(columns=["row", "backbone", "seed"]), ["row", "backbone"]) == {}
 
 
 # --- tables of runs ------------------------------------------------------------------------------
@@ -143,8 +162,12 @@ def test_marks_come_from_the_config(tmp_path):
     }
     design = Design(config(tmp_path, methods=methods))
     write_scores(design, seeds_apart)
-    assert component_marks(design, "flat") == (True, True, False)
-    assert component_marks(design, "other") == (None, None, None)
+    components = {
+        row.ids["method"]: row.stub[-3:] for row in table(design, "ablation_components").rows
+    }
+    assert components["flat"] == (True, True, False)
+    assert components["other"] == (None, None, None)
+    assert components["zero-shot"] == (False, False, False)
     marks = {row.ids["method"]: row.stub[-2:] for row in table(design, "ablation_residual").rows}
     assert marks["craft"] == (True, "MLP")
     assert marks["flat"] == (False, "MLP")
@@ -156,7 +179,7 @@ def test_marks_come_from_the_config(tmp_path):
     ("changes", "marks"),
     [
         ({"options": {"residual": False, "head": "linear"}}, (False, "Linear")),
-        ({"dataset_options": {"red": {"head": "linear"}}}, ("yes", "Linear / MLP")),
+        ({"dataset_options": {"red": {"head": "linear"}}}, (True, "Linear / MLP")),
     ],
 )
 def test_a_rows_marks_are_the_options_that_its_runs_resolved_to(tmp_path, changes, marks):
@@ -189,7 +212,7 @@ def test_sweep_headings_keep_small_values(values, headings):
     assert [float(heading) for heading in headings] == list(values)
 
 
-@pytest.mark.parametrize("artefact", [*sorted({*COMPARISONS} & {*TABLES}), "discrepancies"])
+@pytest.mark.parametrize("artefact", [*COMPARED, "discrepancies"])
 def test_one_data_set_has_no_average(tmp_path, artefact):
     shift = {"source": "blue", "targets": ["blue-v2"]}
     design = Design(config(tmp_path, datasets=["blue"], shift=shift))
@@ -205,10 +228,12 @@ def test_one_data_set_has_no_average(tmp_path, artefact):
 
 def test_only_the_paper_and_its_miniature_name_places_in_the_paper(tmp_path):
     for suite, named in (("paper", True), ("mini", True), ("own", False)):
-        for artefact in TABLES:
-            made = table(Design(config(tmp_path, suite=suite)), artefact)
-            for text in (markdown(made), latex(made), heading(suite, artefact)):
-                assert bool(re.search(r"Table \d|not in the paper|Own table", text)) == named
+        design = Design(config(tmp_path / suite, suite=suite))
+        for artefact in tables():
+            made = table(design, artefact.name)
+            texts = (markdown(made), latex(made), html(made), artefact.described(suite))
+            for text in texts:
+                assert bool(re.search(r"Table \d|not in the paper|Own table", text)) == named, text
             assert f"suite: {suite}" in markdown(made)
 
 
@@ -216,20 +241,13 @@ def test_a_further_method_is_a_further_row(tmp_path):
     methods = METHODS | {"mine": {"learner": CRAFT, "label": "Mine"}}
     design = Design(config(tmp_path, methods=methods))
     write_scores(design, seeds_apart)
-    for artefact in set(COMPARISONS) & set(TABLES):
+    for artefact in COMPARED:
         made = table(design, artefact)
         if artefact == "training_time":  # its methods are columns
             assert made.columns[-1].heading == "Mine"
         else:
             assert made.rows[-1].ids["label"] == "Mine"
         assert made.rows[-1].cells[-1].value is not None
-
-
-def test_one_table_shows_one_shot_number(tmp_path):
-    spec = config(tmp_path)
-    spec["artefacts"]["architectures"]["shots"] = [1, 16]
-    with pytest.raises(ValueError, match=r"architectures shows one shot number.*\[1, 16\]"):
-        table(Design(spec), "architectures")
 
 
 # --- missing runs --------------------------------------------------------------------------------
@@ -263,7 +281,7 @@ def test_a_missing_run_shows_as_missing(design, damage, reason):
     assert shown["vit", "craft", "Average"]["mean"] == "75.0000"
     assert "|  | CraFT | 71.00 ± 1.00 | — | — |" in markdown(made)
     assert "— Missing: craft/rn/blue/shots-16/seed-2" in markdown(made)
-    assert " & CraFT & 71.00 {\\tiny $\\pm$ 1.00} & --- & --- \\\\" in latex(made)
+    assert r"CraFT & 71.00 {\tiny $\pm$ 1.00} & --- & --- \tabularnewline" in latex(made)
 
 
 def record_of(**changes):
@@ -430,11 +448,12 @@ def test_other_suites_and_averages_over_other_data_have_no_published_value(paper
 
 
 def test_published_numbers_that_cannot_be_read_are_named(paper, tmp_path):
+    artefact, lines = ARTEFACTS["architectures"], gathered(paper, "architectures")
     with pytest.raises(RecordError, match=r"table1\.csv"):
-        Published.read(tmp_path, paper, "architectures")
+        Published.read(tmp_path, artefact, lines)
     (tmp_path / "table1.csv").write_text("backbone,method\nResNet-50,CraFT\n")
     with pytest.raises(RecordError, match=r"table1\.csv: not a table of published"):
-        Published.read(tmp_path, paper, "architectures")
+        Published.read(tmp_path, artefact, lines)
 
 
 def test_only_what_the_paper_prints_is_shown_as_published(paper):
@@ -472,7 +491,7 @@ def test_statistics_are_counted_in_manifests(tmp_path):
     assert "| red | 2 | 4 | 3 | redness |" in markdown(made)
     assert "| blue-v2 | 2 |  | 2 | shift |" in markdown(made)
     assert "| blue-dark | — |  | — | shift |" in markdown(made)
-    assert r"red & 2 & 4 & 3 & redness \\" in latex(made)
+    assert r"red & 2 & 4 & 3 & \raggedright redness \tabularnewline" in latex(made)
     assert r"50\% \& more" in latex(made)
 
 
@@ -490,53 +509,29 @@ def test_statistics_of_the_paper_stand_beside_ours(paper):
 # --- what is written -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("artefact", TABLES)
-def test_markdown_and_latex_have_the_same_number_of_cells_in_each_row(design, artefact):
+@pytest.mark.parametrize("artefact", [each.name for each in tables()])
+def test_every_form_has_the_same_number_of_cells_in_each_row(design, artefact):
     made = table(design, artefact)
     width = len(made.stub) + len(made.columns) + len(made.after)
     lines = [line for line in markdown(made).splitlines() if line.startswith("|")]
     assert len(lines) == len(made.rows) + 2
     assert {len(re.split(r"(?<!\\)\|", line)) - 2 for line in lines} == {width}
-    text = latex(made)
-    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
-    for line in body.splitlines():
-        if line.endswith(r"\\"):
-            spans = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", line))
-            assert len(re.findall(r"(?<!\\)&", line)) + 1 + spans == width
-    alignment = re.search(r"\\begin\{tabular\}\{@\{\}(.+)@\{\}\}", text).group(1)
-    assert len(alignment.replace(PARAGRAPH, "c")) == width
-    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
-    assert re.findall(r"\\begin\{(\w+\*?)\}", text) == ["table*", "tabular"]
-    assert re.findall(r"\\end\{(\w+\*?)\}", text) == ["tabular", "table*"]
-    assert not re.search(r"\\usepackage|resizebox|multirow|checkmark", text)
-
-
-def test_latex_special_characters():
-    assert escaped(r"a_b & 50% #1 {x} $y ~ ^ \z") == (
-        r"a\_b \& 50\% \#1 \{x\} \$y \textasciitilde{} \textasciicircum{} \textbackslash{}z"
-    )
+    page = html(made)
+    body = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert [row.count("<td") for row in body.split("<tr")[1:]] == [width] * len(made.rows)
+    spans = re.findall(r'colspan="(\d+)"', page)
+    assert not spans or sum(map(int, spans)) == len(made.columns)
+    assert "http" not in page
 
 
 def test_names_are_escaped_where_they_stand(tmp_path):
-    methods = {"a_b": {"learner": CRAFT, "label": "50%_*|x"}}
+    methods = {"a_b": {"learner": CRAFT, "label": "50%_*|<b>[x](y)&lt;"}}
     design = Design(config(tmp_path, methods=methods, artefacts={"architectures": {"shots": [16]}}))
     write_scores(design, seeds_apart)
     made = table(design, "architectures")
-    assert r"Res\_Net & 50\%\_*|x & 81.00" in latex(made)
-    assert r"| Res\_Net | 50%\_\*\|x | 81.00" in markdown(made)
-
-
-def test_wide_tables_put_deviations_on_their_own_line(paper):
-    value = dict(paper.config) | {"seeds": [1, 2], "backbones": ["RN50"]}
-    value["artefacts"] = {"architectures": {"shots": [16]}}
-    value["results"] = str(Path(paper.config["results"]) / "wide")
-    design = Design(value)
-    write_scores(design, lambda run, test_set: 70.0 + run.seed)
-    lines = latex(table(design, "architectures", PUBLISHED)).splitlines()
-    (index,) = [n for n, line in enumerate(lines) if line.startswith("CraFT & 71.50 & 71.50")]
-    assert lines[index + 1].startswith(r" & {\tiny $\pm$ 0.71} & {\tiny $\pm$ 0.71}")
-    assert lines[index + 2].startswith(r"\textit{published} & \textit{88.36} & \textit{92.04}")
-    assert lines[index + 3].startswith(r" & {\tiny (-16.86)} & {\tiny (-20.54)}")
+    assert r"50\%\_" in latex(made)
+    assert r"| Res\_Net | 50%\_\*\|\<b>\[x\](y)\&lt; | 81.00" in markdown(made)
+    assert '<td class="text">50%_*|&lt;b&gt;[x](y)&amp;lt;</td>' in html(made)
 
 
 def test_backbones_are_named_once_and_ruled_apart(design):
@@ -548,10 +543,15 @@ def test_backbones_are_named_once_and_ruled_apart(design):
 # --- command lines -------------------------------------------------------------------------------
 
 
+def command(design, artefact, out):
+    gathered(design, artefact)
+    runs = f"{design.config['results']}/gathered/{artefact}.csv"
+    main(["--artefact", artefact, "--runs", runs, "--out", str(out)])
+
+
 def test_command_line_writes_four_files(design, tmp_path):
     out = tmp_path / "out" / "architectures"
-    restricted = json.dumps(design.restrict("architectures"))
-    main(["--artefact", "architectures", "--design", restricted, "--out", str(out)])
+    command(design, "architectures", out)
     assert sorted(path.name for path in out.parent.iterdir()) == [
         "architectures.csv",
         "architectures.html",
@@ -560,65 +560,39 @@ def test_command_line_writes_four_files(design, tmp_path):
     ]
 
 
-def test_gather_has_a_row_for_each_run(design):
-    lost(design).unlink()
-    gathered = list(csv.DictReader(gather.gather(design).splitlines()))
-    assert len(gathered) == len(design.all_runs)
-    by_run = {tuple(row[name] for name in gather.IDS): row for row in gathered}
-    row = by_run["craft", "rn", "blue", "16", "3"]
-    assert (row["status"], row["accuracy"], row["accuracy:blue-dark"]) == (
-        "ok",
-        "80.0000",
-        "60.0000",
-    )
-    assert (row["queries_counted"], row["queries_total"]) == ("80", "83")
-    assert (row["versions"], row["train_accuracy"]) == ("numpy=1;torch=2", "")
-    assert row["machine"] == "device=cpu;processor=Abacus;threads=1"
-    assert by_run["craft", "rn", "red", "16", "1"]["accuracy:blue-v2"] == ""
-    missing = by_run["craft", "rn", "blue", "16", "2"]
-    assert (missing["status"], missing["accuracy"]) == ("missing: no score", "")
-
-
 def test_show_prints_the_headline_and_the_places(design, tmp_path, capsys):
-    restricted = json.dumps(design.restrict("architectures"))
     lost(design).unlink()
-    main(
-        [
-            "--artefact",
-            "architectures",
-            "--design",
-            restricted,
-            "--out",
-            f"{tmp_path}/architectures",
-        ]
-    )
-    show.main(["--results", str(tmp_path)])
+    command(design, "architectures", tmp_path / "architectures")
+    headline.main(["--results", str(tmp_path)])
     shown = capsys.readouterr().out
     assert "71.00 ± 1.00" in shown
     assert f"Table 1   {tmp_path / 'architectures'}.{{csv,md,tex,html}}" in shown
     assert "Table 2" not in shown
     (line,) = [line for line in shown.splitlines() if "CraFT" in line and "—" in line]
     assert line.count("—") == 2
-    narrow = show.headline(tmp_path / "architectures.csv", width=40)
+    narrow = headline.headline(tmp_path / "architectures.csv", width=40)
     assert "±" not in narrow and "71.00" in narrow
 
 
 def test_show_names_a_table_that_is_not_there(tmp_path):
     with pytest.raises(RecordError, match=r"architectures\.csv"):
-        show.main(["--results", str(tmp_path)])
+        headline.main(["--results", str(tmp_path)])
 
 
-def test_scores_are_read_once(design):
-    scores = Scores(design)
-    (run,) = design.cell("zero-shot", "rn", "red", 16)
-    first = scores.score(run)
-    scores.path(run).unlink()
-    assert scores.score(run) is first
-
-
-def test_the_page_shows_the_markdown_and_fetches_nothing() -> None:
-    text = page("Table <9>", "| a | b |\n| :-- | --: |\n| x<sup>a</sup> | 1.00 |\n")
-    assert "<title>Table &lt;9&gt;</title>" in text
-    assert '<td style="text-align:left">x<sup>a</sup></td>' in text
-    assert '<td style="text-align:right">1.00</td>' in text
-    assert "http" not in text
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"near_chance": True, "initial_accuracy": 12.9}, "near chance on red: at the untouched"),
+        ({"distinct_prompts": 1}, "tells 1 prompts of 2 classes of red apart"),
+    ],
+)
+def test_what_a_backbone_makes_of_a_data_set_stands_below_its_table(design, record, said):
+    assert not table(design, "architectures").notices
+    folder = Path(design.config["results"]) / "runs/craft/rn/red"
+    for path in folder.rglob("score.json"):
+        edit_score(path, lambda score: score["record"].update(record))
+    made = table(design, "architectures")
+    (notice,) = made.notices
+    assert said in notice and notice.startswith("Res_Net ")
+    for text in (markdown(made), latex(made), html(made)):
+        assert said in text

@@ -14,8 +14,10 @@ gc.freeze()
 gc.set_threshold(50_000)
 
 from craft.data.fingerprint import current_images
-from craft.design.runs import FIGURES, OWN, TABLES, Design, heading
+from craft.design.artefacts import ARTEFACTS, figures, tables
 from craft.design.jobs import job_shapes
+from craft.design.request import manifests, request, request_of_all
+from craft.design.runs import Design
 from craft.files import paths, receipts
 from craft.files import shipped
 from craft.files.shipped import find
@@ -72,6 +74,8 @@ TOWER = f"{RESULTS}/{paths.TOWER}"
 PROMPTS = f"{RESULTS}/{paths.PROMPTS}"
 FEATURES = f"{RESULTS}/{paths.FEATURES}"
 RUN = f"{RESULTS}/{paths.RUN}"
+REQUEST = f"{RESULTS}/{paths.REQUEST}"
+GATHERED = f"{RESULTS}/{paths.GATHERED}"
 LOG = f"{RESULTS}/{paths.LOGS}"
 BENCHMARK = f"{RESULTS}/{paths.BENCHMARKS}"
 
@@ -142,7 +146,13 @@ def one_of(names):
     return "|".join(map(re.escape, sorted(names, key=str))) or "(?!)"
 
 
+# Name of the request for all runs, among those of artefacts.
+SUITE_REQUEST = "suite"
+ASKED = DESIGN.artefacts()
+
+
 wildcard_constraints:
+    artefact=one_of(ASKED),
     backbone=one_of(BACKBONES),
     dataset=one_of(FACTS),
     shots=one_of(map(str, SHOTS)),
@@ -150,5 +160,13 @@ wildcard_constraints:
     part=r"test|train(-(view|crop)-[1-9][0-9]*)?",
 
 
-ALL_TABLES = [f"{RESULTS}/{name}.csv" for name in DESIGN.artefacts() if name in TABLES]
-ALL_FIGURES = [f"{RESULTS}/figures/{name}.pdf" for name in DESIGN.artefacts() if name in FIGURES]
+ALL_TABLES = [
+    f"{RESULTS}/{paths.TABLE}.csv".format(artefact=each.name)
+    for each in tables()
+    if each.name in ASKED
+]
+ALL_FIGURES = [
+    f"{RESULTS}/{paths.FIGURE}.pdf".format(artefact=each.name)
+    for each in figures()
+    if each.name in ASKED
+]

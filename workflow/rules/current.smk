@@ -4,8 +4,10 @@
 
 import atexit
 from functools import partial
+from types import SimpleNamespace
 
 from craft.evaluation.staleness import Graph, expected_of, record_problem, score_problem
+from craft.files.atomic import read_json
 from craft.files.receipts import problem
 
 GRAPH = Graph(INDEX)
@@ -75,17 +77,39 @@ def add_all():
         add_backbone(backbone)
     for run in RUNS:
         add_run(run)
-    for name in DESIGN.artefacts():
-        received(files_of(name), DESIGN.sources(name), making(name))
-    gathered = [f"{RESULTS}/runs.csv", f"{RESULTS}/provenance.json"]
-    received(gathered, scores(RUNS), job(GATHERING, design=without_paths(SUITE)))
+    for name in (*ASKED, SUITE_REQUEST):
+        add_request(name)
+    for name in ASKED:
+        add_artefact(name)
+    made = [f"{RESULTS}/{paths.RUNS}", f"{RESULTS}/{paths.PROVENANCE}"]
+    received(made, [*expand(REQUEST, artefact=SUITE_REQUEST), *scores(RUNS)], job(GATHERING))
+
+
+def add_request(name):
+    """What an artefact, or the suite, asks for."""
+    (path,) = expand(REQUEST, artefact=name)
+
+    def check():
+        same = read_json(path) == json.loads(json.dumps(asked_by(name)))
+        return None if same else "it does not ask for what the configuration does"
+
+    GRAPH.add(path, [], check)
+
+
+def add_artefact(name):
+    """A table or a figure, and the runs gathered for it."""
+    named = SimpleNamespace(artefact=name)
+    (gathered,) = expand(GATHERED, artefact=name)
+    received([gathered], [*expand(REQUEST, artefact=name), *sources(named)], job(GATHERING))
+    received(files_of(name), [gathered], making(named))
 
 
 def files_of(artefact):
     """Files of a table or a figure, the one that targets name first."""
-    if artefact in TABLES:
-        return [f"{RESULTS}/{artefact}.{end}" for end in ("csv", "md", "tex", "html")]
-    return [f"{RESULTS}/figures/{artefact}.{end}" for end in ("pdf", "png", "csv")]
+    table = ARTEFACTS[artefact].kind == "table"
+    prefix = f"{RESULTS}/{paths.TABLE if table else paths.FIGURE}".format(artefact=artefact)
+    ends = ("csv", "md", "tex", "html") if table else ("pdf", "png", "csv")
+    return [f"{prefix}.{end}" for end in ends]
 
 
 add_all()

@@ -1,43 +1,43 @@
-# One rule per figure of the paper, named as the figure.
+# What the paper prints: figures, and the numbers in them.
 
-for figure in (name for name in DESIGN.artefacts() if name in FIGURES):
 
-    rule:
-        name:
-            figure
-        input:
-            sources=DESIGN.sources(figure),
-            published=published(figure),
-            current=current(f"{RESULTS}/figures/{figure}.pdf"),
-        output:
-            pdf=f"{RESULTS}/figures/{figure}.pdf",
-            png=report(
-                f"{RESULTS}/figures/{figure}.png",
-                caption=f"../report/{figure}.rst",
-                category="Figures",
-                labels={"figure": heading(SUITE["suite"], figure)},
-            ),
-            csv=f"{RESULTS}/figures/{figure}.csv",
-        log:
-            f"{LOG}/figures/{figure}.log",
-        benchmark:
-            f"{BENCHMARK}/figures/{figure}.tsv"
-        # As in evaluate.smk: seconds of work.
-        localrule: True
-        conda:
-            "../../envs/report.yaml"
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=10,
-        params:
-            artefact=figure,
-            design=literal(json.dumps(DESIGN.restrict(figure))),
-            published=["--published", SUITE["published"]] if SUITE["published"] else [],
-            out=subpath(output.csv, strip_suffix=".csv"),
-            job=making(figure),
-        message:
-            heading(SUITE["suite"], figure)
-        shell:
-            "python -m craft.report.figures --artefact {params.artefact:q} --design {params.design:q}"
-            " {params.published:q} --out {params.out:q} {params.job:q} > {log:q} 2>&1"
+rule draw_figure:
+    """Draw a figure from its gathered runs, beside what the paper prints of it."""
+    input:
+        gathered=GATHERED,
+        published=published,
+        current=current(f"{RESULTS}/{paths.FIGURE}.pdf"),
+    output:
+        pdf=f"{RESULTS}/{paths.FIGURE}.pdf",
+        png=report(
+            f"{RESULTS}/{paths.FIGURE}.png",
+            caption="../report/artefact.rst",
+            category="Figures",
+            labels=label_of,
+        ),
+        csv=f"{RESULTS}/{paths.FIGURE}.csv",
+    log:
+        f"{LOG}/draw_figure/{{artefact}}.log",
+    benchmark:
+        f"{BENCHMARK}/draw_figure/{{artefact}}.tsv"
+    wildcard_constraints:
+        artefact=one_of(each.name for each in figures() if each.name in ASKED),
+    # As in evaluate.smk: seconds of work.
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        published=["--published", SUITE["published"]] if SUITE["published"] else [],
+        out=subpath(output.csv, strip_suffix=".csv"),
+        heading=heading,
+        about=about,
+        job=making,
+    message:
+        "Draw {params.heading}"
+    shell:
+        "python -m craft.report.figures --artefact {wildcards.artefact:q} --runs {input.gathered:q}"
+        " {params.published:q} --out {params.out:q} {params.job:q} > {log:q} 2>&1"

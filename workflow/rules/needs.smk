@@ -1,5 +1,6 @@
 # What a job needs, looked up in the dictionaries of common.smk.
 
+from functools import cache
 from inspect import signature
 
 
@@ -137,18 +138,16 @@ TOKENISING_CODE = "craft.blackbox.text.prompts"
 ENCODING_CODE = "craft.blackbox.images.__main__"
 SCORING = "craft.evaluation.score"
 GATHERING = "craft.evaluation.gather"
-MAKING_TABLES = "craft.report.tables.__main__"
-MAKING_FIGURES = "craft.report.figures.__main__"
 
 
-def job(module, **settings):
+def job(*modules, **settings):
     """Arguments by which a command refuses to be another code, and leaves receipts."""
-    return [*planned(module), "--receipt", receipt_key(module, settings)]
+    return [*planned(*modules), "--receipt", receipt_key(modules, settings)]
 
 
-def receipt_key(module, settings):
+def receipt_key(modules, settings):
     """Key of the receipts of a job, without paths, cores and device."""
-    return config_hash({"code": code_hash(module), "settings": settings})
+    return config_hash({"code": code_hash(*modules), "settings": settings})
 
 
 def listing(dataset):
@@ -171,17 +170,12 @@ def encoding(parts):
     return job(ENCODING_CODE, described=[[described(name), part] for name, part in parts])
 
 
-def making(artefact):
-    """Of a table or a figure."""
-    command = MAKING_TABLES if artefact in TABLES else MAKING_FIGURES
-    paper = [INDEX.sha256(path) for path in published(artefact)]
-    design = without_paths(DESIGN.restrict(artefact))
-    return job(command, design=design, published=paper)
-
-
-def without_paths(design):
-    """A design wherever its results lie."""
-    return {key: value for key, value in design.items() if key not in ("results", "data")}
+def making(wildcards):
+    """Of a table or a figure, whose command loads the module that makes it by its name."""
+    artefact = ARTEFACTS[wildcards.artefact]
+    command = f"craft.report.{artefact.kind}s.__main__"
+    paper = [INDEX.sha256(path) for path in published(wildcards)]
+    return job(command, artefact.module, published=paper)
 
 
 def current(outputs):
@@ -315,21 +309,46 @@ def tests_of_runs(wildcards):
 
 def scores(runs):
     """Score of each run."""
-    return [f"{RESULTS}/runs/{run.folder}/score.json" for run in runs]
+    return [paths.at(RESULTS, paths.SCORE, **run.identity) for run in runs]
 
 
-def published(artefact):
+def request_of(wildcards):
+    """What an artefact asks for, or the whole suite."""
+    return asked_by(wildcards.artefact)
+
+
+@cache
+def asked_by(artefact):
+    """The same by name."""
+    return request_of_all(DESIGN) if artefact == SUITE_REQUEST else request(DESIGN, artefact)
+
+
+def sources(wildcards):
+    """What an artefact is made from: scores, or where it counts images manifests."""
+    return DESIGN.sources(wildcards.artefact)
+
+
+def published(wildcards):
     """The paper's numbers for an artefact, and notes on them, where the suite shows them."""
-    place = {**TABLES, **FIGURES}[artefact]
-    if not SUITE["published"] or place == OWN:
+    printed = ARTEFACTS[wildcards.artefact].printed
+    if not SUITE["published"] or not printed:
         return []
-    names = [place.lower().replace(" ", ""), "notes"]
-    return expand("{folder}/{name}.csv", folder=SUITE["published"], name=names)
+    return expand("{folder}/{name}.csv", folder=SUITE["published"], name=[printed, "notes"])
 
 
-def literal(text):
-    """A parameter that is taken as it is: braces in it, of templates say, are no wildcards."""
-    return lambda wildcards: text
+def about(wildcards):
+    """What the report says of an artefact."""
+    return ARTEFACTS[wildcards.artefact].described(SUITE["suite"])
+
+
+def heading(wildcards):
+    """What an artefact is called."""
+    return ARTEFACTS[wildcards.artefact].heading(SUITE["suite"])
+
+
+def label_of(wildcards):
+    """Its label in the report, whose pages list artefacts of one kind each."""
+    return {ARTEFACTS[wildcards.artefact].kind: heading(wildcards)}
 
 
 def growing(amount):

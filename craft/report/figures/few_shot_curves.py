@@ -3,55 +3,68 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from craft.design.runs import ZERO_SHOT, Design
-from craft.evaluation.scores import Scores, average
+from craft.design.artefact import Artefact
 from craft.report.figures import style
-from craft.report.figures.panels import Curve, Panel, methods_of, title
+from craft.report.figures.panels import Curve, Panel, methods_of
 from craft.report.published import Published
-from craft.report.tables.labels import dataset_label
+from craft.report.runs import Sample, samples
+from craft.report.tables.labels import backbones, datasets, labels
 from craft.report.tables.model import AVERAGE
 
-ARTEFACT = "few_shot_curves"
+X = "shots"
 PANEL_HEIGHT = 1.55  # inches
 
 
-def panels(design: Design, scores: Scores, published: Published) -> tuple[Panel, ...]:
-    """The average of several first, then each data set; zero-shot is one point at no shots."""
-    made = []
-    for backbone in design.backbones(ARTEFACT):
-        datasets = design.datasets(ARTEFACT)
-        for dataset in (AVERAGE, *datasets) if len(datasets) > 1 else datasets:
-            label = AVERAGE if dataset == AVERAGE else dataset_label(design, dataset)
-            curves = tuple(
-                _curve(design, scores, published, backbone, dataset, method)
-                for method in design.methods(ARTEFACT)
-            )
-            made.append(Panel(backbone, dataset, title(design, ARTEFACT, backbone, label), curves))
-    return tuple(made)
+def panels(artefact: Artefact, lines: pd.DataFrame, published: Published) -> tuple[Panel, ...]:
+    """Return the average of several first, then each data set; zero-shot is a point at no shots."""
+    by = ["row", "backbone", "trained_shots"]
+    found = samples(lines, ["dataset", *by])
+    means = samples(lines.drop_duplicates(["run"]), by)
+    found |= {(AVERAGE, *key): sample for key, sample in means.items()}
+    names, several = datasets(lines), len(backbones(lines)) > 1
+    return tuple(
+        Panel(
+            backbone,
+            dataset,
+            f"{shown}: {label}" if several else label,
+            tuple(
+                _curve(found, published, backbone, dataset, method, name)
+                for method, name in labels(lines, "row", "label").items()
+            ),
+        )
+        for backbone, shown in backbones(lines).items()
+        for dataset, label in [*[(AVERAGE, AVERAGE)] * (len(names) > 1), *names.items()]
+    )
 
 
 def _curve(
-    design: Design,
-    scores: Scores,
+    found: dict[tuple[Any, ...], Sample],
     published: Published,
     backbone: str,
     dataset: str,
     method: str,
+    label: str,
 ) -> Curve:
-    shots_list = sorted(design.config["artefacts"][ARTEFACT]["shots"])
-    datasets = design.datasets(ARTEFACT) if dataset == AVERAGE else (dataset,)
-    points = []
-    for shots in [0] if method == ZERO_SHOT else shots_list:
-        sample = average([scores.cell(method, backbone, name, shots) for name in datasets])
-        key = (backbone, method, f"{dataset}@{shots}")
-        points.append((shots, published.cell(sample, *key)))
-    return Curve(method, design.label(method), tuple(points))
+    shots = sorted(key[-1] for key in found if key[:-1] == (dataset, method, backbone))
+    points = tuple(
+        (
+            int(each),
+            published.cell(
+                found[dataset, method, backbone, each],
+                *(backbone, method, f"{dataset}@{each:.0f}"),
+            ),
+        )
+        for each in shots
+    )
+    return Curve(method, label, points, zero_shot=shots == [0])
 
 
 def draw(made: tuple[Panel, ...]) -> Figure:
@@ -72,11 +85,11 @@ def draw(made: tuple[Panel, ...]) -> Figure:
             axes.set_ylabel("Accuracy (%)")
         if (row + 1, column) not in places:
             axes.set_xlabel("Shots per class")
-    handles, labels = _legend(made, looks)
+    handles, texts = _legend(made, looks)
     if spare:
-        grid[-1, -1].legend(handles=handles, labels=labels, loc="center")
+        grid[-1, -1].legend(handles=handles, labels=texts, loc="center")
     else:
-        style.shared_legend(figure, handles, labels, "outside lower center")
+        style.shared_legend(figure, handles, texts, "outside lower center")
     return figure
 
 
@@ -101,7 +114,7 @@ def _panel(axes: Axes, panel: Panel, looks: dict[str, style.Look]) -> None:
         look = looks[curve.method]
         xs, means, stds = curve.drawn()
         places = [position[x] for x in xs]
-        if curve.method == ZERO_SHOT:
+        if curve.zero_shot:
             for mean in means:
                 axes.axhline(mean, color=look.color, linewidth=0.8, linestyle=":", zorder=1.5)
             axes.plot(places, means, look.marker, color=look.color, markersize=7, zorder=4)
@@ -134,22 +147,21 @@ def _legend(
     made: tuple[Panel, ...], looks: dict[str, style.Look]
 ) -> tuple[list[Line2D], list[str]]:
     """The legend's handles and labels."""
-    handles, labels = [], []
-    for method, label in methods_of(made).items():
-        labels.append(label)
-        look = looks[method]
-        zero_shot = method == ZERO_SHOT
+    handles, texts = [], []
+    for curve in methods_of(made).values():
+        texts.append(curve.label)
+        look = looks[curve.method]
         handles.append(
             Line2D(
                 [],
                 [],
                 color=look.color,
                 marker=look.marker,
-                linestyle=":" if zero_shot else "-",
-                markersize=7 if zero_shot else 4,
+                linestyle=":" if curve.zero_shot else "-",
+                markersize=7 if curve.zero_shot else 4,
             )
         )
     if any(curve.published()[0] for panel in made for curve in panel.curves):
         handles.append(Line2D([], [], color=style.GREY, linewidth=0.8, linestyle="--"))
-        labels.append("published")
-    return handles, labels
+        texts.append("published")
+    return handles, texts

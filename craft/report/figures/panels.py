@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from craft.design.runs import Design
-from craft.report.tables.labels import backbone_label
 from craft.report.tables.model import Cell
-from craft.report.tables.tidy_csv import VALUES, cell_fields
+from craft.report.tables.tidy_csv import cell_fields, csv_text
 
 
 @dataclass(frozen=True)
@@ -21,6 +17,7 @@ class Curve:
     method: str
     label: str
     points: tuple[tuple[int, Cell], ...]
+    zero_shot: bool = False
 
     def drawn(self) -> tuple[list[int], list[float], list[float]]:
         """x, mean and deviation (0 for a single run); NaN, a gap in the line, where missing."""
@@ -58,26 +55,26 @@ class Panel:
         return [curve.label for curve in self.curves if curve.incomplete]
 
 
-def title(design: Design, artefact: str, backbone: str, dataset: str) -> str:
-    """A panel's title; names the backbone where the figure has several."""
-    if len(design.backbones(artefact)) == 1:
-        return dataset
-    return f"{backbone_label(design, backbone)}: {dataset}"
-
-
-def methods_of(panels: Iterable[Panel]) -> dict[str, str]:
-    """Method -> label over all panels, in order."""
-    return {curve.method: curve.label for panel in panels for curve in panel.curves}
+def methods_of(panels: Iterable[Panel]) -> dict[str, Curve]:
+    """Return a curve of each method over all panels, in order."""
+    return {curve.method: curve for panel in panels for curve in panel.curves}
 
 
 def plotted(artefact: str, x: str, panels: Sequence[Panel]) -> str:
-    """CSV text of every point, drawn or missing; ``x`` names the x column."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["artefact", "backbone", "dataset", "method", "label", x, *VALUES])
-    for panel in panels:
-        for curve in panel.curves:
-            for position, cell in curve.points:
-                ids = (panel.backbone, panel.dataset, curve.method, curve.label, position)
-                writer.writerow([artefact, *ids, *cell_fields(cell)])
-    return buffer.getvalue()
+    """Return every point, drawn or missing, as CSV; ``x`` names the x column."""
+    return csv_text(
+        [
+            {
+                "artefact": artefact,
+                "backbone": panel.backbone,
+                "dataset": panel.dataset,
+                "method": curve.method,
+                "label": curve.label,
+                x: str(position),
+                **cell_fields(cell),
+            }
+            for panel in panels
+            for curve in panel.curves
+            for position, cell in curve.points
+        ]
+    )

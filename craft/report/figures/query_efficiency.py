@@ -3,71 +3,65 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from craft.design.runs import Design, Run
-from craft.evaluation.scores import Sample, Scores
+from craft.design.artefact import Artefact
 from craft.files.atomic import RecordError
-from craft.files.records import Score
 from craft.report.figures import style
-from craft.report.figures.panels import Curve, Panel, methods_of, title
+from craft.report.figures.panels import Curve, Panel, methods_of
 from craft.report.published import Published
-from craft.report.tables.labels import dataset_label, only_shots
+from craft.report.runs import Sample, samples
+from craft.report.tables.labels import backbones, datasets, labels
 
-ARTEFACT = "query_efficiency"
+X = "queries"
 PANEL_HEIGHT = 2.1  # inches
 
 
-def panels(design: Design, scores: Scores, published: Published) -> tuple[Panel, ...]:
-    """One panel per backbone and data set; a method that spends no query is one point at 0."""
-    shots = only_shots(design, ARTEFACT)
+def panels(artefact: Artefact, lines: pd.DataFrame, published: Published) -> tuple[Panel, ...]:
+    """Return a panel per backbone and data set; a method that spends no query is a point at 0."""
+    (shots,) = lines["shots"].unique()
     made = []
-    for backbone in design.backbones(ARTEFACT):
-        for dataset in design.datasets(ARTEFACT):
+    for backbone, shown in backbones(lines).items():
+        for dataset, name in datasets(lines).items():
+            here = lines[(lines["backbone"] == backbone) & (lines["dataset"] == dataset)]
             curves = []
-            for method in design.methods(ARTEFACT):
-                runs = design.cell(method, backbone, dataset, shots)
-                points = []
-                for queries, sample in _samples(scores, runs, dataset):
-                    key = (backbone, method, str(queries))
-                    cell = published.cell(sample, *key)
-                    points.append((queries, cell))
-                curves.append(Curve(method, design.label(method), tuple(points)))
-            label = dataset_label(design, dataset)
-            heading = title(design, ARTEFACT, backbone, f"{label}, {shots} shots")
+            for method, label in labels(here, "row", "label").items():
+                points = tuple(
+                    (queries, published.cell(sample, backbone, method, str(queries)))
+                    for queries, sample in _samples(here[here["row"] == method])
+                )
+                curves.append(Curve(method, label, points))
+            heading = f"{name}, {shots:.0f} shots"
+            if lines["backbone"].nunique() > 1:
+                heading = f"{shown}: {heading}"
             made.append(Panel(backbone, dataset, heading, tuple(curves)))
     return tuple(made)
 
 
-def _samples(scores: Scores, runs: Sequence[Run], dataset: str) -> list[tuple[int, Sample]]:
-    """(queries, accuracy over seeds) at each point of the runs.
+def _samples(lines: pd.DataFrame) -> list[tuple[int, Sample]]:
+    """Return (queries, accuracy over seeds) at each point of a method's runs.
 
     Raises RecordError when runs of one method were scored at different numbers of queries.
     """
-    read: list[Score | None] = []
-    for run in runs:
-        try:
-            read.append(scores.score(run))
-        except RecordError:
-            read.append(None)
-    grids = {tuple(score.queries) for score in read if score is not None}
+    there = lines.dropna(subset="queries")
+    grids = {tuple(points) for _, points in there.groupby("run")["queries"]}
     if len(grids) > 1:
+        shown = "; ".join(str([int(point) for point in grid]) for grid in sorted(grids))
         raise RecordError(
-            f"{runs[0].folder} and its other seeds were scored at different numbers of queries: "
-            + "; ".join(str(list(grid)) for grid in sorted(grids))
+            f"{there['run'].iloc[0]}: expected the points of its other seeds, got runs scored at "
+            f"different numbers of queries: {shown}"
         )
-    missing = scores.sample(runs, dataset).missing
-    if not grids:
-        return [(0, Sample((None,) * len(runs), missing))]
-    return [
-        (queries, Sample(tuple(s and s.accuracy[dataset][n] for s in read), missing))
-        for n, queries in enumerate(grids.pop())
-    ]
+    # A run that is missing is missing at every point.
+    absent = lines[lines["queries"].isna()].drop(columns="queries")
+    points = pd.Series(grids.pop() if grids else (0,), name="queries", dtype=float)
+    every = pd.concat([there, absent.merge(points, how="cross")])
+    found = samples(every, ["row", "queries"])
+    return [(int(queries), sample) for (_, queries), sample in sorted(found.items())]
 
 
 def draw(made: tuple[Panel, ...]) -> Figure:
@@ -89,9 +83,9 @@ def draw(made: tuple[Panel, ...]) -> Figure:
             axes.set_ylabel("Accuracy (%)")
         if index + columns >= len(made):
             axes.set_xlabel("Queries")
-    names = methods_of(made)
-    labels = [f"{names[method]}{suffix}" for method, suffix in handles]
-    style.shared_legend(figure, list(handles.values()), labels, "outside upper center")
+    curves = methods_of(made)
+    texts = [f"{curves[method].label}{suffix}" for method, suffix in handles]
+    style.shared_legend(figure, list(handles.values()), texts, "outside upper center")
     return figure
 
 

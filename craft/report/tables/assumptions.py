@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pandas as pd
 
-from craft.design.runs import TABLES, Design, Run
-from craft.evaluation.scores import Scores
-from craft.files.records import Score
+from craft.design.artefact import Artefact
 from craft.report.published import Published
 from craft.report.tables.comparisons import black_box
-from craft.report.tables.costs import recorded
-from craft.report.tables.labels import Method, backbone_label, compared_methods
+from craft.report.tables.labels import backbones, caption, compared
 from craft.report.tables.model import METHOD, WORDS, Cell, Column, Row, Table
-
-ARTEFACT = "blackbox_assumptions"
 
 COLUMNS = (
     Column("vlm_requirements", "VLM requirements", "Black-box assumption"),
@@ -40,12 +35,14 @@ GIVEN = {
 }
 
 
-def blackbox_assumptions(design: Design, scores: Scores, published: Published) -> Table:
-    """Table 8: for methods of the suite from their runs, for others what the paper says of them."""
+def blackbox_assumptions(artefact: Artefact, lines: pd.DataFrame, published: Published) -> Table:
+    """Return Table 8: of methods of the suite from their runs, of others what the paper says."""
     rows = []
-    methods = compared_methods(design, ARTEFACT, published, "")
+    methods = compared(artefact, lines, published, "")
     for method in methods:
-        found, missing = _found(design, scores, method) if method.run else ({}, ())
+        own = lines[lines["row"] == method.id]
+        found = _found(own)
+        missing = tuple(dict.fromkeys(own.loc[own["problem"] != "", "problem"]))
         cells = tuple(
             Cell(
                 value=found.get(column.id),
@@ -57,13 +54,11 @@ def blackbox_assumptions(design: Design, scores: Scores, published: Published) -
             for column in COLUMNS
         )
         rows.append(Row({"method": method.id, "label": method.label}, (method.heading,), cells))
+    quoted = "" if all(method.run for method in methods) else "; of others, what the paper states"
     return Table(
-        artefact=ARTEFACT,
-        place=TABLES[ARTEFACT],
-        suite=design.config["suite"],
-        caption="What a method assumes of the model, by what its runs were given and record"
-        + ("" if all(method.run for method in methods) else "; of others, what the paper states")
-        + ". Queries are contexts scored on a set of images; the paper counts those of the search.",
+        artefact=artefact,
+        suite=lines["suite"].iloc[0],
+        caption=caption(artefact, lines, quoted=quoted),
         stub=(METHOD,),
         columns=COLUMNS,
         rows=tuple(rows),
@@ -71,39 +66,24 @@ def blackbox_assumptions(design: Design, scores: Scores, published: Published) -
     )
 
 
-def _found(
-    design: Design, scores: Scores, method: Method
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Column -> what the runs of a method say, and which of them are missing."""
-    shots = design.config["artefacts"][ARTEFACT]["shots"]
-    backbones = design.backbones(ARTEFACT)
-    runs = [
-        run
-        for backbone in backbones
-        for dataset in design.datasets(ARTEFACT)
-        for number in shots
-        for run in design.cell(method.id, backbone, dataset, number)
-    ]
-    missing = scores.collect(runs, lambda score: sum(recorded(score, "queries").values())).missing
-    seen = black_box(scores, runs)
+def _found(lines: pd.DataFrame) -> dict[str, str]:
+    """Return what the runs of a method say by column; counts need all of them."""
+    seen = black_box(lines)
     found = {} if seen is None else dict(GIVEN[seen])
-    if not missing:
-        found["queries"] = _queries(scores, runs) if seen else "none counted"
-        found["ran_on"] = ", ".join(backbone_label(design, name) for name in backbones)
-    return found, missing
+    if len(lines) and not lines["problem"].any():
+        found["queries"] = _queries(lines) if seen else "none counted"
+        found["ran_on"] = ", ".join(backbones(lines).values())
+    return found
 
 
-def _queries(scores: Scores, runs: Sequence[Run]) -> str:
-    """Queries by purpose; the least and the most where runs differ."""
-    counted = [_counts(scores.score(run)) for run in runs]
+def _queries(lines: pd.DataFrame) -> str:
+    """Return the queries by purpose; the least and the most where runs differ."""
     texts = []
-    for purpose in counted[0]:
-        numbers = [counts.get(purpose, 0) for counts in counted]
-        least, most = min(numbers), max(numbers)
-        span = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    for purpose in ("search", "refine", "evaluate"):
+        numbers = lines.get(f"queries_{purpose}")
+        if numbers is None or numbers.isna().all():
+            continue
+        least, most = numbers.fillna(0).min(), numbers.max()
+        span = f"{most:,.0f}" if least == most else f"{least:,.0f} to {most:,.0f}"
         texts.append(f"{span} {purpose}")
     return ", ".join(texts)
-
-
-def _counts(score: Score) -> dict[str, int]:
-    return recorded(score, "queries")

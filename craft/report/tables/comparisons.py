@@ -1,136 +1,178 @@
-"""Tables 1, 2 and 9: methods on backbones, a column per test set."""
+"""Tables whose cells are accuracies: methods by data set, test set or shots, and swept values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from craft.design.runs import TABLES, Design, Run
-from craft.evaluation.scores import Sample, Scores, with_average
-from craft.files.atomic import RecordError
+import numpy as np
+import pandas as pd
+
+from craft.design.artefact import Artefact
 from craft.report.published import Published
+from craft.report.runs import samples
 from craft.report.tables.labels import (
-    backbone_label,
-    compared_methods,
-    dataset_label,
-    only_backbone,
-    only_shots,
-    seeds_phrase,
+    caption,
+    compared,
+    datasets,
+    labels,
     shift_label,
     where,
     where_heading,
 )
-from craft.report.tables.model import (
-    AVERAGE,
-    BACKBONE,
-    BLACK_BOX,
-    METHOD,
-    YES_NO,
-    Cell,
-    Column,
-    Row,
-    Table,
-)
+from craft.report.tables.model import AVERAGE, YES_NO, Column, Row, Stub, Table
+
+#: Column of the runs that a table's columns are values of.
+KEYS = {"data sets": "dataset", "test sets": "test_set", "shots": "shots"}
+SYMBOLS = {"lambda1": "λ₁", "lambda2": "λ₂"}
+HEADS = {"mlp": "MLP", "linear": "Linear"}
+#: Decimals of a swept value above which its heading is spelled with an exponent.
+LONGEST_FRACTION = 7
 
 
-def architectures(design: Design, scores: Scores, published: Published) -> Table:
-    """Table 1: every method on every backbone; data sets and their average."""
-    return _by_dataset(
-        design, scores, published, "architectures", "with different visual architectures"
-    )
+def comparison(artefact: Artefact, lines: pd.DataFrame, published: Published) -> Table:
+    """Return Tables 1, 2, 3, 7 and 9: a row per backbone and method, means over seeds.
 
-
-def blackbox_methods(design: Design, scores: Scores, published: Published) -> Table:
-    """Table 9: black-box methods on one backbone; data sets and their average."""
-    return _by_dataset(design, scores, published, "blackbox_methods", "of black-box methods")
-
-
-def _by_dataset(
-    design: Design, scores: Scores, published: Published, artefact: str, what: str
-) -> Table:
-    shots, datasets = only_shots(design, artefact), design.datasets(artefact)
-    columns = [Column(name, dataset_label(design, name)) for name in datasets]
-    if len(datasets) > 1:
-        columns.append(Column(AVERAGE, AVERAGE))
-    names = [column.id for column in columns]
+    Columns are data sets (Tables 1 and 9) or test sets (Table 2), with the average of several at
+    the end, or numbers of shots (Tables 3 and 7), with the average over data sets in each.
+    """
+    key = KEYS[artefact.columns]
+    columns, averaged = _columns(artefact, lines)
+    found = samples(lines, ["row", "backbone", key])
+    means = samples(averaged, ["row", "backbone"]) if columns[-1].id == AVERAGE else {}
+    values = [int(c.id) if key == "shots" else c.id for c in columns if c.id != AVERAGE]
     rows = []
-    for backbone in design.backbones(artefact):
-        for method in compared_methods(design, artefact, published, backbone):
-            samples = None
-            if method.run:
-                samples = with_average(
-                    [scores.cell(method.id, backbone, name, shots) for name in datasets]
-                )
-            cells = _cells(samples, backbone, method.id, names, published)
+    for backbone in lines["backbone"].unique():
+        for method in compared(artefact, lines, published, backbone):
+            ours = [found.get((method.id, backbone, value)) for value in values]
+            if means:
+                ours.append(means.get((method.id, backbone)))
+            cells = tuple(
+                published.cell(sample, backbone, method.id, column.id)
+                for sample, column in zip(ours, columns, strict=True)
+            )
+            own = lines[(lines["row"] == method.id) & (lines["backbone"] == backbone)]
+            marks = {name: MARKS[name](own) for name in artefact.marks}
             ids = {"backbone": backbone, "method": method.id, "label": method.label}
-            rows.append(Row(ids, (*where(design, artefact, backbone), method.heading), cells))
+            ids |= mark_ids(marks)
+            stub = (*where(lines, backbone), method.heading, *marks.values())
+            rows.append(Row(ids, stub, cells))
     return Table(
         artefact=artefact,
-        place=TABLES[artefact],
-        suite=design.config["suite"],
-        caption=f"Accuracy (%) {what}, {only_backbone(design, artefact)}{shots} shots. "
-        f"{seeds_phrase(design, artefact)}",
-        stub=(*where_heading(design, artefact), METHOD),
+        suite=lines["suite"].iloc[0],
+        caption=caption(artefact, lines),
+        stub=(*where_heading(lines), *artefact.marks),
         columns=tuple(columns),
         rows=tuple(rows),
     )
 
 
-def robustness(design: Design, scores: Scores, published: Published) -> Table:
-    """Table 2: trained on the source, tested on it and on shifted targets, and their average."""
-    artefact = "robustness"
-    shots = only_shots(design, artefact)
-    source, targets = design.config["shift"]["source"], tuple(design.config["shift"]["targets"])
-    columns = [Column(source, dataset_label(design, source), "Source")]
-    columns += [Column(name, shift_label(design, name), "Target") for name in targets]
-    if len(targets) > 1:
-        columns.append(Column(AVERAGE, "Avg.", "Target"))
-    names = [column.id for column in columns]
+def _columns(artefact: Artefact, lines: pd.DataFrame) -> tuple[list[Column], pd.DataFrame]:
+    """Return the columns, and the lines that an average is over."""
+    if artefact.columns == "shots":
+        numbers = [f"{shots:.0f}" for shots in lines["shots"].unique()]
+        return [Column(number, number, "Shots") for number in numbers], lines
+    if artefact.columns == "data sets":
+        columns = [Column(name, label) for name, label in datasets(lines).items()]
+        return columns + [Column(AVERAGE, AVERAGE)] * (len(columns) > 1), lines
+    ((source, name),) = datasets(lines).items()
+    targets = lines[lines["test_set"] != source]
+    shifted = [
+        Column(target, shift_label(name, label), "Target")
+        for target, label in labels(targets, "test_set", "test_label").items()
+    ]
+    if len(shifted) > 1:
+        shifted.append(Column(AVERAGE, "Avg.", "Target"))
+    return [Column(source, name, "Source"), *shifted], targets
+
+
+# --- what is printed of a row beside its name ---
+
+
+def black_box(lines: pd.DataFrame) -> bool | None:
+    """Return what the run records say of a method's access; None where no run says it."""
+    said = lines.loc[lines["black_box"] != "", "black_box"]
+    return said.iloc[0] == "True" if len(said) else None
+
+
+def _component(name: str) -> Callable[[pd.DataFrame], bool | None]:
+    def has(lines: pd.DataFrame) -> bool | None:
+        """Whether a method has a component; None where the suite names none of its components."""
+        named = lines["components"].iloc[0] if len(lines) else ""
+        return name in named.split() if named else None
+
+    return has
+
+
+def _option(name: str, shown: Callable[[str], Stub]) -> Callable[[pd.DataFrame], Stub]:
+    def resolved(lines: pd.DataFrame) -> Stub:
+        """Return an option of a row's refiners; both values where its runs differ."""
+        if not _component("PR")(lines) or f"option:{name}" not in lines:
+            return None
+        values = [value for value in lines[f"option:{name}"].unique() if value]
+        marks = list(dict.fromkeys(shown(value) for value in values))
+        if len(marks) > 1:
+            return " / ".join(YES_NO.get(mark, mark) for mark in marks)
+        return marks[0] if marks else None
+
+    return resolved
+
+
+#: Heading -> what is printed below it, from the lines of a row.
+MARKS: dict[str, Callable[[pd.DataFrame], Stub]] = {
+    "Black-Box": black_box,
+    "PG": _component("PG"),
+    "PR": _component("PR"),
+    "Co": _component("Co"),
+    "Residual": _option("residual", lambda value: value == "True"),
+    "Arch.": _option("head", lambda value: HEADS.get(value, value)),
+}
+
+
+def mark_ids(marks: dict[str, Stub]) -> dict[str, str]:
+    """Return the marks of a row for the tidy file, under names that fit it."""
+    return {
+        name.rstrip(".").lower().replace("-", "_"): mark if isinstance(mark, str) else YES_NO[mark]
+        for name, mark in marks.items()
+    }
+
+
+# --- sweeps ---
+
+
+def sweep(artefact: Artefact, lines: pd.DataFrame, published: Published) -> Table:
+    """Return Tables 5 and 6: a column per value of an option, averages over the data sets."""
+    found = samples(lines, ["row", "backbone"])
+    swept = labels(lines, "row", "value")
+    option = lines["option"].iloc[0]
+    headings = sweep_headings(list(swept.values()))
+    method, label = lines["method"].iloc[0], lines["label"].iloc[0]
     rows = []
-    for backbone in design.backbones(artefact):
-        for method in compared_methods(design, artefact, published, backbone):
-            samples, seen = None, None
-            if method.run:
-                runs = design.cell(method.id, backbone, source, shots)
-                shifted = [scores.sample(runs, target) for target in targets]
-                samples = [scores.sample(runs, source), *with_average(shifted)]
-                seen = black_box(scores, runs)
-            cells = _cells(samples, backbone, method.id, names, published)
-            ids = {"backbone": backbone, "method": method.id, "label": method.label}
-            ids["black_box"] = YES_NO[seen]
-            rows.append(Row(ids, (backbone_label(design, backbone), method.heading, seen), cells))
+    for backbone in lines["backbone"].unique():
+        cells = tuple(
+            published.cell(found[value, backbone], backbone, method, value) for value in swept
+        )
+        ids = {"backbone": backbone, "method": method, "label": label}
+        rows.append(Row(ids, (*where(lines, backbone), label), cells))
+    symbol = SYMBOLS.get(option, option)
     return Table(
         artefact=artefact,
-        place=TABLES[artefact],
-        suite=design.config["suite"],
-        caption="Accuracy (%) under distribution shift: trained on "
-        f"{dataset_label(design, source)} with {shots} shots, tested on it and on shifted test "
-        f"sets{'; Avg. is the mean of the targets' if len(targets) > 1 else ''}. "
-        f"{seeds_phrase(design, artefact)}",
-        stub=(BACKBONE, METHOD, BLACK_BOX),
-        columns=tuple(columns),
+        suite=lines["suite"].iloc[0],
+        caption=caption(artefact, lines),
+        stub=where_heading(lines),
+        columns=tuple(
+            Column(value, heading, symbol) for value, heading in zip(swept, headings, strict=True)
+        ),
         rows=tuple(rows),
     )
 
 
-def _cells(
-    samples: Sequence[Sample] | None,
-    backbone: str,
-    method: str,
-    columns: Sequence[str],
-    published: Published,
-) -> tuple[Cell, ...]:
-    """A cell for each column; without samples, those of a method that is not run."""
-    return tuple(
-        published.cell(sample, backbone, method, column)
-        for sample, column in zip(samples or [None] * len(columns), columns, strict=True)
-    )
+def sweep_headings(values: Sequence[float]) -> list[str]:
+    """Return each swept value in full: two decimals or more, as many for all where that is short.
 
-
-def black_box(scores: Scores, runs: Sequence[Run]) -> bool | None:
-    """What the run records say of a method's access; None when no run is there to say it."""
-    for run in runs:
-        try:
-            return bool(scores.score(run).record["black_box"])
-        except RecordError:
-            continue
-    return None
+    Values that decimals would spell at length, as 1e-12, have an exponent.
+    """
+    plain = [np.format_float_positional(value, trim="-") for value in values]
+    digits = max(2, *(len(text.partition(".")[2]) for text in plain))
+    if digits > LONGEST_FRACTION:
+        return [f"{value:g}" if float(f"{value:g}") == value else repr(value) for value in values]
+    return [f"{value:.{digits}f}" for value in values]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import pandas as pd
 
-from craft.design.option_layers import Variant, spelled
-from craft.design.runs import DISCREPANCIES, TABLES, Design
-from craft.evaluation.scores import Sample, Scores, minus, with_average
-from craft.report.tables.labels import backbone_label, dataset_label, only_shots, seeds_phrase
-from craft.report.tables.model import AVERAGE, BACKBONE, Cell, Column, Row, Table
+from craft.design.artefact import Artefact
+from craft.report.published import Published
+from craft.report.runs import Sample, samples
+from craft.report.tables.labels import caption, datasets, labels, where, where_heading
+from craft.report.tables.model import AVERAGE, Cell, Column, Row, Table
 
 CHOICE = "Choice"
 SAME = "no difference on this data set: the runs are those of paper mode"
@@ -37,51 +36,38 @@ LABELS = {
 }
 
 
-def discrepancies(design: Design, scores: Scores) -> Table:
-    """Paper mode, released mode, then each difference alone; accuracies and paired differences."""
-    shots, datasets = only_shots(design, DISCREPANCIES), design.datasets(DISCREPANCIES)
-    backbones, variants = design.backbones(DISCREPANCIES), design.variants(DISCREPANCIES)
-    paper_id = variants["paper"].id
-    several = len(backbones) > 1
+def discrepancies(artefact: Artefact, lines: pd.DataFrame, published: Published) -> Table:
+    """Return accuracies and paired differences: both modes, then each difference alone."""
+    lines = _with_changes(lines)
+    # A difference lacks a run where either of the two is missing.
+    changed = lines.assign(problem=lines["problem"].where(lines["problem"] != "", lines["lacks"]))
+    names = datasets(lines)
+    heads = [*names.items(), *[(AVERAGE, AVERAGE)] * (len(names) > 1)]
+    accuracies, changes = _with_average(lines, "accuracy"), _with_average(changed, "change")
+    alike = lines.groupby(["row", "backbone", "dataset"])["same"].all()
+    same = alike.to_dict() | {
+        (*key, AVERAGE): value for key, value in alike.groupby(["row", "backbone"]).all().items()
+    }
+    printed = {column: labels(lines, "row", column) for column in ("options", "paper", "instead")}
     rows = []
-    for backbone in backbones:
-        paper = _samples(scores, paper_id, backbone, datasets, shots)
-        for name, variant in variants.items():
-            samples = _samples(scores, variant.id, backbone, datasets, shots)
-            same = [
-                name != "paper"
-                and design.cell(variant.id, backbone, dataset, shots)
-                == design.cell(paper_id, backbone, dataset, shots)
-                for dataset in datasets
+    for backbone in lines["backbone"].unique():
+        for choice in lines["row"].unique():
+            keys = [(choice, backbone, name) for name, _ in heads]
+            ours = [Cell.of(accuracies[key], None, [SAME] * same[key]) for key in keys]
+            theirs = [
+                Cell(None) if choice == "paper" or same[key] else Cell.of(changes[key])
+                for key in keys
             ]
-            if len(datasets) > 1:
-                same.append(all(same))
-            columns = list(zip(samples, paper, same, strict=True))
-            accuracies = [Cell.of(ours, None, [SAME] * alike) for ours, _, alike in columns]
-            changes = [
-                Cell(None) if name == "paper" or alike else Cell.of(minus(ours, theirs), None, ())
-                for ours, theirs, alike in columns
-            ]
-            options, before, after = values(design, variant, paper_id, datasets, shots)
-            label = LABELS.get(name, name)
-            row = {"backbone": backbone, "choice": name, "label": label}
-            row |= {"options": options, "paper": before, "instead": after}
-            where = (backbone_label(design, backbone),) if several else ()
-            rows.append(Row(row, (*where, label, before, after), (*accuracies, *changes)))
-    where = "" if several else f"{backbone_label(design, backbones[0])}, "
-    heads = [(name, dataset_label(design, name)) for name in datasets]
-    if len(datasets) > 1:
-        heads.append((AVERAGE, AVERAGE))
+            label = LABELS.get(choice, choice)
+            own = {column: printed[column][choice] for column in printed}
+            ids = {"backbone": backbone, "choice": choice, "label": label} | own
+            stub = (*where(lines, backbone), label, own["paper"], own["instead"])
+            rows.append(Row(ids, stub, (*ours, *theirs)))
     return Table(
-        artefact=DISCREPANCIES,
-        place=TABLES[DISCREPANCIES],
-        suite=design.config["suite"],
-        caption=f"What the choices are worth in which the paper and its released code differ: "
-        f"{design.label(design.config['artefacts'][DISCREPANCIES]['method'])} in both modes, then "
-        f"in paper mode with one difference at a time as the released code has it. {where}{shots} "
-        f"shots, accuracy (%) and its difference to paper mode, seed by seed. "
-        f"{seeds_phrase(design, DISCREPANCIES)}",
-        stub=(*((BACKBONE,) if several else ()), CHOICE, "Paper", "Instead"),
+        artefact=artefact,
+        suite=lines["suite"].iloc[0],
+        caption=caption(artefact, lines),
+        stub=(*where_heading(lines, CHOICE), "Paper", "Instead"),
         columns=(
             *(Column(name, head, "Accuracy") for name, head in heads),
             *(Column(f"{name}:{MINUS_PAPER}", head, "Minus paper mode") for name, head in heads),
@@ -90,41 +76,23 @@ def discrepancies(design: Design, scores: Scores) -> Table:
     )
 
 
-def _samples(
-    scores: Scores, method: str, backbone: str, datasets: Iterable[str], shots: int
-) -> list[Sample]:
-    """A sample per data set, and the average of several."""
-    return with_average([scores.cell(method, backbone, dataset, shots) for dataset in datasets])
+def _with_average(lines: pd.DataFrame, value: str) -> dict[tuple[str, ...], Sample]:
+    """Return the sample of each row, backbone and data set, and of the average of these."""
+    means = samples(lines, ["row", "backbone"], value).items()
+    each = samples(lines, ["row", "backbone", "dataset"], value)
+    return each | {(*key, AVERAGE): sample for key, sample in means}
 
 
-def values(
-    design: Design, variant: Variant, paper: str, datasets: Iterable[str], shots: int
-) -> tuple[str, str, str]:
-    """(options, values in paper mode, values instead) of a row, as text; empty for both modes."""
-    options = (*dict(variant.changes), *variant.released)
-    if not options:
-        return "", "", ""
-    here, there = (
-        {
-            dataset_label(design, dataset): [
-                _shown(getattr(design.options(method, dataset, shots), option))
-                for option in options
-            ]
-            for dataset in datasets
-        }
-        for method in (paper, variant.id)
-    )
-    return " ".join(options), _by_dataset(here), _by_dataset(there)
+def _with_changes(lines: pd.DataFrame) -> pd.DataFrame:
+    """Add each line's difference to paper mode, seed by seed, and whether it is the same run.
 
-
-def _shown(value: Any) -> str:
-    """An option's value for a reader: lambdas of 0.1 / classes have many digits."""
-    return f"{value:.4g}" if isinstance(value, float) else spelled(value)
-
-
-def _by_dataset(values: dict[str, list[Any]]) -> str:
-    """Values of each data set, once where all have the same."""
-    texts = {name: ", ".join(entries) for name, entries in values.items()}
-    if len(set(texts.values())) == 1:
-        return next(iter(texts.values()))
-    return "; ".join(f"{name} {text}" for name, text in texts.items())
+    The same few-shot sets, the same random numbers: differences are paired. A line whose run or
+    whose counterpart is missing says which.
+    """
+    keys = ["backbone", "dataset", "seed"]
+    paper = lines.loc[lines["row"] == "paper", [*keys, "accuracy", "run", "problem"]]
+    joined = lines.merge(paper, on=keys, how="left", suffixes=("", "_paper"), validate="m:1")
+    joined = joined.rename(columns={"problem_paper": "lacks"})
+    joined["change"] = joined["accuracy"] - joined["accuracy_paper"]
+    joined["same"] = (joined["row"] != "paper") & (joined["run"] == joined["run_paper"])
+    return joined

@@ -9,12 +9,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from craft.design.runs import FIGURES, TABLES
+from craft.design.artefacts import ARTEFACTS
+from craft.files import paths
 from craft.files.atomic import RecordError
 from craft.runtime.command import run_command
 
 HEADLINE = "architectures"
 SUFFIXES = {"table": ("csv", "md", "tex", "html"), "figure": ("pdf", "png", "csv")}
+PLACES = {"table": paths.TABLE, "figure": paths.FIGURE}
 
 
 def headline(path: Path, width: int) -> str:
@@ -65,17 +67,15 @@ def _aligned(grid: list[list[str]]) -> str:
 
 
 def artefacts(results: Path) -> str:
-    """One line per artefact that is there: its place in the paper and its files."""
+    """Return a line per artefact that is there: its place in the paper and its files."""
     found = []
-    for kind, places, folder in (
-        ("table", TABLES, results),
-        ("figure", FIGURES, results / "figures"),
-    ):
-        for name, place in places.items():
-            suffixes = [s for s in SUFFIXES[kind] if (folder / f"{name}.{s}").exists()]
-            if suffixes:
-                found.append(f"{place:<9} {folder / name}.{{{','.join(suffixes)}}}")
-    found += [f"{'runs':<9} {results / 'runs.csv'}"] if (results / "runs.csv").exists() else []
+    for name, artefact in ARTEFACTS.items():
+        prefix = results / PLACES[artefact.kind].format(artefact=name)
+        suffixes = [s for s in SUFFIXES[artefact.kind] if Path(f"{prefix}.{s}").exists()]
+        if suffixes:
+            found.append(f"{artefact.place or 'Own table':<9} {prefix}.{{{','.join(suffixes)}}}")
+    runs = results / paths.RUNS
+    found += [f"{'runs':<9} {runs}"] * runs.exists()
     found += [f"{'report':<9} {path}" for path in sorted(results.glob("report*.html"))]
     return "\n".join(found)
 
@@ -86,11 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m craft.report.tables.headline", description=__doc__
     )
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER")
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     width = shutil.get_terminal_size((110, 24)).columns
-    table = headline(given.results / f"{HEADLINE}.csv", width)
-    title = f"Accuracy (%), mean ± standard deviation over seeds ({TABLES[HEADLINE]} of the paper)"
-    sys.stdout.write(f"\n{title}\n\n{table}\n\n{artefacts(given.results)}\n")
+    table = headline(args.results / f"{HEADLINE}.csv", width)
+    place = ARTEFACTS[HEADLINE].place
+    title = f"Accuracy (%), mean ± standard deviation over seeds ({place} of the paper)"
+    sys.stdout.write(f"\n{title}\n\n{table}\n\n{artefacts(args.results)}\n")
 
 
 if __name__ == "__main__":

@@ -1,26 +1,15 @@
-"""What the rows and columns of a table are called, and in which order they come."""
+"""What rows, columns and captions say, from the runs of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from craft.design.runs import ZERO_SHOT, Design
+import pandas as pd
+
+from craft.design.artefact import Artefact
 from craft.report.published import Published
 from craft.report.published_files import NAMES
-from craft.report.tables.model import BACKBONE
-
-#: Rows as the paper orders them; a method that it does not have follows in the config's order.
-ORDER = {
-    "architectures": ("zero-shot", "bbt", "craft"),
-    "robustness": ("zero-shot", "coop-4", "coop-16", "craft"),
-    "ablation_components": ("zero-shot", "bbt", "refine", "alternate", "sequential", "craft"),
-    "efficiency": ("zero-shot", "coop-16", "craft"),
-    "ablation_residual": ("no-residual", "linear", "craft"),
-    "blackbox_assumptions": ("lfa", "cbbt", "bpt-vlm", "craft"),
-    "blackbox_methods": ("bbt", "blackvip", "bpt-vlm", "craft", "craft-vp"),
-    "training_time": ("bbt", "blackvip", "bpt-vlm", "craft", "craft-vp"),
-}
+from craft.report.tables.model import BACKBONE, METHOD
 
 
 @dataclass(frozen=True)
@@ -37,76 +26,114 @@ class Method:
         return self.label if self.run else f"{self.label} (not run)"
 
 
-def ordered_methods(design: Design, artefact: str) -> tuple[str, ...]:
-    """Method ids of a table's rows in the paper's order, further ones after those."""
-    return _ordered(design.methods(artefact), artefact)
+def labels(lines: pd.DataFrame, column: str, label: str) -> dict[str, str]:
+    """Return the printed name of each value of a column, in order."""
+    found = lines.drop_duplicates(column)
+    return dict(zip(found[column], found[label], strict=True))
 
 
-def compared_methods(
-    design: Design, artefact: str, published: Published, backbone: str
+def backbones(lines: pd.DataFrame) -> dict[str, str]:
+    """Return the printed name of each backbone."""
+    return labels(lines, "backbone", "backbone_label")
+
+
+def datasets(lines: pd.DataFrame) -> dict[str, str]:
+    """Return the printed name of each data set that learners are trained on."""
+    return labels(lines, "dataset", "dataset_label")
+
+
+def compared(
+    artefact: Artefact, lines: pd.DataFrame, published: Published, backbone: str
 ) -> tuple[Method, ...]:
-    """The methods of a table in the paper's order, those that it prints and the suite lacks too."""
-    methods = design.methods(artefact)
-    every = _ordered((*methods, *published.methods(backbone)), artefact)
+    """Return the methods of a table in the paper's order, those that it alone prints too."""
+    run = labels(lines, "row", "label")
+    printed = {name: NAMES[name] for name in published.methods(backbone) if name in NAMES}
+    shown = run | {name: label for name, label in printed.items() if name not in run}
+    known = [method for method in artefact.order if method in shown]
     return tuple(
-        Method(
-            method, design.label(method) if method in methods else NAMES[method], method in methods
-        )
-        for method in every
+        Method(method, shown[method], method in run) for method in dict.fromkeys((*known, *shown))
     )
 
 
-def _ordered(methods: Sequence[str], artefact: str) -> tuple[str, ...]:
-    known = tuple(method for method in ORDER[artefact] if method in methods)
-    return tuple(dict.fromkeys((*known, *methods)))
+def where(lines: pd.DataFrame, backbone: str) -> tuple[str, ...]:
+    """Return the stub entry that names a row's backbone: only where there is a choice."""
+    names = backbones(lines)
+    return (names[backbone],) if len(names) > 1 else ()
 
 
-def only_shots(design: Design, artefact: str) -> int:
-    """The shot number of an artefact that has one; raises ValueError when it has several."""
-    shots = tuple(design.config["artefacts"][artefact]["shots"])
-    if len(shots) != 1:
-        raise ValueError(f"{artefact} shows one shot number; the config gives {list(shots)}")
-    return shots[0]
+def where_heading(lines: pd.DataFrame, name: str = METHOD) -> tuple[str, ...]:
+    """Return the headings of that entry and of a row's name."""
+    return (BACKBONE, name) if lines["backbone"].nunique() > 1 else (name,)
 
 
-def dataset_label(design: Design, dataset: str) -> str:
-    """Printed name of a data set."""
-    return design.config["facts"][dataset].get("label") or dataset
+def shift_label(source: str, target: str) -> str:
+    """Return what a target's name adds to its source's ("-V2"), as the paper prints it."""
+    rest = target.removeprefix(source).lstrip("- ")
+    return f"-{rest}" if rest and rest != target else target
 
 
-def backbone_label(design: Design, backbone: str) -> str:
-    """Printed name of a backbone."""
-    return design.config["backbone_facts"][backbone].get("label") or backbone
+def caption(artefact: Artefact, lines: pd.DataFrame, **more: str) -> str:
+    """Return a table's caption, the fields in braces filled in from its runs and from ``more``."""
+    names = list(datasets(lines).values())
+    only = list(backbones(lines).values())
+    targets = lines.loc[lines["test_set"] != lines["dataset"], "test_set"].nunique()
+    accuracy = f"accuracy (%) on {names[0]}"
+    if len(names) > 1:
+        accuracy = f"average accuracy (%) over {len(names)} data sets"
+    fields = {
+        "backbone": f"{only[0]}, " if len(only) == 1 else "",
+        "datasets": ", ".join(names),
+        "accuracy": accuracy,
+        "shots": ", ".join(f"{shots:.0f}" for shots in lines["shots"].unique()),
+        "averaged": "; Avg. is the mean of the targets" if targets > 1 else "",
+        "label": lines["label"].iloc[0],
+        "seeds": _seeds(lines),
+        "machines": f"Times and memory were measured on: {machines(lines) or 'no run yet'}. They "
+        "differ from one execution to the next.",
+    }
+    return artefact.caption.format(**fields | more)
 
 
-def where(design: Design, artefact: str, backbone: str) -> tuple[str, ...]:
-    """The stub entry that names a row's backbone: only where there is a choice."""
-    return (backbone_label(design, backbone),) if len(design.backbones(artefact)) > 1 else ()
-
-
-def where_heading(design: Design, artefact: str) -> tuple[str, ...]:
-    """Its heading."""
-    return (BACKBONE,) if len(design.backbones(artefact)) > 1 else ()
-
-
-def only_backbone(design: Design, artefact: str) -> str:
-    """How a caption names the backbone, where no column does."""
-    backbones = design.backbones(artefact)
-    return "" if len(backbones) > 1 else f"{backbone_label(design, backbones[0])}, "
-
-
-def seeds_phrase(design: Design, artefact: str) -> str:
-    """How a caption says what the numbers are."""
-    number = len(design.seeds)
-    but = " (one run for zero-shot)" if ZERO_SHOT in design.methods(artefact) else ""
-    if number == 1:
+def _seeds(lines: pd.DataFrame) -> str:
+    trained = lines["trained_shots"] > 0
+    number = lines.loc[trained, "seed"].nunique()
+    if number < 2:
         return "One seed."
+    but = "" if trained.all() else " (one run for zero-shot)"
     return f"Mean ± sample standard deviation over {number} seeds{but}."
 
 
-def shift_label(design: Design, target: str) -> str:
-    """Short name of a target: what it adds to the source's name ("-V2"), as the paper prints it."""
-    source = dataset_label(design, design.config["shift"]["source"])
-    label = dataset_label(design, target)
-    rest = label.removeprefix(source).lstrip("- ")
-    return f"-{rest}" if rest and rest != label else label
+def notices(lines: pd.DataFrame) -> tuple[str, ...]:
+    """Return what a reader must know of what the backbones make of a table's data sets.
+
+    Whether a backbone's untouched context is near chance on the training images, and whether
+    classes share a prompt, so that no context tells them apart.
+    """
+    found: dict[str, None] = {}
+    for (backbone, dataset), own in lines.groupby(["backbone_label", "dataset_label"], sort=False):
+        near = own.loc[own["near_chance"] == "True", "initial_accuracy"]
+        if len(near):
+            found[
+                f"{backbone} begins near chance on {dataset}: at the untouched context "
+                f"{near.mean():.1f} % of the training images are right, so that the model may not "
+                f"know these images or the names of their classes."
+            ] = None
+        few = own[own["distinct_prompts"] < own["classes"]]
+        if len(few):
+            found[
+                f"{backbone} tells {few['distinct_prompts'].iloc[0]:.0f} prompts of "
+                f"{few['classes'].iloc[0]:.0f} classes of {dataset} apart: classes that share a "
+                f"prompt cannot be told apart."
+            ] = None
+    return tuple(found)
+
+
+def machines(lines: pd.DataFrame) -> str:
+    """Return the machines that runs were measured on, each once; empty where no run says it."""
+    named = {}
+    for text in lines["machine"].unique():
+        parts = dict(part.split("=", 1) for part in text.split(";") if part)
+        if parts:
+            threads = "1 thread" if parts["threads"] == "1" else f"{parts['threads']} threads"
+            named[f"{parts['processor']}, {parts['device']}, {threads}"] = None
+    return "; ".join(named)

@@ -1,90 +1,90 @@
-"""A table as Markdown in the paper's shape, with footnotes and the published numbers below."""
+"""A table as Markdown in the paper's shape, with the published numbers and footnotes below."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator
 
 from craft.report.tables.model import WORDS, Cell, Column, Stub, Table
-from craft.report.tables.wording import deviation, difference, entry, missing_sentence
+from craft.report.tables.wording import (
+    MARKS,
+    deviation,
+    difference,
+    lines,
+    ours,
+    published,
+    rendered,
+)
 
-DASH = "—"
-MARKS = {True: "✓", False: "✗", None: DASH}
+# Notes are marked where the published numbers stand.
+_TEMPLATE = """
+**{{ table.artefact.name }}** ({{ table.artefact.origin(table.suite) }}). {{ table.caption | text }}
+
+{% for line in grid(table, {} if table.has_published() else marks, false) %}
+| {{ line | join(" | ") }} |
+{% endfor %}
+{% if table.missing() %}
+
+{{ DASH }} {{ missing_sentence(table.missing()) }}
+{% endif %}
+{% for notice in table.notices %}
+
+{{ notice | text }}
+{% endfor %}
+{% if table.has_published() %}
+
+Published (in brackets: {{ COMPARED[table.kind] }}):
+
+{% for line in grid(table.printed_part(), marks, true) %}
+| {{ line | join(" | ") }} |
+{% endfor %}
+{% endif %}
+{% if marks %}
+
+{% for note, mark in marks.items() %}
+<sup>{{ mark }}</sup> {{ note | text }}{{ "  " }}
+{% endfor %}
+{% endif %}
+"""
 
 
 def markdown(table: Table) -> str:
-    """The table, what is missing, the published numbers where there are any, the footnotes."""
-    marks = table.note_marks()
-    below = table.has_published()  # notes are marked where the published numbers stand
-    head = f"**{table.artefact}** ({table.origin})"
-    ours = _grid(table, _ours, {} if below else marks)
-    parts = [f"{head}. {_escaped(table.caption)}", ours]
-    if missing := table.missing():
-        parts.append(f"{DASH} {missing_sentence(missing)}")
-    if below:
-        words = "whether ours differs" if table.kind == WORDS else "ours minus published"
-        parts.append(f"Published (in brackets: {words}):")
-        parts.append(_grid(table.printed_part(), _published, marks))
-    if marks:
-        parts.append("\n".join(f"<sup>{mark}</sup> {_escaped(n)}  " for n, mark in marks.items()))
-    return "\n\n".join(parts) + "\n"
+    """Return the table, what is missing, the published numbers if there are any, the footnotes."""
+    return rendered(_TEMPLATE, table, escaped, grid=_grid).lstrip("\n")
+
+
+def escaped(text: str) -> str:
+    """Return text with the characters escaped that Markdown takes as markup, and cells' borders."""
+    return re.sub(r"([\\|*_`<\[\]]|&(?=[#\w]+;))", r"\\\1", text)
+
+
+def _grid(table: Table, marks: dict[str, str], printed: bool) -> Iterator[list[str]]:
+    """Yield the lines of a pipe table; a heading above columns is joined to theirs."""
+    heads = [f"{c.group}: {c.heading}" if c.group else c.heading for c in table.columns]
+    yield [escaped(text) for text in (*table.stub, *heads, *table.after)]
+    rules = [":--" if table.kind == WORDS else "--:"] * len(heads)
+    yield [*[":--"] * len(table.stub), *rules, *[":--"] * len(table.after)]
+    show: Callable[[Column, Cell], str] = _published if printed else _ours
+    for line in lines(table, marks):
+        stub = [_stub(entry) for entry in line.stub]
+        stub[table.name_column] += _raised(line.marks)
+        cells = [show(column, cell) + _raised(letters) for column, cell, letters in line.cells]
+        yield [*stub, *cells, *map(escaped, line.after)]
 
 
 def _ours(column: Column, cell: Cell) -> str:
-    if cell.value is None:
-        return DASH if cell.missing else ""
-    text, spread = _escaped(entry(column, cell.value)), deviation(column, cell)
+    text, spread = escaped(ours(column, cell)), deviation(column, cell)
     return f"{text} ± {spread}" if spread else text
 
 
 def _published(column: Column, cell: Cell) -> str:
-    if cell.published is None:
-        return ""
-    text, change = _escaped(entry(column, cell.published)), difference(column, cell)
+    text, change = escaped(published(column, cell)), difference(column, cell)
     return f"{text} ({change})" if change else text
 
 
-def _grid(table: Table, text: Callable[[Column, Cell], str], marks: Mapping[str, str]) -> str:
-    """A pipe table; a heading above columns is joined to theirs, Markdown has one heading row."""
-    headings = [
-        f"{column.group}: {column.heading}" if column.group else column.heading
-        for column in table.columns
-    ]
-    stub_rule = [":--"] * len(table.stub)
-    rule = ":--" if table.kind == WORDS else "--:"
-    lines = [
-        _line([*table.stub, *headings, *table.after]),
-        _line([*stub_rule, *[rule] * len(headings), *[":--"] * len(table.after)], escape=False),
-    ]
-    for index, row in enumerate(table.rows):
-        stub = [_stub(entry) for entry in row.stub]
-        if table.continues_group(index):
-            stub[0] = ""
-        common = table.row_notes(row)
-        stub[table.name_column] += _raised(common, marks)
-        cells = [
-            text(column, cell) + _raised([note for note in cell.notes if note not in common], marks)
-            for column, cell in zip(table.columns, row.cells, strict=True)
-        ]
-        after = [_escaped(texts[index]) for texts in table.after.values()]
-        lines.append(_line([*stub, *cells, *after], escape=False))
-    return "\n".join(lines)
-
-
-def _raised(notes: Iterable[str], marks: Mapping[str, str]) -> str:
-    letters = ",".join(marks[note] for note in notes if note in marks)
-    return f"<sup>{letters}</sup>" if letters else ""
-
-
-def _line(texts: Sequence[str], escape: bool = True) -> str:
-    return "| " + " | ".join(map(_escaped, texts) if escape else texts) + " |"
-
-
 def _stub(entry: Stub) -> str:
-    return _escaped(entry) if isinstance(entry, str) else MARKS[entry]
+    return escaped(entry) if isinstance(entry, str) else MARKS[entry]
 
 
-def _escaped(text: str) -> str:
-    """Characters that Markdown would take as markup, and the cell separator."""
-    for character in "\\|*_`<":
-        text = text.replace(character, f"\\{character}")
-    return text
+def _raised(letters: tuple[str, ...]) -> str:
+    return f"<sup>{','.join(letters)}</sup>" if letters else ""

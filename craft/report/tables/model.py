@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from craft.design.runs import OWN, REBUILDS
-from craft.evaluation.scores import Sample
+from craft.design.artefact import Artefact
+from craft.report.runs import Sample
 
 #: A row's stub entry: text, a tick (True), a cross (False) or a dash (None: does not apply).
 Stub = str | bool | None
@@ -15,7 +15,6 @@ Stub = str | bool | None
 AVERAGE = "Average"
 BACKBONE = "Backbone"
 METHOD = "Method"
-BLACK_BOX = "Black-Box"
 
 #: A mark in the tidy file.
 YES_NO = {True: "yes", False: "no", None: ""}
@@ -43,21 +42,17 @@ class Cell:
     run: bool = True
 
     @classmethod
-    def of(cls, sample: Sample | None, published: float | str | None, notes: Sequence[str]) -> Cell:
-        """The cell of a sample of runs; None is a printed method that the suite does not run."""
+    def of(
+        cls,
+        sample: Sample | None,
+        published: float | str | None = None,
+        notes: Iterable[str] = (),
+    ) -> Cell:
+        """Return the cell of a sample of runs; None is a printed method that is not run."""
         if sample is None:
-            return cls(
-                None, seeds=0, expected=0, published=published, notes=tuple(notes), run=False
-            )
-        return cls(
-            value=sample.mean,
-            std=sample.std,
-            seeds=sample.seeds,
-            expected=sample.expected,
-            published=published,
-            notes=tuple(notes),
-            missing=sample.missing,
-        )
+            return cls(None, None, 0, 0, published, tuple(notes), run=False)
+        counted = (sample.mean, sample.std, sample.seeds, sample.expected)
+        return cls(*counted, published, tuple(notes), sample.missing)
 
     @property
     def difference(self) -> float | None:
@@ -101,8 +96,7 @@ class Table:
     are stub-like columns printed at the right, each with one text per row.
     """
 
-    artefact: str
-    place: str  # where the paper prints it
+    artefact: Artefact
     suite: str
     caption: str
     stub: tuple[str, ...]
@@ -110,24 +104,25 @@ class Table:
     rows: tuple[Row, ...]
     kind: str = MEANS
     after: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()  # what a reader must know of the runs, below the table
 
     def cells(self) -> Iterator[tuple[Row, Column, Cell]]:
-        """Every cell in reading order."""
+        """Yield every cell in reading order."""
         for row in self.rows:
             for column, cell in zip(self.columns, row.cells, strict=True):
                 yield row, column, cell
 
     def note_marks(self) -> dict[str, str]:
-        """Note -> footnote letter, in reading order (a, b, ... z, aa, ...)."""
+        """Return each note's footnote letter, in reading order (a, b, ... z, aa, ...)."""
         notes = dict.fromkeys(note for *_, cell in self.cells() for note in cell.notes)
         return {note: _letters(number) for number, note in enumerate(notes)}
 
     def missing(self) -> tuple[str, ...]:
-        """Every missing run (or file) once, in reading order."""
+        """Return every missing run (or file) once, in reading order."""
         return tuple(dict.fromkeys(text for *_, cell in self.cells() for text in cell.missing))
 
     def row_notes(self, row: Row) -> tuple[str, ...]:
-        """Notes that every cell of a row has: they are marked once, at the row's name."""
+        """Return notes that every cell of a row has: they are marked once, at the row's name."""
         if len(row.cells) < 2:
             return ()
         first, *others = row.cells
@@ -137,11 +132,9 @@ class Table:
         """Whether any cell has a published number."""
         return _any_published(cell for *_, cell in self.cells())
 
-    def printed_part(self) -> Table:
-        """The rows and columns of which the paper has at least one entry."""
-        rows = [n for n, row in enumerate(self.rows) if _any_published(row.cells)]
-        by_column = zip(*(row.cells for row in self.rows), strict=True)
-        columns = [n for n, cells in enumerate(by_column) if _any_published(cells)]
+    def part(self, rows: Iterable[int], columns: Iterable[int]) -> Table:
+        """Return the table of some of its rows and columns, by their numbers."""
+        rows, columns = list(rows), list(columns)
         return replace(
             self,
             columns=tuple(self.columns[n] for n in columns),
@@ -152,19 +145,18 @@ class Table:
             after={name: tuple(texts[n] for n in rows) for name, texts in self.after.items()},
         )
 
+    def printed_part(self) -> Table:
+        """Return the rows and columns of which the paper has at least one entry."""
+        by_column = zip(*(row.cells for row in self.rows), strict=True)
+        return self.part(
+            [n for n, row in enumerate(self.rows) if _any_published(row.cells)],
+            [n for n, cells in enumerate(by_column) if _any_published(cells)],
+        )
+
     def continues_group(self, index: int) -> bool:
         """Whether the row at ``index`` belongs to the same backbone as the one above."""
         rows = self.rows
         return index > 0 and self.grouped and rows[index].stub[0] == rows[index - 1].stub[0]
-
-    @property
-    def origin(self) -> str:
-        """Where the table is from and which suite it is of, in words."""
-        suite = f"suite: {self.suite}"
-        if self.suite not in REBUILDS:
-            return suite
-        place = "not in the paper" if self.place == OWN else f"{self.place} of the paper"
-        return f"{place}; {suite}"
 
     @property
     def name_column(self) -> int:

@@ -1,58 +1,63 @@
-"""A table as tidy CSV: one row per cell, in reading order."""
+"""A table as tidy CSV: one line per cell, in reading order."""
 
 from __future__ import annotations
 
-import csv
-import io
+import pandas as pd
 
 from craft.report.tables.model import COUNTS, MEANS, WORDS, Cell, Table
 
-VALUES = ("mean", "std", "seeds", "expected", "published", "difference", "note")
-ENTRY = ("value", "published", "difference", "note")
-
 
 def tidy(table: Table) -> str:
-    """CSV text: artefact, the row's ids, column, then the cell; empty where there is no number.
+    """Return CSV text: artefact, the row's ids, column, then the cell; empty where it is.
 
     Means, deviations and differences have four decimals, counts none. ``note`` says what was not
     run or is missing, then what is known of the published number.
     """
-    ids = list(dict.fromkeys(name for row in table.rows for name in row.ids))
-    names = VALUES if table.kind == MEANS else ENTRY
-    fields_of = {MEANS: cell_fields, COUNTS: _count_fields, WORDS: _word_fields}[table.kind]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["artefact", *ids, *map(str.lower, table.after), "column", *names])
+    fields = {MEANS: cell_fields, COUNTS: _count_fields, WORDS: _word_fields}[table.kind]
+    found = []
     for index, row in enumerate(table.rows):
-        after = [texts[index] for texts in table.after.values()]
+        ids = {"artefact": table.artefact.name, **row.ids}
+        ids |= {name.lower(): texts[index] for name, texts in table.after.items()}
         for column, cell in zip(table.columns, row.cells, strict=True):
-            writer.writerow(
-                [table.artefact, *row.ids.values(), *after, column.id, *fields_of(cell)]
-            )
-    return buffer.getvalue()
+            found.append(ids | {"column": column.id} | fields(cell))
+    return csv_text(found)
 
 
-def cell_fields(cell: Cell) -> list[str]:
-    """The texts of a cell of runs under the headings :data:`VALUES`."""
-    return [
-        _decimal(cell.value),
-        _decimal(cell.std),
-        _whole(cell.seeds),
-        _whole(cell.expected),
-        "" if cell.published is None else _decimal(cell.published, 2),
-        _decimal(cell.difference),
-        _note(cell),
-    ]
+def csv_text(lines: list[dict[str, str]]) -> str:
+    """Return lines of texts as CSV."""
+    return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
-def _count_fields(cell: Cell) -> list[str]:
-    return [_whole(cell.value), _whole(cell.published), _whole(cell.difference), _note(cell)]
+def cell_fields(cell: Cell) -> dict[str, str]:
+    """Return the texts of a cell of runs, by their headings."""
+    return {
+        "mean": _decimal(cell.value),
+        "std": _decimal(cell.std),
+        "seeds": _whole(cell.seeds),
+        "expected": _whole(cell.expected),
+        "published": _decimal(cell.published, 2),
+        "difference": _decimal(cell.difference),
+        "note": _note(cell),
+    }
 
 
-def _word_fields(cell: Cell) -> list[str]:
+def _count_fields(cell: Cell) -> dict[str, str]:
+    return {
+        "value": _whole(cell.value),
+        "published": _whole(cell.published),
+        "difference": _whole(cell.difference),
+        "note": _note(cell),
+    }
+
+
+def _word_fields(cell: Cell) -> dict[str, str]:
     comparable = cell.value is not None and cell.published is not None
-    same = {True: "none", False: "differs"}[cell.value == cell.published] if comparable else ""
-    return [cell.value or "", cell.published or "", same, _note(cell)]
+    return {
+        "value": cell.value or "",
+        "published": cell.published or "",
+        "difference": ("none" if cell.value == cell.published else "differs") * comparable,
+        "note": _note(cell),
+    }
 
 
 def _note(cell: Cell) -> str:

@@ -1,0 +1,68 @@
+"""What a table or figure is, apart from its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: Suites that rebuild the paper's artefacts: in full, and in miniature.
+REBUILDS = ("paper", "mini")
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A table or figure.
+
+    ``rows`` are the methods that a suite compares, values of one swept option, differences between
+    the modes, or data sets; ``shots`` says how many numbers of shots it shows. ``make`` names the
+    function that makes a table, or the panels of a figure, as ``module:function``.
+
+    ``caption`` stands above a printed table; fields in braces are filled in from its runs
+    (:func:`craft.report.tables.labels.caption`). ``about`` is what the report says of it, in
+    reStructuredText, and ``about_paper`` what it adds in the paper's suite.
+    """
+
+    name: str
+    kind: Literal["table", "figure"]
+    place: str  # where the paper prints it; empty where it does not
+    title: str
+    rows: Literal["methods", "values", "differences", "data sets"]
+    shots: Literal["none", "one", "several"]
+    make: str
+    about: str
+    caption: str = ""
+    about_paper: str = ""
+    columns: Literal["data sets", "test sets", "shots", "values", "own"] = "own"
+    marks: tuple[str, ...] = ()  # headings of what is printed of a row beside its name
+    order: tuple[str, ...] = ()  # of its methods in print; others follow in the suite's order
+    measured: bool = False  # holds times and memory: run again, it has other numbers
+    shifted: bool = False  # learners of the shift's source, tested on its targets too
+    curve: bool = False  # reads every point of a run, not its end alone
+
+    @property
+    def printed(self) -> str:
+        """Stem of the file of the paper's printed numbers; empty where the paper has none."""
+        return self.place.lower().replace(" ", "")
+
+    @property
+    def module(self) -> str:
+        """Module of the function that makes it."""
+        return self.make.partition(":")[0]
+
+    def heading(self, suite: str) -> str:
+        """Return the name, behind its place in the paper where the suite rebuilds that."""
+        name = self.name.replace("_", " ")
+        return f"{self.place or 'Own table'}: {name}" if suite in REBUILDS else name
+
+    def origin(self, suite: str) -> str:
+        """Return where it is from and which suite it is of, in words."""
+        if suite not in REBUILDS:
+            return f"suite: {suite}"
+        place = f"{self.place} of the paper" if self.place else "not in the paper"
+        return f"{place}; suite: {suite}"
+
+    def described(self, suite: str) -> str:
+        """Return the report's caption in a suite, in reStructuredText."""
+        place = f"{self.place or 'Own table'}, " if suite in REBUILDS else ""
+        more = f" {self.about_paper}" if suite == "paper" and self.about_paper else ""
+        return f"**{place}{self.title}.** {self.about}{more}"
