@@ -139,7 +139,7 @@ EARLIER = "fitted by an earlier attempt at this job"
 def test_a_finished_run_of_an_unfinished_job_is_kept(fits: Fits) -> None:
     second = fits.folder / "seed-2.json"
     content = second.read_text()
-    fits.given.append(str(second))
+    fits.given.append(f"shots-1/seed-2={second}")
     second.write_text(content.replace("train/", "nowhere/"))
     assert fits.finish() == 1
     before, when = fits.files(), fits.record()
