@@ -41,6 +41,12 @@ def source(module: str) -> Path | None:
     return None
 
 
+#: Room whose code decides no result: how processes start, end, report and lease.
+_UNHASHED = "craft.runtime."
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
+
 #: Where a statement holds others.
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
@@ -48,14 +54,10 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 @functools.cache
 def tree(module: str) -> ast.Module:
     """Syntax tree of a module of this project; raises ModuleNotFoundError."""
-    return ast.parse(_content(module))
-
-
-def _content(module: str) -> bytes:
     path = source(module)
     if path is None:
         raise ModuleNotFoundError(f"{module} is no module below {ROOT}", name=module)
-    return path.read_bytes()
+    return ast.parse(path.read_bytes())
 
 
 @functools.cache
@@ -99,17 +101,47 @@ def _imports(module: str, runs_main: bool) -> tuple[str, ...]:
 
 @functools.cache
 def code_hash(*entries: str) -> str:
-    """First 16 hex digits of the SHA-256 over the sources that ``entries`` may import.
+    """First 16 hex digits of the SHA-256 over the code that ``entries`` may import.
 
-    As a parameter of a rule it lets a change of code re-run what depends on it, and nothing else.
-    An entry outside this project counts by its name alone.
+    As a parameter of a rule it lets a change of code re-run what depends on it, and nothing else:
+    comments, layout, docstrings, and what errors and log lines say are left out, and so is the room
+    ``craft.runtime``, which decides no result. An entry outside this project counts by its name.
     """
     digest = hashlib.sha256("\0".join(sorted(entries)).encode())
     for module in modules(*entries):
-        content = _content(module)
-        digest.update(f"{module}\0{len(content)}\0".encode())
-        digest.update(content)
+        if not f"{module}.".startswith(_UNHASHED):
+            digest.update(f"\0{module}\0{_meaning(module)}".encode())
     return digest.hexdigest()[:16]
+
+
+@functools.cache
+def _meaning(module: str) -> str:
+    """Syntax tree of a module as text, without what only people read."""
+    found = tree(module)
+    for node in ast.walk(found):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+        elif isinstance(node, ast.Raise) or _logs(node):
+            _Silent().visit(node)
+    return ast.dump(found)
+
+
+def _logs(node: ast.AST) -> bool:
+    """Whether a node is a call such as ``log.info(...)``."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    logger = node.func.value
+    return isinstance(logger, ast.Name) and logger.id == "log" and node.func.attr in _LEVELS
+
+
+class _Silent(ast.NodeTransformer):
+    """Empties the texts below a node."""
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Constant:
+        return ast.Constant("")
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        return ast.Constant("") if isinstance(node.value, str) else node
 
 
 def versions() -> dict[str, str]:

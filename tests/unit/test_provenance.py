@@ -82,6 +82,13 @@ def test_no_code_of_the_text_side_belongs_to_the_encoding_of_images() -> None:
     assert "craft.blackbox.text.prefix_sharing" in modules("craft.blackbox.backbones.export")
 
 
+def forget() -> None:
+    """Read sources anew."""
+    for cached in vars(provenance).values():
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
+
+
 def test_a_hash_follows_the_sources_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,8 +101,7 @@ def test_a_hash_follows_the_sources_and_nothing_else(
     (package / "other.py").write_text("")
 
     def fresh() -> str:
-        for cached in (modules, code_hash, provenance.source, provenance.tree, provenance._imports):
-            cached.cache_clear()
+        forget()
         return code_hash("pack.stage")
 
     first = fresh()
@@ -108,7 +114,73 @@ def test_a_hash_follows_the_sources_and_nothing_else(
     (package / "__init__.py").write_text("y = 1\n")
     assert fresh() not in (first, changed)
     monkeypatch.undo()
-    fresh()
+    forget()
+
+
+STAGE = '''"""What it is."""
+import logging
+
+log = logging.getLogger("stage")
+
+
+class Stage:
+    """A class."""
+
+    def run(self, value, name="a"):
+        """A method."""
+        if value < 0:
+            raise ValueError(f"{name}: value {value} is below " + "0")
+        log.info("value %s of " "%s", value, name)
+        return value, "result"
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("What it is.", "What else it is.", True),
+        ("A class.", "No class.", True),
+        ("A method.", "Another method.", True),
+        ('        """A method."""\n', "", True),
+        ("value < 0:", "value < 0:  # why", True),
+        ("{name}: value {value} is below ", "value of {name} is {value}, below ", True),
+        ('"0"', '"zero"', True),
+        ("value %s of ", "%s for ", True),
+        ("import logging\n", "import logging\n\n", True),
+        ('"result"', '"other"', False),
+        ('name="a"', 'name="b"', False),
+        ("value < 0", "value < 1", False),
+        ("log.info", "print", False),
+        ("import logging\n", "import logging\nimport math\n", False),
+    ],
+)
+def test_only_what_a_program_does_is_in_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, same: bool
+) -> None:
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    hashes = []
+    for text in (STAGE, STAGE.replace(old, new)):
+        (tmp_path / "stage.py").write_text(text)
+        forget()
+        hashes.append(code_hash("stage"))
+    assert STAGE.count(old) == 1 and (hashes[0] == hashes[1]) == same
+    monkeypatch.undo()
+    forget()
+
+
+def test_the_room_runtime_is_in_no_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    runtime = tmp_path / "craft/runtime"
+    runtime.mkdir(parents=True)
+    (tmp_path / "craft/stage.py").write_text("from craft.runtime import exit\n")
+    hashes = []
+    for text in ("STATUS = 75", "STATUS = 76"):
+        (runtime / "exit.py").write_text(text)
+        forget()
+        hashes.append(code_hash("craft.stage"))
+    assert hashes[0] == hashes[1]
+    monkeypatch.undo()
+    forget()
 
 
 def test_the_commit_is_that_of_this_projects_own_checkout(
