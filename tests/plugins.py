@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from craft.files.atomic import locked
+from craft.files.locks import locked
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Layered over the present environment: what its lock has is not installed again.

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
-import logging
 import os
-import platform
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-
-log = logging.getLogger(__name__)
 
 #: The one entry of a safetensors file's metadata, a JSON object.
 METADATA = "craft"
@@ -96,41 +91,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         finally:
             if temporary:
                 temporary.unlink(missing_ok=True)
-
-
-class Busy(RuntimeError):
-    """Another process holds a lock."""
-
-
-def claim(path: Path, *, wait: bool) -> TextIO:
-    """A lock on ``path`` for as long as what is returned is open, and no longer than the process.
-
-    The file stays: deleting it would let two processes each lock a file of that name. Raises Busy,
-    naming the process that has it, unless it is waited for; WriteError where it cannot be made.
-    """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 (to be open is what it is for)
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = path.read_text(encoding="utf-8").strip() or "another process"
-            if not wait:
-                stream.close()
-                raise Busy(f"{holder} holds {path}") from None
-            log.info("%s holds %s; waiting for it", holder, path)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()} on {platform.node()}\n")
-        stream.flush()
-    return stream
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock on ``path`` that ends with the process, whatever ends that; wait for it."""
-    with claim(path, wait=True):
-        yield
 
 
 def _umask() -> int:

@@ -20,7 +20,8 @@ from craft.files.records import RUN_FILES, RunRecord, Split
 from craft.fit.boxes import Box, black_box
 from craft.fit.curve import CurveRecorder
 from craft.fit.inputs import TRAIN, RunBench, device_name
-from craft.fit.resume import Attempt, Place
+from craft.fit.resume import Attempt
+from craft.fit.state import Place, recorded
 from craft.learner.base import Learner, accuracy, query
 from craft.protocol import BlackBox
 from craft.runtime.memory import reset_peak_memory
@@ -59,7 +60,10 @@ def run(bench: RunBench, identity: Mapping[str, str], folder: Path, keeping: Kee
         _fit(bench, identity, folder, None, keeping)
         return RunRecord.read(folder / "record.json")
     place = Place(keeping.cache, key(bench, identity))
-    with place.held():
+    with place.held() as waited:
+        if waited and _is_of(recorded(folder), bench, identity):
+            log.info("%s: fitted by the process that was waited for", folder)
+            return RunRecord.read(folder / "record.json")
         if place.finished:
             log.info("%s: fitted by an earlier attempt at this job, in %s", folder, place.files)
         else:
@@ -67,6 +71,11 @@ def run(bench: RunBench, identity: Mapping[str, str], folder: Path, keeping: Kee
         place.publish(folder)
     keeping.places.append(place)
     return RunRecord.read(folder / "record.json")
+
+
+def _is_of(record: RunRecord | None, bench: RunBench, identity: Mapping[str, str]) -> bool:
+    same = record and all(getattr(record, name) == value for name, value in identity.items())
+    return bool(same) and record.inputs == bench.checksums
 
 
 def key(bench: RunBench, identity: Mapping[str, str]) -> str:

@@ -24,7 +24,8 @@ import numpy as np
 from PIL import Image
 
 from craft.files import receipts
-from craft.files.atomic import locked, writing
+from craft.files.atomic import writing
+from craft.files.locks import locked
 from craft.mini import drawing, scenes, surface
 from craft.runtime.command import run_command
 from craft.runtime.progress import Progress

@@ -9,7 +9,6 @@ fits nothing when it changes.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import runpy
@@ -20,6 +19,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from craft.runtime.command import run_command
 
@@ -87,19 +88,15 @@ def _folder() -> Path:
     return folder
 
 
-def _take(path: Path) -> int | None:
-    """An open file that holds the lock on ``path``; None where another process has it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def _take(path: Path) -> FileLock | None:
+    """Return a lock on ``path`` that is held; None where another process has it."""
+    lock = FileLock(path, mode=0o600, fallback_to_soft=False)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A cleaner of old temporary files may have removed it since it was opened.
-        if os.path.exists(path) and os.path.samestat(os.fstat(handle), os.stat(path)):
-            os.utime(path)
-            return handle
-    except BlockingIOError:
-        pass
-    os.close(handle)
-    return None
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    os.utime(path)  # for cleaners of old temporary files
+    return lock
 
 
 @contextlib.contextmanager
@@ -120,28 +117,27 @@ def leased(device: str, patience: float = PATIENCE) -> Iterator[str | None]:
         raise DeviceError(
             f"device = 'cuda': no GPU to see (CUDA_VISIBLE_DEVICES={shown!r}); accepted: cpu"
         )
-    name, handle = _wait(names, patience)
+    name, lock = _wait(names, patience)
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = name
     log.info("leased %s, one of %d", name, len(names))
     try:
         yield name
     finally:
-        os.close(handle)
+        lock.release()
         if before is None:
             del os.environ["CUDA_VISIBLE_DEVICES"]
         else:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-def _wait(names: Sequence[str], patience: float) -> tuple[str, int]:
+def _wait(names: Sequence[str], patience: float) -> tuple[str, FileLock]:
     folder = _folder()
     start, reported = time.monotonic(), float("-inf")
     while True:
         for name in names:
-            handle = _take(folder / name)
-            if handle is not None:
-                return name, handle
+            if lock := _take(folder / name):
+                return name, lock
         waited = time.monotonic() - start
         if waited > patience:
             raise DeviceError(

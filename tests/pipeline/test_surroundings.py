@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from craft.files.atomic import claim
+from craft.files.locks import locked
 from tests.pipeline.conftest import ROOT, SHELL, Checkout
 
 MANIFEST = ("results/mini/manifests/digits.csv", "--configfile", "config/mini.yaml", "--cores", "1")
@@ -93,7 +93,7 @@ def test_files_of_another_user_are_told_before_any_job(owned: str) -> None:
 
 def test_a_second_call_is_told_who_works_on_the_suite(checkout: Checkout) -> None:
     lock = checkout.folder / "results/mini/cache/snakemake.lock"
-    with claim(lock, wait=False):
+    with locked(lock, wait=False):
         output = checkout.snakemake(*MANIFEST, succeeds=False)
     assert f"process {os.getpid()} " in output and str(lock.relative_to(checkout.folder)) in output
     assert "localrule" not in output and "Error in rule" not in output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import random
 import resource
 import shutil
@@ -15,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from craft.files.atomic import locked
+from craft.files.locks import locked
 from craft.files.records import RunRecord
 from craft.fit.__main__ import main
-from craft.fit.resume import FILES
+from craft.fit.state import FILES
 from craft.runtime.command import run_command
 from craft.runtime.signals import ENDED
 from tests.unit.small_model import OPTIONS, arguments, timeless, write_inputs
@@ -189,6 +190,22 @@ def test_a_second_writer_waits_for_the_first(fits: Fits) -> None:
     process.join(120)
     assert process.exitcode == 0
     assert str(lock) in fits.log.read_text()
+
+
+def test_a_process_that_waited_takes_what_the_other_has_made(fits: Fits) -> None:
+    first = fits.start()
+    fits.until_it_works(first)
+    os.kill(first.pid, signal.SIGSTOP)
+    second = fits.start()
+    deadline = time.monotonic() + 60
+    while "waiting for it" not in fits.log.read_text():
+        assert second.is_alive() and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(first.pid, signal.SIGCONT)
+    first.join(120)
+    second.join(120)
+    assert (first.exitcode, second.exitcode) == (0, 0)
+    assert "fitted by" in fits.log.read_text()
 
 
 def test_a_state_that_cannot_be_read_is_named_and_not_used(fits: Fits) -> None:

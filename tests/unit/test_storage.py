@@ -12,20 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from craft.files.atomic import (
-    Busy,
-    RecordError,
-    WriteError,
-    claim,
-    replacing,
-    unchanged,
-    write_text,
-)
+from craft.files.atomic import RecordError, WriteError, replacing, unchanged, write_text
+from craft.files.locks import Busy, claim, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from craft.files.atomic import claim
+from craft.files.locks import claim
 lock = claim(Path(sys.argv[1]), wait=False)
 print("held", flush=True)
 time.sleep(60)
@@ -40,11 +33,11 @@ def test_a_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
         with pytest.raises(Busy, match=f"process {holder.pid} on .* holds {path}"):
             claim(path, wait=False)
         holder.kill()
-    with claim(path, wait=False):
+    with locked(path, wait=False):
         assert path.read_text().startswith(f"process {os.getpid()} on ")
         with pytest.raises(Busy):
             claim(path, wait=False)
-    claim(path, wait=True).close()
+    claim(path, wait=True).release()
 
 
 def test_a_disk_without_locks_is_told_with_the_files_name(

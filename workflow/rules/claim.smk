@@ -3,7 +3,7 @@
 
 from snakemake.logging import logger
 
-from craft.files.atomic import Busy, claim
+from craft.files.locks import Busy, claim
 from craft.runtime.failures import summary
 
 CLAIMED = []

@@ -21,8 +21,9 @@ from craft.blackbox.images.preprocess import COOP_CROP_SCALE, Preprocess
 from craft.data.fingerprint import fingerprint
 from craft.data.manifest import image_root, reading
 from craft.files import receipts
-from craft.files.atomic import RecordError, locked, sha256, unchanged
+from craft.files.atomic import RecordError, sha256, unchanged
 from craft.files.descriptions import read_dataset
+from craft.files.locks import locked
 from craft.files.records import Features, Image, Manifest, Split
 from craft.runtime.command import run_command
 from craft.runtime.provenance import code_hash, versions

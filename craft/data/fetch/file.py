@@ -19,7 +19,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from craft.data.fetch.growth import watching
 from craft.data.fetch.http import http
 from craft.data.fetch.sources import Policy, SourceError, address, gdrive, hub, refuse_html
-from craft.files.atomic import locked
+from craft.files.locks import locked
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,9 @@ from craft.data.fetch.sources import Policy, SourceError, address
 from craft.data.fetch.unpack import unpack
 from craft.data.layouts import LAYOUTS, ManifestError
 from craft.data.manifest import build, check_tree, image_root
-from craft.files.atomic import locked, replacing, sha256
+from craft.files.atomic import replacing, sha256
 from craft.files.descriptions import read_dataset
+from craft.files.locks import locked
 from craft.runtime.signals import Ended
 
 log = logging.getLogger(__name__)
