@@ -13,10 +13,12 @@ import yaml
 
 from craft.blackbox.backbones.description import architecture, complete
 from craft.config.load import load
+from craft.console.watch import running
 from craft.design.artefacts import comparisons, figures, tables
 from craft.design.runs import Design
 from craft.files.records import Score
 from craft.plan.cost import of_run
+from craft.runtime.progress import read_line
 from tests.pipeline.conftest import ROOT, SHELL, Checkout
 from tests.suites import tiny
 
@@ -152,6 +154,16 @@ def test_a_plan_counts_the_queries_that_runs_make(finished: Checkout) -> None:
         counted = record["queries"]
         assert cost.search == counted.get("search", 0), run
         assert cost.search + cost.other == sum(counted.values()), run
+
+
+def test_every_job_that_ended_logged_its_end(finished: Checkout) -> None:
+    logs = [*(results(finished) / "logs").rglob("*.log")]
+    found = [state for log in logs for line in log.open() if (state := read_line(line))]
+    assert {state.what.split()[0] for state in found} >= {"fit", "encoding", "rendering"}
+    fits = [state for state in found if state.what.startswith("fit ") and not state.running]
+    assert len(fits) == 1 + 2 * 2 * 2
+    assert all(state.done == state.total for state in fits if state.total is not None)
+    assert running(results(finished)) == []
 
 
 def test_the_report_needs_no_network(finished: Checkout) -> None:
