@@ -56,7 +56,7 @@ class CurveRecorder:
         )
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The points so far: queries (T,) and labels (T, N) of each test set, by its number."""
+        """Return the points so far: queries (T,), and labels (T, N) by number of the test set."""
         if not self._queries:
             return {}
         state = {"queries": torch.tensor(self._queries)}
@@ -65,7 +65,7 @@ class CurveRecorder:
         return state
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Have the points of a :meth:`state`."""
+        """Take over the points of a :meth:`state`."""
         if not state:
             return
         self._queries = state["queries"].tolist()

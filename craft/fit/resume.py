@@ -61,7 +61,7 @@ class Attempt:
         self._start = self._saved = time.perf_counter()
 
     def __call__(self, learner: Learner) -> None:
-        """Record, and save the state if it is time to."""
+        """Record a generation; save the state where it is due."""
         if not self._called:
             log.info(
                 "a first generation %.1f s after the process's start, %.1f s of processor time",
@@ -87,7 +87,7 @@ class Attempt:
         self._saved = time.perf_counter()
 
     def spent(self) -> Spent:
-        """Queries, times and memory of all attempts at the run."""
+        """Return queries, times and memory of all attempts at the run."""
         before, predicting = self._before, self._curve.seconds
         return Spent(
             counts={} if isinstance(self._box, WhiteBox) else dict(self._box.meter.counts),

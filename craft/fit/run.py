@@ -79,7 +79,7 @@ def _is_of(record: RunRecord | None, bench: RunBench, identity: Mapping[str, str
 
 
 def key(bench: RunBench, identity: Mapping[str, str]) -> str:
-    """Hash of all that decides a run's bytes on one machine: 16 hex digits."""
+    """Return the hash of all that decides a run's bytes on one machine: 16 hex digits."""
     decisive = {
         "identity": dict(identity),
         "inputs": dict(bench.checksums),

@@ -85,7 +85,7 @@ class Learner(abc.ABC):
         self._rows.append(values)
 
     def _cause(self) -> str:
-        """What a number of this learner's that is not finite comes from."""
+        """Return why a number of this learner may not be finite."""
         return BOX
 
     @abc.abstractmethod
@@ -109,7 +109,7 @@ class Learner(abc.ABC):
         """
 
     def _generations(self, phase: str, count: int, **parts: Part) -> Iterator[int]:
-        """Numbers of the generations of a phase of :meth:`fit`, all but those before a checkpoint.
+        """Yield the generations of a phase of :meth:`fit`, from 0 or from where a checkpoint is.
 
         ``parts`` are all that they change but ``offset_``, ``history_`` and ``queries_``. A learner
         that loops over these can go on where it was ended; another one starts anew.
@@ -126,7 +126,7 @@ class Learner(abc.ABC):
             yield generation
 
     def checkpoint(self) -> Checkpoint | None:
-        """Where the fit is, when asked by ``progress``; None for a learner that cannot say.
+        """Return where the fit is, within ``progress``; None for a learner that keeps no state.
 
         Its tensors are valid until the next generation.
         """
@@ -151,17 +151,17 @@ class Learner(abc.ABC):
         return self.options.budget
 
     def work(self, images: int, classes: int) -> Work:
-        """What :meth:`fit` takes on N ``images`` of K ``classes``: a search to the budget's end."""
+        """Return what :meth:`fit` takes on N ``images`` of K ``classes``: a search here."""
         del images, classes
         generations = self.options.generations
         return Work(generations, search=generations * self.options.population)
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:
-        """The learner's answer for the black box's logits (..., N, K)."""
+        """Return the learner's logits for those of the black box, (..., N, K)."""
         return logits
 
     def predict(self, box: BlackBox, image_set: str) -> torch.Tensor:
-        """Logits (N, K) on an uploaded image set, one query.
+        """Return logits (N, K) on an uploaded image set, by one query.
 
         Raises RuntimeError before fit, and Diverged.
         """
@@ -178,7 +178,7 @@ class Learner(abc.ABC):
         return refined
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Tensors that make up the fitted learner, for safetensors."""
+        """Return the tensors that make up the fitted learner, for safetensors."""
         if self.offset_ is None:
             raise RuntimeError(f"{type(self).__name__}.state was called before fit")
         return {"offset": self.offset_}
@@ -186,19 +186,19 @@ class Learner(abc.ABC):
     def restore(self, state: Mapping[str, torch.Tensor]) -> Self:
         """Become the learner whose :meth:`state` this is; raises ValueError for a foreign one."""
         if "offset" not in state:
-            raise ValueError("the state of a learner must hold 'offset'")
+            raise ValueError(f"state of a learner: expected 'offset', got {[*state]}")
         self.offset_ = state["offset"]
         return self
 
 
 def query(box: BlackBox, image_set: str, offset: torch.Tensor, purpose: str) -> torch.Tensor:
-    """Logits (N, K) of a single context (1, L, D); raises Diverged."""
+    """Return logits (N, K) of a single context (1, L, D); raises Diverged."""
     logits = torch.cat(list(box.predict(image_set, offset, purpose)))[0]
     return require_finite(logits, f"scores of the black box on {image_set!r}", BOX)
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """Share of images (per cent) whose largest logit is the label's: (N, K), (N,)."""
+    """Return the per cent of images whose largest logit is their label's: (N, K), (N,)."""
     return percent_right(logits, labels).item()
 
 

@@ -1,4 +1,4 @@
-"""Where a fit is between two generations, so that one that was ended early can go on from there."""
+"""Where a fit is between two generations, so that it can be resumed from there."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Part(Protocol):
     """What the generations of a fit change, beside what the learner itself holds of it."""
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Tensors to go on from, valid until the next generation."""
+        """Return the tensors to resume from, valid until the next generation."""
         ...
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Become, just made, what a :meth:`state` says; what follows is the same to the bit."""
+        """Take over a :meth:`state`, just made; what follows is the same to the bit."""
         ...
 
 
@@ -32,7 +32,7 @@ class Checkpoint:
     tensors: dict[str, torch.Tensor]  # "offset", and "part/name" for each part
 
     def part(self, name: str) -> dict[str, torch.Tensor]:
-        """State of one part."""
+        """Return the state of one part."""
         prefix = f"{name}/"
         return {
             key.removeprefix(prefix): value
@@ -48,11 +48,11 @@ class Draws:
         self._generator = generator
 
     def state(self) -> dict[str, torch.Tensor]:
-        """State of the generator, uint8."""
+        """Return the state of the generator, uint8."""
         return {"generator": self._generator.get_state()}
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on drawing where it was."""
+        """Draw on from a :meth:`state`."""
         self._generator.set_state(state["generator"])
 
 
@@ -85,7 +85,7 @@ class Descent:
 
     @torch.no_grad()
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from a :meth:`state`; the parameters themselves are set."""
+        """Take over a :meth:`state`; the parameters themselves are set."""
         kept: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in state.items():
             number, _, name = key.partition(".")

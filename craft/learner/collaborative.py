@@ -74,11 +74,11 @@ class Collaborative(RefiningLearner):
         return self
 
     def _scores_refined(self, weight: float) -> bool:
-        """Whether Eq. 5 with that weight of its KL term needs refined scores."""
+        """Return whether Eq. 5 needs refined scores at that weight of its KL term."""
         return weight > 0 or self.options.search_loss == "refined"
 
     def work(self, images: int, classes: int) -> Work:
-        """The search, and a score to refine in each generation; see :meth:`Learner.work`."""
+        """Return the search, and one score to refine per generation; see :meth:`Learner.work`."""
         options, base = self.options, super().work(images, classes)
         needed = self._scores_refined(options.weight("lambda1", classes))
         return replace(base, refine=options.generations, scored=base.search if needed else 0)

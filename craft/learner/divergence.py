@@ -15,14 +15,14 @@ class Diverged(FloatingPointError):
 
 
 def lower(what: str, options: Options, *names: str) -> str:
-    """Why a number may not be finite: ``what`` has diverged, by options of these ``names``."""
+    """Return that ``what`` has diverged, and the values of the options ``names`` to lower."""
     values = ((name, getattr(options, name)) for name in names)
     given = ", ".join(f"{name} = {value:g}" for name, value in values if value)
     return f"{what} has diverged: lower one of the options {given}"
 
 
 def require_finite(numbers: torch.Tensor, about: str, cause: str) -> torch.Tensor:
-    """The numbers, of any shape, which ``about`` names; waits for their device. Raises Diverged."""
+    """Return the numbers, of any shape; raises Diverged with ``about``. Waits for their device."""
     if not torch.isfinite(numbers).all():
         raise Diverged(f"{about} are not finite: {cause}")
     return numbers

@@ -33,7 +33,7 @@ def mean_over_images(
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over images (Eq. 1): logits (..., N, K), labels (N,) -> (...)."""
+    """Return the mean cross-entropy (Eq. 1): logits (..., N, K), labels (N,) -> (...)."""
     return _negative_log_likelihood(F.log_softmax(logits, dim=-1), labels)
 
 
@@ -46,7 +46,7 @@ def search_loss(
     direction: str,
     objective: str = "black-box",
 ) -> torch.Tensor:
-    """Fitness of candidates (Eq. 5): logits (B, N, K), labels (N,) -> (B,).
+    """Return the fitness of candidates (Eq. 5): logits (B, N, K), labels (N,) -> (B,).
 
     ``refined`` may be None where neither the KL term nor the objective needs it.
     """
@@ -69,7 +69,7 @@ def refine_loss(
     weight: float,
     direction: str,
 ) -> torch.Tensor:
-    """Loss of the refiner (Eq. 6) on a batch: logits (N, K), labels (N,) -> scalar.
+    """Return the loss of the refiner (Eq. 6) on a batch: logits (N, K), labels (N,) -> scalar.
 
     The black box's logits are constants: no gradient reaches them.
     """
@@ -90,16 +90,16 @@ def _negative_log_likelihood(log_p: torch.Tensor, labels: torch.Tensor) -> torch
 
 
 def _divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
-    """KL(p || q), summed over classes, mean over images: (..., N, K) -> (...)."""
+    """Return KL(p || q), summed over classes, mean over images: (..., N, K) -> (...)."""
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1).mean(dim=-1)
 
 
 def _consistency(log_i: torch.Tensor, log_o: torch.Tensor, direction: str) -> torch.Tensor:
-    """KL term of Eqs. 5 and 6 between black box (i) and refined (o), in the named direction."""
+    """Return the KL term of Eqs. 5 and 6 between black box (i) and refined (o)."""
     if direction == "refined||black-box":
         return _divergence(log_o, log_i)
     if direction == "black-box||refined":
         return _divergence(log_i, log_o)
     raise ValueError(
-        f"direction {direction!r} is neither 'refined||black-box' nor 'black-box||refined'"
+        f"direction: expected 'refined||black-box' or 'black-box||refined', got {direction!r}"
     )

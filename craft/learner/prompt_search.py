@@ -132,12 +132,12 @@ class PromptGenerator:
         return len(self._told) + 1
 
     def ask(self) -> torch.Tensor:
-        """A population of context offsets, (P, L, D)."""
+        """Return a population of context offsets, (P, L, D)."""
         self._asked = self._es.ask()
         return self._offsets(np.stack(self._asked))
 
     def tell(self, losses: torch.Tensor) -> None:
-        """Losses (P,) of the population last asked for."""
+        """Update the search by the losses (P,) of the population last asked for."""
         self._tell(losses.double().tolist())
 
     def _tell(self, losses: list[float]) -> None:
@@ -147,7 +147,7 @@ class PromptGenerator:
         self._fresh = None
 
     def context(self) -> torch.Tensor:
-        """The context offset to use now, (1, L, D), by the option ``context_rule``."""
+        """Return the context offset to use now, (1, L, D), by the option ``context_rule``."""
         rule = self._options.context_rule
         if rule == "best":
             z = self._es.best.x
@@ -164,13 +164,13 @@ class PromptGenerator:
         return self._fresh
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What CMA-ES was told, (G, P): the rest of it follows from that and from its generator."""
+        """Return the losses told so far, (G, P); they and the generator decide the rest."""
         shape = (len(self._told), self._options.population)
         told = torch.tensor(self._told, dtype=torch.float64).reshape(shape)
         return {"told": told, "drew": torch.tensor(self._drew, dtype=torch.bool)}
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Tell a new generator what another one was told: it is then that one, to the bit."""
+        """Replay a :meth:`state` on a new search, which is then the saved one to the bit."""
         for losses, drew in zip(state["told"].tolist(), state["drew"].tolist(), strict=True):
             self._asked = self._es.ask()
             self._tell(losses)
@@ -184,7 +184,7 @@ class PromptGenerator:
 
 
 def _without_ties(losses: list[float]) -> list[float]:
-    """Losses in the same order, equal ones a last bit apart: the candidate asked first is ahead.
+    """Return losses in the same order, equal ones a last bit apart, the first candidate ahead.
 
     CMA-ES uses ranks alone, and numpy's default sort orders ties by the processor's instructions.
     """
@@ -203,7 +203,7 @@ def search_generation(
     fitness: Callable[[torch.Tensor], torch.Tensor],
     cause: str = BOX,
 ) -> dict[str, float]:
-    """Ask, score and tell one population; what a learner's history says of it (all but queries).
+    """Ask, score and tell one population; return its row of a history (all but queries).
 
     ``fitness`` is as in :func:`score_candidates`, ``cause`` what a loss that is not finite comes
     from. Raises Diverged, and what the box raises.
@@ -224,7 +224,7 @@ def score_candidates(
     offsets: torch.Tensor,
     fitness: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """Losses (P,) of P contexts, block by block: ``fitness`` maps logits (B, N, K) to (B,).
+    """Return losses (P,) of P contexts, by blocks: ``fitness`` maps logits (B, N, K) to (B,).
 
     They are on the CPU, where a search reads them: the one wait for a GPU in a generation.
     """

@@ -33,5 +33,5 @@ class RefineOnly(RefiningLearner):
         return self
 
     def work(self, images: int, classes: int) -> Work:
-        """No search; see :meth:`Learner.work`."""
+        """Return the refinement alone; see :meth:`Learner.work`."""
         return replace(super().work(images, classes), search=0)

@@ -16,7 +16,7 @@ from craft.learner.options import Options
 
 class _Linear(nn.Linear):
     def reset_parameters(self) -> None:
-        """Nothing: PyTorch would draw from its global generator, the refiner draws from its own."""
+        """Do nothing: the refiner draws from its own generator, not PyTorch's global one."""
 
 
 class Refiner(nn.Module):
@@ -41,7 +41,7 @@ class Refiner(nn.Module):
         self.residual = options.residual
 
     def forward(self, logits: torch.Tensor) -> torch.Tensor:
-        """Refined logits, same shape as ``logits`` (..., K)."""
+        """Return refined logits, of the shape of ``logits`` (..., K)."""
         change = self.head(logits)
         return logits + change if self.residual else change
 
@@ -68,7 +68,7 @@ class RefinerTrainer:
         )
 
     def train(self, logits: torch.Tensor, labels: torch.Tensor, *, weight: float) -> torch.Tensor:
-        """Run ``passes`` shuffled passes over logits (N, K), labels (N,); returns the mean loss."""
+        """Run ``passes`` shuffled passes over logits (N, K), labels (N,); return the mean loss."""
         total, images = torch.zeros((), dtype=torch.float64, device=logits.device), 0
         for batch in self._batches(labels):
             scores, target = logits[batch], labels[batch]
@@ -85,11 +85,11 @@ class RefinerTrainer:
         return total / images
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The refiner, its optimiser and the generator that shuffles."""
+        """Return the refiner, its optimiser and the generator that shuffles."""
         return self._descent.state() | Draws(self._generator).state()
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from a :meth:`state`; the refiner itself is set."""
+        """Take over a :meth:`state`; the refiner itself is set."""
         rest = dict(state)
         Draws(self._generator).resume({"generator": rest.pop("generator")})
         self._descent.resume(rest)

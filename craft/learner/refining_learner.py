@@ -24,18 +24,18 @@ class Scores:
         self._kept: dict[str, torch.Tensor] = {}
 
     def of(self, number: int) -> torch.Tensor:
-        """Logits of the upload of that number."""
+        """Return the logits of the upload of that number."""
         name = self._image_sets[number]
         if name not in self._kept:
             self._kept[name] = query(self._box, name, self._offset, "refine")
         return self._kept[name]
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What was asked for, by upload."""
+        """Return the scores so far, by upload."""
         return dict(self._kept)
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Have what was asked for."""
+        """Take over a :meth:`state`."""
         device = self._offset.device
         self._kept = {name: logits.to(device) for name, logits in state.items()}
 
@@ -46,12 +46,12 @@ class RefiningLearner(Learner):
     refiner_: Refiner | None = None
 
     def _cause(self) -> str:
-        """The refiner's training, or the box."""
+        """Return that the refiner has diverged, or the box failed."""
         names = ("learning_rate", "weight_decay", "lambda1", "lambda2")
         return f"{lower('the refiner', self.options, *names)}; or {BOX}"
 
     def _start(self, box: BlackBox, labels: torch.Tensor, seed: int) -> RefinerTrainer:
-        """A new refiner, where the labels are; its start and shuffling depend on ``seed`` only."""
+        """Return a new refiner on the labels' device; ``seed`` decides start and shuffling."""
         generator = torch.Generator().manual_seed(seed)
         self.refiner_ = Refiner(len(box.class_names), self.options, generator).to(labels.device)
         return RefinerTrainer(self.refiner_, self.options, generator)
@@ -59,7 +59,7 @@ class RefiningLearner(Learner):
     def _refine_once(
         self, trainer: RefinerTrainer, logits: torch.Tensor, labels: torch.Tensor, generation: int
     ) -> dict[str, torch.Tensor]:
-        """One generation of refinement on scores (N, K), labels (N,): the passes of Eq. 6."""
+        """Run one generation of refinement (Eq. 6) on scores (N, K), labels (N,)."""
         options = self.options
         spent = (generation + 1) * options.population  # as the released code counts it
         active = spent <= round(options.lambda2_share * options.budget, 6)
@@ -77,7 +77,7 @@ class RefiningLearner(Learner):
         refine_sets: tuple[str, ...],
         progress: Progress | None,
     ) -> None:
-        """As many generations of refinement as CraFT has, at the frozen context ``offset_``.
+        """Run as many generations of refinement as CraFT has, at the frozen context ``offset_``.
 
         The context does not move, so each upload is scored once and its scores are kept.
         """
@@ -93,7 +93,7 @@ class RefiningLearner(Learner):
                 progress(self)
 
     def work(self, images: int, classes: int) -> Work:
-        """That, and a refiner trained on one score of each upload; see :meth:`Learner.work`."""
+        """Return that, and the training on one score per upload; see :meth:`Learner.work`."""
         options = self.options
         return replace(
             super().work(images, classes),
@@ -102,11 +102,11 @@ class RefiningLearner(Learner):
         )
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:
-        """Refined logits (..., N, K)."""
+        """Return refined logits (..., N, K)."""
         return logits if self.refiner_ is None else self.refiner_(logits)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Tensors that make up the fitted learner, for safetensors."""
+        """Return the tensors that make up the fitted learner, for safetensors."""
         weights = self.refiner_.state_dict() if self.refiner_ else {}
         return super().state() | {f"refiner.{name}": value for name, value in weights.items()}
 
@@ -119,11 +119,11 @@ class RefiningLearner(Learner):
             if name.startswith("refiner.")
         }
         if "head.0.weight" not in weights:
-            raise ValueError("the state of a refining learner must hold 'refiner.*'")
+            raise ValueError(f"state of a refining learner: expected 'refiner.*', got {[*state]}")
         classes = weights["head.0.weight"].shape[1]
         self.refiner_ = Refiner(classes, self.options, torch.Generator())
         try:
             self.refiner_.load_state_dict(weights)
         except RuntimeError as error:
-            raise ValueError(f"the state does not fit the options: {error}") from error
+            raise ValueError(f"state: expected tensors of these options ({error})") from error
         return self

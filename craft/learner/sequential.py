@@ -34,5 +34,5 @@ class Sequential(RefiningLearner, PromptOnly):
         return self
 
     def work(self, images: int, classes: int) -> Work:
-        """As many generations of refinement as of search; see :meth:`Learner.work`."""
+        """Return as many generations of refinement as of search; see :meth:`Learner.work`."""
         return replace(super().work(images, classes), generations=2 * self.options.generations)

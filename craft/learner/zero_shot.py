@@ -34,6 +34,6 @@ class ZeroShot(Learner):
         return self
 
     def work(self, images: int, classes: int) -> Work:
-        """Nothing: zero-shot is not fitted."""
+        """Return no work: zero-shot is not fitted."""
         del images, classes
         return Work()

@@ -17,7 +17,7 @@ class DifferentiableTower(Protocol):
     logit_scale: float
 
     def with_context(self, vectors: torch.Tensor) -> DifferentiableTower:
-        """The same tower with a wordless initial context, (M, D)."""
+        """Return the same tower with a wordless initial context, (M, D)."""
         ...
 
     def encode(self, offsets: torch.Tensor) -> torch.Tensor:

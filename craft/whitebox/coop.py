@@ -70,7 +70,7 @@ class CoOp(Learner):
         return self
 
     def predict(self, box: WhiteBox, image_set: str) -> torch.Tensor:
-        """Logits (N, K) on a set of cached features; raises RuntimeError before fit, Diverged."""
+        """Return logits (N, K) on cached features; raises RuntimeError before fit, Diverged."""
         if self.offset_ is None:
             raise RuntimeError("CoOp.predict was called before fit")
         with torch.no_grad():
@@ -84,7 +84,7 @@ class CoOp(Learner):
         return lower("the context", self.options, *names)
 
     def work(self, images: int, classes: int) -> Work:
-        """A step through the text tower for each batch; see :meth:`Learner.work`."""
+        """Return a step through the text tower per batch; see :meth:`Learner.work`."""
         epochs = self._epochs(images, classes)
         return Work(epochs, gradients=epochs * max(1, images // self.options.batch_size))
 
@@ -116,19 +116,19 @@ class CoOp(Learner):
         )
 
     def _rate(self, epoch: int, epochs: int) -> float:
-        """Learning rate of a zero-based epoch: one constant epoch, then the cosine one late."""
+        """Return the rate of a zero-based epoch: one constant epoch, then the cosine one late."""
         if epoch == 0:
             return self.options.warmup_rate
         share = (epoch - 1) / epochs
         return 0.5 * self.options.learning_rate * (1 + math.cos(math.pi * share))
 
     def _batches(self, images: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-        """Shuffled batches; the incomplete one only where there is no complete one."""
+        """Yield shuffled batches; the incomplete one only where no other is."""
         batches = torch.randperm(images, generator=generator).split(self.options.batch_size)
         complete = [batch for batch in batches if len(batch) == self.options.batch_size]
         yield from complete or batches
 
 
 def default_epochs(shots: int, epochs: Mapping[int, int] = EPOCHS) -> int:
-    """CoOp's number of epochs for a number of shots."""
+    """Return CoOp's number of epochs for a number of shots."""
     return epochs[min((known for known in epochs if known >= shots), default=max(epochs))]

@@ -65,7 +65,7 @@ def test_equal_predictions_have_no_divergence() -> None:
 
 
 def test_unknown_direction_is_named() -> None:
-    with pytest.raises(ValueError, match="'sideways' is neither"):
+    with pytest.raises(ValueError, match=r"direction: expected .*, got 'sideways'"):
         search_loss(LOGITS, REFINED, LABELS, weight=1.0, direction="sideways")
 
 
