@@ -22,7 +22,9 @@ import torch
 
 from benchmarks import measure
 from craft.blackbox.text.prompts import Prompts
+from craft.files.paths import RUN_OF_CELL
 from craft.files.records import Features, Split
+from craft.files.suite import Job, JobRun, suite_content, write_suite
 
 BACKBONE, DATASET, SHOTS = "RN50", "EuroSAT", 16
 SIZE = {"budget": 8_000, "population": 40, "tests": 8_100, "features": 1_024, "points": 10}
@@ -100,7 +102,9 @@ def _prepare(folder: Path, size: dict[str, int], smoke: bool) -> None:
         ).write(folder / f"{part}.safetensors")
         if part == "train":
             labels = tuple(n // SHOTS for n in range(count))
-            Split(DATASET, SHOTS, 1, paths, labels, tuple(names)).write(folder / "seed-1.json")
+            Split(DATASET, SHOTS, 1, paths, labels, tuple(names)).write(
+                folder / f"splits/{RUN_OF_CELL}.json".format(shots=SHOTS, seed=1)
+            )
 
 
 def _fit(folder: Path, size: dict[str, int], threads: int) -> dict[str, Any]:
@@ -124,14 +128,17 @@ def _fit(folder: Path, size: dict[str, int], threads: int) -> dict[str, Any]:
     ]
     options = {name: size[name] for name in ("budget", "population")}
     options["curve_points"] = size["points"]
-    cells = {str(SHOTS): {"options": options, "tests": [DATASET]}}
-    arguments = ["--learner", "craft.learner.collaborative:Collaborative"]
-    arguments += ["--cells", json.dumps(cells), "--method", "craft"]
-    arguments += ["--backbone", BACKBONE, "--dataset", DATASET]
+    job = Job(
+        *("craft", BACKBONE, DATASET, "craft.learner.collaborative:Collaborative"),
+        runs=(JobRun(SHOTS, 1, options, (DATASET,)),),
+    )
+    write_suite(folder / "suite.json", suite_content({}, {"job": job}))
+    arguments = ["--suite", str(folder / "suite.json"), "--job", "job", "--digest", job.digest]
+    arguments += ["--fitted", str(folder / "fitted.json")]
     arguments += ["--tower", str(folder / "text.safetensors")]
     arguments += ["--prompts", str(folder / "prompts.json")]
     arguments += ["--train", str(folder / "train.safetensors")]
-    arguments += ["--splits", f"shots-{SHOTS}/seed-1={folder / 'seed-1.json'}"]
+    arguments += ["--splits", str(folder / "splits")]
     arguments += ["--tests", f"{DATASET}={folder / 'test.safetensors'}"]
     arguments += ["--out", str(folder / "runs"), "--threads", str(threads)]
     with contextlib.ExitStack() as stack:
@@ -139,7 +146,8 @@ def _fit(folder: Path, size: dict[str, int], threads: int) -> dict[str, Any]:
             stack.enter_context(_stopwatch(cls, name, part, spent))
         torch.set_num_threads(threads)
         fit.main(arguments)
-    record = json.loads((folder / f"runs/shots-{SHOTS}/seed-1/record.json").read_text())
+    (name,) = json.loads((folder / "fitted.json").read_text())["records"]
+    record = json.loads((folder / "runs" / name / "record.json").read_text())
     return spent | {"record": record}
 
 

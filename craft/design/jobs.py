@@ -10,6 +10,13 @@ from craft.design.runs import ZERO_SHOT, Design, Run
 from craft.files import paths
 from craft.files.suite import Job, JobRun
 
+#: ``runs_per_job`` -> path of a job that trains runs.
+JOB_PATHS = {
+    "one": f"{paths.CELL}/{paths.RUN_OF_CELL}",
+    "seeds": f"{paths.CELL}/{paths.SHOTS}",
+    "shots": paths.CELL,
+}
+
 
 @dataclass(frozen=True)
 class JobShape:
@@ -85,10 +92,18 @@ def runs_of_jobs(runs: Iterable[Run]) -> dict[str, tuple[Run, ...]]:
     """Return the runs of every job that a shape may have, by the job's path, in a fixed order."""
     found: dict[str, list[Run]] = {}
     for run in sorted(runs):
-        patterns = (paths.CELL, f"{paths.CELL}/{paths.SHOTS}", f"{paths.CELL}/{paths.RUN_OF_CELL}")
-        for pattern in patterns:
+        for pattern in JOB_PATHS.values():
             found.setdefault(pattern.format(**run.identity), []).append(run)
     return {name: tuple(jobs) for name, jobs in found.items()}
+
+
+def jobs_of(design: Design, per_job: str) -> dict[str, Job]:
+    """Return what each job that fits runs of a design reads of them, by the job's path."""
+    found: dict[str, list[Run]] = {}
+    for run in sorted(design.all_runs):
+        pattern = paths.CELL if run.method == ZERO_SHOT else JOB_PATHS[per_job]
+        found.setdefault(pattern.format(**run.identity), []).append(run)
+    return {name: job_of(design, runs) for name, runs in found.items()}
 
 
 def job_of(design: Design, runs: Sequence[Run]) -> Job:

@@ -1,14 +1,13 @@
 """Fit one learner on few-shot sets of one data set: the one place that wires a box to a learner.
 
-``python -m craft.fit --learner craft.learner.collaborative:Collaborative ... --out FOLDER``
+``python -m craft.fit --suite FILE --job NAME ... --out FOLDER``; the suite's file (``suite.json``)
+says which runs the job holds, and with which options.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from craft.blackbox.text.prefix_sharing import DTYPES
-from craft.files.atomic import RecordError
+from craft.files import paths
+from craft.files.atomic import RecordError, sha256, write_json
+from craft.files.suite import Job
 from craft.fit.inputs import Bench, Inputs
 from craft.fit.run import Keeping, run
 from craft.learner.lookup import load_learner
@@ -35,40 +36,23 @@ def _named_path(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _shots_and_seed(name: str) -> tuple[int, int]:
-    found = re.fullmatch(r"shots-(\d+)/seed-(\d+)", name)
-    if not found:
-        raise ValueError(f"--splits: expected shots-K/seed-S=PATH, got {name!r}")
-    return int(found[1]), int(found[2])
-
-
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m craft.fit", description=__doc__)
-    parser.add_argument("--learner", required=True, help="module:Class of the learner")
-    parser.add_argument(
-        "--cells",
-        type=json.loads,
-        required=True,
-        help='options and test sets by shots: {"16": {"options": {}, "tests": ["NAME"]}}',
-    )
-    for name in ("method", "backbone", "dataset"):
-        parser.add_argument(f"--{name}", required=True, help=f"{name} of the run, for its record")
+    parser.add_argument("--suite", type=Path, required=True, help="suite.json with the job")
+    parser.add_argument("--job", required=True, metavar="NAME", help="the job's name in it")
+    parser.add_argument("--digest", required=True, help="hash of the job as it was planned")
     parser.add_argument("--tower", type=Path, required=True, help="exported text tower")
     parser.add_argument("--prompts", type=Path, required=True, help="tokenised prompts")
     parser.add_argument("--train", type=Path, nargs="*", default=[], help="training features")
-    parser.add_argument(
-        "--splits",
-        type=_named_path,
-        nargs="*",
-        default=[],
-        metavar="shots-K/seed-S=PATH",
-        help="split of each run",
-    )
+    parser.add_argument("--splits", type=Path, help="folder of the splits, where runs are trained")
     parser.add_argument(
         "--tests", type=_named_path, nargs="+", required=True, help="NAME=features of a test part"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder that gets shots-K/seed-S/")
-    parser.add_argument("--cache", type=Path, help="folder for the state of runs, to go on from")
+    parser.add_argument("--out", type=Path, required=True, help="folder that gets a folder per run")
+    parser.add_argument(
+        "--fitted", type=Path, required=True, metavar="FILE", help="written last: the job's records"
+    )
+    parser.add_argument("--cache", type=Path, help="folder for the state of runs, to resume from")
     parser.add_argument(
         "--save-every", type=float, default=30.0, metavar="SECONDS", help="how often it is saved"
     )
@@ -79,7 +63,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fit a learner on each split (once, untrained, where there is none)."""
+    """Fit every run of a job; one of 0 shots is not trained."""
     given = _arguments(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     torch.set_num_threads(given.threads)
@@ -97,25 +81,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
-    cls = load_learner(given.learner)
+    job = Job.read(given.suite, given.job, given.digest)
+    if given.splits is None and any(run.shots for run in job.runs):
+        raise ValueError(f"--splits: expected a folder, as {given.job} trains, got none")
+    cls = load_learner(job.learner)
     inputs = Inputs(given.tower, given.prompts, tuple(given.train), dict(given.tests))
-    identity = {name: getattr(given, name) for name in ("method", "backbone", "dataset")}
+    identity = {name: getattr(job, name) for name in ("method", "backbone", "dataset")}
     # Of the module that the configuration names, as planned, wherever the class is written.
-    code = code_hash("craft.fit.__main__", given.learner.partition(":")[0])
+    code = code_hash("craft.fit.__main__", job.learner.partition(":")[0])
     bench = Bench(inputs, cls.prompts, given.device, given.dtype)
     for what in ("backbone", "dataset"):
         if identity[what] != getattr(bench, what):
             raise RecordError(
-                f"{given.prompts}: prompts of {what} {getattr(bench, what)}, to fit one of "
-                f"--{what} {identity[what]}"
+                f"{given.prompts}: expected prompts of {what} {identity[what]}, got those of "
+                f"{getattr(bench, what)}"
             )
-    for name, path in given.splits or [("shots-0/seed-0", None)]:
-        shots, seed = _shots_and_seed(name)
-        if str(shots) not in given.cells:
-            raise ValueError(f"--cells: expected a cell for {shots} shots, got {[*given.cells]}")
-        cell = given.cells[str(shots)]
-        own = replace(keeping, cache=given.cache / name) if given.cache else keeping
-        bench_of_run = bench.run(cls(**cell["options"]), path, cell["tests"])
+    cell, records = paths.CELL.format(**identity), {}
+    for planned in job.runs:
+        shots, seed = planned.shots, planned.seed
+        name = paths.RUN_OF_CELL.format(shots=shots, seed=seed)
+        path = given.splits / f"{name}.json" if shots else None
+        own = replace(keeping, cache=given.cache / cell / name) if given.cache else keeping
+        bench_of_run = bench.run(cls(**planned.options), path, planned.tests)
         split = bench_of_run.split
         if split and (split.shots, split.seed) != (shots, seed):
             raise RecordError(
@@ -125,13 +112,15 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
         settings = identity | {
             "shots": shots,
             "seed": seed,
-            "learner": given.learner,
-            "options": cell["options"],
+            "learner": job.learner,
+            "options": planned.options,
             "dtype": given.dtype,
             "threads": given.threads,
         }
         hashes = {"config_hash": config_hash(settings), "code_hash": code}
-        record = run(bench_of_run, identity | hashes, given.out / name, own)
+        folder = given.out / cell / name
+        record = run(bench_of_run, identity | hashes, folder, own)
+        records[f"{cell}/{name}"] = sha256(folder / "record.json")
         log.info(
             "%d shots, seed %d: %.1f s, %s queries, train accuracy %s",
             shots,
@@ -140,6 +129,7 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
             sum(record.queries.values()) if record.black_box else "no",
             "-" if record.train_accuracy is None else f"{record.train_accuracy:.1f} %",
         )
+    write_json(given.fitted, {"job": given.job, "records": records})
 
 
 if __name__ == "__main__":

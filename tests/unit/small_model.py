@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from craft.blackbox.text.prompts import Prompts, PromptTokens
 from craft.blackbox.text.weights import BLOCK, TextWeights
 from craft.files.records import Features, RunRecord, Split
+from craft.files.suite import Job, JobRun, suite_content, write_suite
 
 WIDTH, EMBED, CLASSES, PER_CLASS = 16, 8, 4, 6
 NAMES = tuple(f"class {k}" for k in range(CLASSES))
@@ -80,20 +80,29 @@ def write_inputs(folder: Path) -> None:
     for seed in (1, 2):
         paths = tuple(f"train/{k * PER_CLASS + seed}.png" for k in range(CLASSES))
         split = Split("toy", 1, seed, paths, tuple(range(CLASSES)), NAMES)
-        split.write(folder / f"seed-{seed}.json")
+        split.write(folder / f"splits/shots-1/seed-{seed}.json")
     paths = tuple(f"train/{k * PER_CLASS + n}.png" for k in range(CLASSES) for n in (3, 4))
     labels = tuple(k for k in range(CLASSES) for _ in range(2))
-    Split("toy", 2, 1, paths, labels, NAMES).write(folder / "two-shots.json")
+    Split("toy", 2, 1, paths, labels, NAMES).write(folder / "splits/shots-2/seed-1.json")
 
 
-def arguments(files: Path, name: str, cells: dict, trained: bool = True) -> list[str]:
-    """Arguments of the command on those inputs, all but splits and output folder."""
+#: Folder of a run of :func:`arguments` below the output folder.
+RUN_FOLDER = "m/small/toy/shots-{}/seed-{}"
+
+
+def arguments(files: Path, name: str, *runs: JobRun, **changes: str) -> list[str]:
+    """Arguments of the command on those inputs, all but the output folder; the job is in a file."""
     package = "craft.whitebox" if name.startswith("coop") else "craft.learner"
-    given = ["--learner", f"{package}.{name}", "--cells", json.dumps(cells)]
-    given += ["--method", "m", "--backbone", "small", "--dataset", "toy"]
+    identity = {"method": "m", "backbone": "small", "dataset": "toy"} | changes
+    job = Job(**identity, learner=f"{package}.{name}", runs=runs)
+    suite = files / f"{job.digest}.json"
+    write_suite(suite, suite_content({}, {"job": job}))
+    given = ["--suite", str(suite), "--job", "job", "--digest", job.digest]
+    given += ["--fitted", f"{files}/fitted.json"]
     given += ["--tower", f"{files}/tower.safetensors", "--prompts", f"{files}/prompts.json"]
-    if trained:
+    if any(run.shots for run in runs):
         given += ["--train", f"{files}/train.safetensors", f"{files}/view.safetensors"]
+        given += ["--splits", f"{files}/splits"]
     given += ["--tests", f"toy={files}/test.safetensors", f"s={files}/shifted.safetensors"]
     return given
 

@@ -25,6 +25,8 @@ from craft.design.request import request, request_of_all
 from craft.design.runs import Design
 from craft.evaluation import gather
 from craft.evaluation import score as evaluate
+from craft.files.suite import Job as SuiteJob
+from craft.files.suite import JobRun, suite_content, write_suite
 from craft.fit import __main__ as fit
 from craft.mini import backbone as mini
 from craft.mini import render as tasks
@@ -59,7 +61,12 @@ DATASET = {
     "licence": "none",
 }
 OPTIONS = {"budget": 40, "population": 20, "intrinsic_dim": 4, "hidden": 8, "curve_points": 1}
-CELLS = {"1": {"options": OPTIONS, "tests": ["toy"]}}
+FITTED = SuiteJob(
+    *("craft", "tiny", "toy", "craft.learner.collaborative:Collaborative"),
+    runs=(JobRun(1, 1, OPTIONS, ("toy",)),),
+)
+#: Folder of its run.
+RUN = "runs/craft/tiny/toy/shots-1/seed-1"
 DESIGN = config(
     Path("scores"),
     seeds=[1],
@@ -70,9 +77,8 @@ DESIGN = config(
     },
 )
 ENCODE = "--backbone b.yaml --weights b.safetensors --manifest m.csv --root tree --dataset d.yaml"
-FIT = """--learner craft.learner.collaborative:Collaborative --method craft --backbone tiny
- --dataset toy --tower text.safetensors --prompts prompts.json --train train.safetensors
- --splits shots-1/seed-1=seed-1.json --tests toy=test.safetensors --cells"""
+FIT = f"""--suite suite.json --job craft --digest {FITTED.digest} --tower text.safetensors
+ --prompts prompts.json --train train.safetensors --splits splits --tests toy=test.safetensors"""
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,8 @@ JOBS = {
     ),
     "splits": Job(
         splits.main,
-        "--manifest m.csv --dataset toy --shots 1 --seed 1 --out-pattern {out}/seed-{seed}.json",
+        "--manifest m.csv --dataset toy --shots 1 --seed 1 --out-pattern"
+        " {out}/splits/shots-{shots}/seed-{seed}.json",
         ("m.csv",),
     ),
     "weights": Job(
@@ -121,18 +128,16 @@ JOBS = {
     ),
     "fit": Job(
         fit.main,
-        f"{FIT} {{json}} --out {{out}}/runs",
-        (*(f"{n}.safetensors" for n in ("text", "train", "test")), "prompts.json", "seed-1.json"),
-        CELLS,
+        f"{FIT} --out {{out}}/runs --fitted {{out}}/fitted.json",
+        (
+            *(f"{name}.safetensors" for name in ("text", "train", "test")),
+            *("prompts.json", "splits/shots-1/seed-1.json", "suite.json"),
+        ),
     ),
     "score": Job(
         evaluate.main,
-        "--runs runs/shots-1/seed-1 --manifests toy=m.csv",
-        (
-            "m.csv",
-            "runs/shots-1/seed-1/record.json",
-            "runs/shots-1/seed-1/predictions.safetensors",
-        ),
+        f"--runs {RUN} --manifests toy=m.csv",
+        ("m.csv", f"{RUN}/record.json", f"{RUN}/predictions.safetensors"),
     ),
     "gather": Job(
         gather.main,
@@ -175,6 +180,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Picture.fromarray(pixels).save(folder / f"tree/images/{n}.png")
         split["train" if n < 8 else "test"].append([f"{n}.png", n % 2, ("cat", "dog")[n % 2]])
     (folder / "tree/split.json").write_text(json.dumps(split))
+    write_suite(folder / "suite.json", suite_content({}, {"craft": FITTED}))
     (folder / "d.yaml").write_text(json.dumps(DATASET))
     (folder / "b.yaml").write_text(json.dumps(BACKBONE))
     words = mini.tokenizer(BACKBONE)(["a photo of a cat.", "a photo of a dog."])
@@ -233,11 +239,11 @@ def full_disk() -> Iterator[None]:
 
 @pytest.mark.parametrize("job", JOBS)
 def test_a_full_disk_is_one_line_that_names_the_file(place: Path, job: str) -> None:
-    (place / "runs/shots-1/seed-1/score.json").unlink(missing_ok=True)
+    (place / RUN / "score.json").unlink(missing_ok=True)
     with full_disk():
         message = said(job)
     assert f"[Errno {errno.EFBIG}] cannot be written: File too large" in message
-    assert "runs/shots-1/seed-1/" in message or "'out/" in message
+    assert f"{RUN}/" in message or "'out/" in message
     assert "\n" not in message
 
 

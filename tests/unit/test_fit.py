@@ -21,8 +21,9 @@ from safetensors.torch import load_file, save_file
 
 from craft.blackbox.text.prefix_sharing import TextTower
 from craft.blackbox.text.prompts import Prompts
-from craft.files.atomic import METADATA, RecordError
+from craft.files.atomic import METADATA, RecordError, sha256
 from craft.files.records import Features, Predictions, RunRecord, Split
+from craft.files.suite import JobRun
 from craft.fit.__main__ import load_learner, main
 from craft.fit.curve import CurveRecorder
 from craft.fit.run import near_chance
@@ -33,6 +34,7 @@ from tests.unit.small_model import (
     NAMES,
     OPTIONS,
     PER_CLASS,
+    RUN_FOLDER,
     WIDTH,
     arguments,
     features,
@@ -40,6 +42,8 @@ from tests.unit.small_model import (
     timeless,
     write_inputs,
 )
+
+SPLIT = "splits/shots-1/seed-1.json"
 
 
 @pytest.fixture
@@ -51,12 +55,10 @@ def files(tmp_path: Path) -> Path:
 @pytest.fixture
 def fit(files: Path) -> Callable[..., Path]:
     def run(name="collaborative:Collaborative", out="out", trained=True, **options) -> Path:
-        cell = {"options": OPTIONS | options, "tests": ["toy", "s"]}
-        given = arguments(files, name, {"1" if trained else "0": cell}, trained)
-        if trained:
-            given += ["--splits", *(f"shots-1/seed-{s}={files}/seed-{s}.json" for s in (1, 2))]
-        main([*given, "--out", str(files / out)])
-        return files / out / ("shots-1" if trained else "shots-0")
+        cell = OPTIONS | options, ("toy", "s")
+        runs = [JobRun(1, seed, *cell) for seed in (1, 2)] if trained else [JobRun(0, 0, *cell)]
+        main([*arguments(files, name, *runs), "--out", str(files / out)])
+        return (files / out / RUN_FOLDER.format(runs[0].shots, 0)).parent
 
     return run
 
@@ -149,20 +151,15 @@ def test_a_shifted_set_is_predicted_among_its_own_classes(fit) -> None:
 
 
 def test_runs_that_share_a_job_are_the_runs_alone_bit_for_bit(files) -> None:
-    seeds = [f"shots-1/seed-{s}={files}/seed-{s}.json" for s in (1, 2)]
-    seeds.append(f"shots-2/seed-1={files}/two-shots.json")
     coop = {"context_tokens": 3, "epochs": 2}
     for name, own in (("collaborative:Collaborative", {}), ("coop:CoOp", coop)):
-        cells = {
-            "1": {"options": OPTIONS | own | {"views": 1}, "tests": ["toy"]},
-            "2": {"options": OPTIONS | own | {"learning_rate": 0.1}, "tests": ["toy", "s"]},
-        }
-        given = arguments(files, name, cells)
-        main([*given, "--splits", *seeds, "--out", str(files / "together")])
-        for seed in seeds:
-            main([*given, "--splits", seed, "--out", str(files / "alone")])
-        runs = ("shots-1/seed-1", "shots-1/seed-2", "shots-2/seed-1")
+        one = OPTIONS | own | {"views": 1}, ("toy",)
+        two = OPTIONS | own | {"learning_rate": 0.1}, ("toy", "s")
+        runs = [JobRun(1, 1, *one), JobRun(1, 2, *one), JobRun(2, 1, *two)]
+        main([*arguments(files, name, *runs), "--out", str(files / "together")])
         for run in runs:
+            main([*arguments(files, name, run), "--out", str(files / "alone")])
+        for run in (RUN_FOLDER.format(run.shots, run.seed) for run in runs):
             for file in ("learner.safetensors", "predictions.safetensors", "history.csv"):
                 alone, together = (files / out / run / file for out in ("alone", "together"))
                 assert alone.read_bytes() == together.read_bytes()
@@ -209,16 +206,17 @@ def test_near_chance_is_a_tenth_of_the_way_to_all_right(accuracy, classes, near)
 
 def test_the_bytes_do_not_depend_on_the_threads_that_the_environment_names(files) -> None:
     """As Snakemake names them: no more than --cores, whatever ``fit_threads`` says."""
-    cells = {"1": {"options": OPTIONS | {"budget": 200, "intrinsic_dim": 512}, "tests": ["toy"]}}
-    given = arguments(files, "collaborative:Collaborative", cells)
-    given += ["--splits", f"shots-1/seed-1={files}/seed-1.json", "--threads", "2"]
+    run = JobRun(1, 1, OPTIONS | {"budget": 200, "intrinsic_dim": 512}, ("toy",))
+    given = [*arguments(files, "collaborative:Collaborative", run), "--threads", "2"]
     made = []
     for threads in ("1", "2"):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         command = [sys.executable, "-m", "craft.fit", *given, "--out", str(files / threads)]
         subprocess.run(command, check=True, env=os.environ | dict.fromkeys(names, threads))
-        run = files / threads / "shots-1/seed-1"
-        made.append([(run / name).read_bytes() for name in ("learner.safetensors", "history.csv")])
+        folder = files / threads / RUN_FOLDER.format(1, 1)
+        made.append(
+            [(folder / name).read_bytes() for name in ("learner.safetensors", "history.csv")]
+        )
     assert made[0] == made[1]
 
 
@@ -349,8 +347,8 @@ def test_a_view_that_was_not_encoded_is_named(fit) -> None:
 
 
 def test_a_split_of_other_classes_is_refused(fit, files) -> None:
-    split = Split.read(files / "seed-1.json")
-    Split("toy", 1, 1, split.paths, split.labels, NAMES[::-1]).write(files / "seed-1.json")
+    split = Split.read(files / SPLIT)
+    Split("toy", 1, 1, split.paths, split.labels, NAMES[::-1]).write(files / SPLIT)
     with pytest.raises(RecordError, match="class names of the split of toy, 1 shots, seed 1,"):
         fit()
 
@@ -370,17 +368,33 @@ def test_a_split_of_other_classes_is_refused(fit, files) -> None:
     ],
 )
 def test_a_split_that_is_not_of_the_job_is_refused(fit, files, change: dict, said: str) -> None:
-    replace(Split.read(files / "seed-1.json"), **change).write(files / "seed-1.json")
+    replace(Split.read(files / SPLIT), **change).write(files / SPLIT)
     with pytest.raises(RecordError, match=said):
         fit()
 
 
 @pytest.mark.parametrize("what", ["backbone", "dataset"])
 def test_prompts_of_another_job_are_refused(files, what: str) -> None:
-    given = arguments(files, "collaborative:Collaborative", {})
-    given[given.index(f"--{what}") + 1] = "other"
-    with pytest.raises(RecordError, match=rf"prompts\.json: prompts of {what} \w+, to fit one of"):
-        main([*given, "--splits", f"shots-1/seed-1={files}/seed-1.json", "--out", f"{files}/out"])
+    run = JobRun(1, 1, OPTIONS, ("toy",))
+    given = arguments(files, "collaborative:Collaborative", run, **{what: "other"})
+    with pytest.raises(RecordError, match=rf"prompts\.json: expected prompts of {what} other"):
+        main([*given, "--out", f"{files}/out"])
+
+
+def test_a_split_under_another_ones_name_is_refused(fit, files) -> None:
+    split = Split.read(files / SPLIT)
+    replace(split, seed=2).write(files / SPLIT)
+    with pytest.raises(RecordError, match=r"seed-1\.json: expected a split of 1 shots, seed 1"):
+        fit()
+
+
+def test_what_was_fitted_is_told_last_with_its_records(fit, files) -> None:
+    out = fit()
+    records = {
+        RUN_FOLDER.format(1, seed): sha256(out / f"seed-{seed}/record.json") for seed in (1, 2)
+    }
+    fitted = json.loads((files / "fitted.json").read_text())
+    assert fitted == {"job": "job", "records": records}
 
 
 @pytest.mark.parametrize(
@@ -403,7 +417,7 @@ def test_features_of_other_shapes_and_types_are_named(fit, files, change: dict, 
 
 
 def test_a_path_that_is_not_cached_is_named(fit, files) -> None:
-    Split("toy", 1, 1, ("train/99.png",) * 4, tuple(range(4)), NAMES).write(files / "seed-1.json")
+    Split("toy", 1, 1, ("train/99.png",) * 4, tuple(range(4)), NAMES).write(files / SPLIT)
     with pytest.raises(RecordError, match=r"not among the cached features.*train/99\.png"):
         fit()
 

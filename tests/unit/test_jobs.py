@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from craft.config.load import load
-from craft.design.jobs import JobShape, job_of, job_shapes, runs_of_jobs
+from craft.design.jobs import JobShape, job_shapes, jobs_of, runs_of_jobs
 from craft.design.option_layers import Variant
 from craft.design.runs import ZERO_SHOT, Design, Run
 from craft.files.atomic import RecordError
@@ -86,26 +86,24 @@ def test_a_suite_without_trained_methods_has_no_rule_for_them() -> None:
     assert job_shapes([], "one") == []
 
 
-def suite_file(path: Path, suite: dict[str, Any], per_job: int) -> dict[str, Job]:
-    """Write ``suite.json`` with the jobs whose paths have so many parts; return these."""
-    design = Design(suite)
-    jobs = {
-        name: job_of(design, runs)
-        for name, runs in runs_of_jobs(design.all_runs).items()
-        if name.count("/") == per_job
-    }
+def suite_file(path: Path, suite: dict[str, Any], per_job: str) -> dict[str, Job]:
+    """Write ``suite.json`` with its jobs; return these."""
+    jobs = jobs_of(Design(suite), per_job)
     write_suite(path, suite_content(suite, jobs))
     return jobs
 
 
-@pytest.mark.parametrize("per_job", [2, 3, 4])
-def test_a_job_reads_its_runs_from_the_suites_file(tmp_path: Path, per_job: int) -> None:
+@pytest.mark.parametrize("per_job", ["one", "seeds", "shots"])
+def test_a_job_reads_its_runs_from_the_suites_file(tmp_path: Path, per_job: str) -> None:
     suite, path = load("config/mini.yaml"), tmp_path / "suite.json"
     jobs = suite_file(path, suite, per_job)
     design = Design(suite)
     assert sum(len(job.runs) for job in jobs.values()) == len(design.all_runs)
+    runs = runs_of_jobs(design.all_runs)
     for name, job in jobs.items():
         assert Job.read(path, name, job.digest) == job
+        held = [(run.shots, run.seed) for run in runs[name]]
+        assert [(run.shots, run.seed) for run in job.runs] == held
     told = {
         (job.method, job.backbone, job.dataset, run.shots, run.seed): run
         for job in jobs.values()
@@ -120,12 +118,12 @@ def test_a_job_reads_its_runs_from_the_suites_file(tmp_path: Path, per_job: int)
 
 def test_a_digest_follows_the_runs_own_options_alone(tmp_path: Path) -> None:
     suite = load("config/mini.yaml")
-    before = suite_file(tmp_path / "a", suite, 4)
+    before = suite_file(tmp_path / "a", suite, "one")
     other = deepcopy(suite)
     other["methods"]["linear"]["options"]["layers"] = 3
     other["dataset_options"] = {"digits": {"sigma": 0.5}}
     other["methods"]["craft"]["label"] = "another"
-    after = suite_file(tmp_path / "b", other, 4)
+    after = suite_file(tmp_path / "b", other, "one")
     changed = {name for name in before if before[name].digest != after[name].digest}
     trained = {name for name in before if not name.startswith("zero-shot")}
     linear = {name for name in trained if name.startswith("linear/")}
@@ -134,7 +132,7 @@ def test_a_digest_follows_the_runs_own_options_alone(tmp_path: Path) -> None:
 
 def test_a_file_of_another_plan_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "suite.json"
-    jobs = suite_file(path, load("config/mini.yaml"), 4)
+    jobs = suite_file(path, load("config/mini.yaml"), "one")
     name, job = next(iter(jobs.items()))
     for wrong, digest in (("nothing", job.digest), (name, "0" * 16)):
         with pytest.raises(RecordError, match=re.escape(str(path))):
@@ -147,9 +145,9 @@ def test_a_file_of_another_plan_is_refused(tmp_path: Path) -> None:
 def test_the_suites_file_is_written_only_where_it_changed(tmp_path: Path) -> None:
     path = tmp_path / "suite.json"
     suite = load("config/mini.yaml")
-    suite_file(path, suite, 4)
+    suite_file(path, suite, "one")
     written = path.stat().st_mtime_ns
-    suite_file(path, suite, 4)
+    suite_file(path, suite, "one")
     assert path.stat().st_mtime_ns == written
-    suite_file(path, suite | {"seeds": [1]}, 4)
+    suite_file(path, suite | {"seeds": [1]}, "one")
     assert path.stat().st_mtime_ns != written

@@ -18,11 +18,12 @@ import pytest
 
 from craft.files.locks import locked
 from craft.files.records import RunRecord
+from craft.files.suite import JobRun
 from craft.fit.__main__ import main
 from craft.fit.state import FILES
 from craft.runtime.command import run_command
 from craft.runtime.signals import ENDED
-from tests.unit.small_model import OPTIONS, arguments, timeless, write_inputs
+from tests.unit.small_model import OPTIONS, RUN_FOLDER, arguments, timeless, write_inputs
 
 # Each fit is a process of its own, forked from one that has imported what takes seconds to import.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -47,14 +48,10 @@ def work(given: list[str], log: Path, file_bytes: int | None = None) -> None:
 class Fits:
     """Fits of one learner on one split, by a command that may be given again."""
 
-    def __init__(self, folder: Path, name: str, **options) -> None:
+    def __init__(self, folder: Path, name: str, seeds: tuple[int, ...] = (1,), **options) -> None:
         self.folder, self.log = folder, folder / "log"
-        cells = {"1": {"options": OPTIONS | LEARNERS[name] | options, "tests": ["toy", "s"]}}
-        self.given = [
-            *arguments(folder, name, cells),
-            "--splits",
-            f"shots-1/seed-1={folder}/seed-1.json",
-        ]
+        cell = OPTIONS | LEARNERS[name] | options, ("toy", "s")
+        self.given = arguments(folder, name, *(JobRun(1, seed, *cell) for seed in seeds))
 
     def start(
         self, out: str = "out", cache: str | None = "cache", every: float = 0, **more
@@ -73,19 +70,19 @@ class Fits:
     def until_it_works(self, process: BaseProcess) -> None:
         """Wait until a state has been saved."""
         deadline = time.monotonic() + 60
-        while not list(self.folder.glob("cache/*/*/*/state.safetensors")):
+        while not list(self.folder.glob("cache/**/state.safetensors")):
             assert process.is_alive() and time.monotonic() < deadline
             time.sleep(0.001)
 
     def files(self, out: str = "out") -> dict[str, bytes]:
-        folder = self.folder / out / "shots-1/seed-1"
+        folder = self.folder / out / RUN_FOLDER.format(1, 1)
         return {name: (folder / name).read_bytes() for name in FILES[:3]}
 
     def record(self, out: str = "out") -> RunRecord:
-        return RunRecord.read(self.folder / out / "shots-1/seed-1/record.json")
+        return RunRecord.read(self.folder / out / RUN_FOLDER.format(1, 1) / "record.json")
 
     def left(self, out: str = "out") -> list[str]:
-        return sorted(path.name for path in self.folder.glob(f"{out}/*/*/*"))
+        return sorted(path.name for path in self.folder.glob(f"{out}/m/small/toy/*/*/*"))
 
 
 @pytest.fixture
@@ -104,7 +101,7 @@ def test_a_fit_that_is_killed_again_and_again_ends_with_the_same_bytes(
     moments = random.Random(name)
     for time_left in (0, *(moments.uniform(0, 0.25) for _ in range(5))):
         process = fits.start()
-        if not list(tmp_path.glob("cache/*/*/*/state.safetensors")):
+        if not list(tmp_path.glob("cache/**/state.safetensors")):
             fits.until_it_works(process)
         process.join(time_left)
         process.kill()
@@ -138,9 +135,9 @@ EARLIER = "fitted by an earlier attempt at this job"
 
 
 def test_a_finished_run_of_an_unfinished_job_is_kept(fits: Fits) -> None:
-    second = fits.folder / "seed-2.json"
+    fits = Fits(fits.folder, "collaborative:Collaborative", seeds=(1, 2))
+    second = fits.folder / "splits/shots-1/seed-2.json"
     content = second.read_text()
-    fits.given.append(f"shots-1/seed-2={second}")
     second.write_text(content.replace("train/", "nowhere/"))
     assert fits.finish() == 1
     before, when = fits.files(), fits.record()
@@ -149,7 +146,7 @@ def test_a_finished_run_of_an_unfinished_job_is_kept(fits: Fits) -> None:
     assert fits.finish() == 0
     assert (fits.files(), fits.record()) == (before, when)
     assert fits.log.read_text().count(EARLIER) == 1
-    assert not list(fits.folder.glob("cache/*/*/*/*"))  # the job has ended
+    assert not list(fits.folder.glob("cache/m/small/toy/*/*/*/*"))  # the job has ended
 
 
 def test_another_run_takes_the_place_of_what_is_kept(fits: Fits) -> None:
@@ -166,7 +163,7 @@ def test_another_run_takes_the_place_of_what_is_kept(fits: Fits) -> None:
 def test_a_job_that_is_run_again_fits_again_and_mends_what_was_edited(fits: Fits) -> None:
     assert fits.finish() == 0
     before, when = fits.files(), fits.record()
-    with (fits.folder / "out/shots-1/seed-1/history.csv").open("a") as history:
+    with (fits.folder / "out" / RUN_FOLDER.format(1, 1) / "history.csv").open("a") as history:
         history.write("by hand\n")
     assert fits.finish() == 0
     assert fits.files() == before
@@ -175,14 +172,15 @@ def test_a_job_that_is_run_again_fits_again_and_mends_what_was_edited(fits: Fits
 
 
 def test_a_second_writer_waits_for_the_first(fits: Fits) -> None:
-    lock = fits.folder / "cache/shots-1/seed-1/lock"
+    place = fits.folder / "cache" / RUN_FOLDER.format(1, 1)
+    lock = place / "lock"
     with locked(lock):
         process = fits.start()
         deadline = time.monotonic() + 60
         while "waiting for it" not in (fits.log.read_text() if fits.log.exists() else ""):
             assert process.is_alive() and time.monotonic() < deadline
             time.sleep(0.01)
-        assert not list(fits.folder.glob("cache/*/*/*/*"))
+        assert not list(place.glob("*/*"))
         second = fits.start()
         second.terminate()  # also one that waits ends when it is told to
         second.join(60)
@@ -213,7 +211,7 @@ def test_a_state_that_cannot_be_read_is_named_and_not_used(fits: Fits) -> None:
     fits.until_it_works(process)
     process.kill()
     process.join()
-    (state,) = fits.folder.glob("cache/*/*/*/state.safetensors")
+    (state,) = fits.folder.glob("cache/**/state.safetensors")
     state.write_bytes(state.read_bytes()[:-100])
     assert fits.finish() == 0
     assert f"starting anew: {state}: not a readable safetensors file" in fits.log.read_text()

@@ -1,6 +1,7 @@
 # The suite, its paths, the wildcards' constraints, and which runs there are: computed here once, so
 # that no rule's function opens a file.
 
+import copy
 import gc
 import json
 import os
@@ -15,10 +16,11 @@ gc.set_threshold(50_000)
 
 from craft.data.fingerprint import current_images
 from craft.design.artefacts import ARTEFACTS, figures, tables
-from craft.design.jobs import job_shapes
+from craft.design.jobs import job_shapes, jobs_of, runs_of_jobs
 from craft.design.request import manifests, request, request_of_all
 from craft.design.runs import Design
 from craft.files import paths, receipts
+from craft.files.suite import suite_content, write_suite
 from craft.files import shipped
 from craft.files.shipped import find
 from craft.files.receipts import Index
@@ -49,6 +51,9 @@ for notice in SUITE.pop("notices"):
     if workflow.is_main_process:
         logger.warning(f"notice: {notice}")
 
+# As it stands, for the reader of the results.
+RESOLVED = copy.deepcopy(SUITE)
+
 FACTS = SUITE["facts"]
 # Where a data set may come from is no part of the design: another mirror re-makes nothing.
 SOURCES = {name: fact.pop("sources", []) for name, fact in FACTS.items()}
@@ -73,6 +78,7 @@ SPLIT = f"{RESULTS}/{paths.SPLIT}"
 TOWER = f"{RESULTS}/{paths.TOWER}"
 PROMPTS = f"{RESULTS}/{paths.PROMPTS}"
 FEATURES = f"{RESULTS}/{paths.FEATURES}"
+SUITE_FILE = f"{RESULTS}/{paths.SUITE}"
 RUN = f"{RESULTS}/{paths.RUN}"
 REQUEST = f"{RESULTS}/{paths.REQUEST}"
 GATHERED = f"{RESULTS}/{paths.GATHERED}"
@@ -108,11 +114,8 @@ CODE = {
 PER_JOB = SUITE["runs_per_job"]
 FITS = job_shapes(RUNS, PER_JOB)
 SCORES = job_shapes(RUNS, "shots" if PER_JOB == "shots" else "seeds")
-RUNS_OF = {}
-for run in sorted(RUNS):
-    key = (run.method, run.backbone, run.dataset, str(run.shots), str(run.seed))
-    for length in (3, 4, 5):
-        RUNS_OF.setdefault(key[:length], []).append(run)
+RUNS_OF = runs_of_jobs(RUNS)
+JOBS = jobs_of(DESIGN, PER_JOB)
 
 # Data sets that learners are trained on, and every (data set, part) that some run reads.
 TRAINED = sorted({run.dataset for run in RUNS})

@@ -1,6 +1,20 @@
 # One fit per (method, backbone, data set, shots, seed), one or several to a job. No test label is an
 # input here: test images come in as features, in the manifest's order, and go out as predictions.
 
+
+# No rule makes the suite's file. As an input it would re-run all fits where it changes for one; as an
+# ancient input it would hide that a fit's own parameters changed, as Snakemake does not look at them
+# behind a rule that is to run. Each fit has the hash of its part as a parameter, and checks it.
+def write_suite_file():
+    """Write the resolved configuration and the runs of every job, unless they stand there already."""
+    write_suite(SUITE_FILE, suite_content(RESOLVED, JOBS))
+
+
+# A node that shares no files with the others has none.
+if not workflow.is_main_process:
+    write_suite_file()
+
+
 for fold in FITS:
 
     rule:
@@ -18,6 +32,7 @@ for fold in FITS:
             history=fold.each(f"{RUN}/history.csv"),
             predictions=fold.each(f"{RUN}/predictions.safetensors"),
             record=fold.each(f"{RUN}/record.json"),
+            fitted=f"{RESULTS}/runs/{fold.job}/fitted.json",
         log:
             f"{LOG}/fit/{fold.job}.log",
         benchmark:
@@ -47,10 +62,12 @@ for fold in FITS:
             fit=what_to_fit,
             tests=named_features,
             out=folder_of_runs,
-            cache=f"{RESULTS}/cache/fit/{{method}}/{{backbone}}/{{dataset}}",
+            suite=SUITE_FILE,
+            splits=folder_of_splits if fold.trains else [],
+            cache=f"{RESULTS}/cache/fit",
         message:
             f"Fit {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"
         shell:
-            "python -m craft.runtime.gpu_lease {resources.device} craft.fit {params.fit:q} --dtype {params.dtype} --threads {params.threads}"
-            " --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q}"
-            " --tests {params.tests:q} --out {params.out:q} --cache {params.cache:q} > {log:q} 2>&1"
+            "python -m craft.runtime.gpu_lease {resources.device} craft.fit --suite {params.suite:q} {params.fit:q}"
+            " --dtype {params.dtype} --threads {params.threads} --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q}"
+            " {params.splits:q} --tests {params.tests:q} --out {params.out:q} --fitted {output.fitted:q} --cache {params.cache:q} > {log:q} 2>&1"

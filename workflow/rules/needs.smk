@@ -209,10 +209,15 @@ def image_states(name, part):
 # --- jobs that fit runs, and jobs that score them ---
 
 
+def job_of(wildcards):
+    """Path of the job that wildcards name: what it does not hold is no part of it."""
+    parts = (("dataset", paths.CELL), ("shots", paths.SHOTS), ("seed", paths.SEED))
+    return "/".join(part for name, part in parts if name in wildcards.keys()).format(**wildcards)
+
+
 def fitted(wildcards):
     """Runs of the job that wildcards name."""
-    names = ("method", "backbone", "dataset", "shots", "seed")
-    return RUNS_OF[tuple(wildcards[name] for name in names if name in wildcards.keys())]
+    return RUNS_OF[job_of(wildcards)]
 
 
 def fast(backbone):
@@ -222,30 +227,15 @@ def fast(backbone):
 
 @called_often
 def what_to_fit(wildcards):
-    """Arguments of the command that go by a job's wildcards, and the code of its learner.
-
-    One function: Snakemake takes longer to call several, and to format what each returns.
-    """
-    runs = fitted(wildcards)
-    cells = {
-        run.shots: {
-            "options": run.options.as_dict(),
-            "tests": TESTS[run],
-        }
-        for run in runs
-    }
-    named = {"learner": LEARNERS[wildcards.method], "cells": json.dumps(cells)}
-    named |= {name: wildcards[name] for name in ("method", "backbone", "dataset")}
-    arguments = [part for name, value in named.items() for part in (f"--{name}", value)]
-    if runs[0].shots:
-        arguments += ["--splits", *map(named_split, runs)]
-    return arguments + CODE[wildcards.method]
+    """Arguments by which a command finds its job as planned, with the code of its learner."""
+    name = job_of(wildcards)
+    return ["--job", name, "--digest", JOBS[name].digest, *CODE[wildcards.method]]
 
 
-def named_split(run):
-    """Split of a run, by the name that it must say of itself."""
-    pattern = f"shots-{run.shots}/seed-{run.seed}={SPLIT}"
-    return pattern.format(dataset=run.dataset, shots=run.shots, seed=run.seed)
+@called_often
+def folder_of_splits(wildcards, input):
+    """Argument with the folder below which the data set's splits are, by shots and seed."""
+    return ["--splits", input.splits[0].rsplit("/", 2)[0]]
 
 
 @called_often
@@ -288,8 +278,8 @@ def named_manifests(wildcards, input):
 
 @called_often
 def folder_of_runs(wildcards, output):
-    """Folder below which a job's runs are, by shots and seed."""
-    return output.record[0].rsplit("/", 3)[0]
+    """Folder below which all runs are."""
+    return output.record[0].rsplit("/", 6)[0]
 
 
 @called_often
