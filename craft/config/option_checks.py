@@ -10,8 +10,9 @@ from craft.config.problems import Problem, check_name
 from craft.design.learner_options import options_of
 from craft.design.option_layers import DIFFERENCES
 from craft.design.runs import Design
+from craft.learner.declaration import OptionError
 from craft.learner.lookup import LearnerError
-from craft.learner.options import OptionError, Options
+from craft.learner.options import Options
 
 #: What a block ``released`` for all methods may set: options that differ between the modes.
 DIFFERING = tuple(name for names in DIFFERENCES.values() for name in names)

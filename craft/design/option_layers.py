@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from craft.design.learner_options import options_of
-from craft.learner.options import RELEASED, OptionError, Options, Problem
+from craft.learner.declaration import OptionError, Problem
+from craft.learner.options import RELEASED, Options
 
 #: Difference between the modes -> its options, in the order of docs/method.md. Options that mean
 #: nothing one by one make one difference: A z has the scale sigma * projection_std, and the decay

@@ -7,70 +7,12 @@ that a configuration is validated before any job.
 from __future__ import annotations
 
 import difflib
-import functools
-import math
-import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from types import MappingProxyType, NoneType, UnionType
-from typing import Any, ClassVar, NamedTuple, Self
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType, NoneType
+from typing import Any, ClassVar, Self
 
-
-class Range(NamedTuple):
-    """Numbers that an option accepts: from ``least``, or ``above`` that, up to ``most``."""
-
-    least: float = -math.inf
-    above: float = -math.inf
-    most: float = math.inf
-
-    def accepts(self, value: float) -> bool:
-        """Whether a number lies within."""
-        return value >= self.least and value > self.above and value <= self.most
-
-    def __str__(self) -> str:
-        words = (("at least", self.least), ("above", self.above), ("at most", self.most))
-        return " and ".join(f"{word} {end:,}" for word, end in words if math.isfinite(end))
-
-
-class Problem(NamedTuple):
-    """An option whose value is refused: what was expected, and what it has instead."""
-
-    option: str
-    value: Any
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.option}: expected {self.expected}, got {self.value!r}"
-
-
-class OptionError(ValueError):
-    """All problems of the options that a learner was given."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("; ".join(f"option {problem}" for problem in problems))
-
-
-def option(
-    default: Any,
-    doc: str,
-    *,
-    accepted: tuple[Any, ...] | None = None,
-    compare: bool = True,
-    **ends: float,
-) -> Any:
-    """A field of an options class: its default, one line of documentation, what it accepts.
-
-    That is one of the values ``accepted``, or numbers within the ``ends`` of a :class:`Range`; null
-    too where the type says so. ``compare`` says whether another value makes another run.
-    """
-    metadata = {"doc": doc, "accepted": accepted, "range": Range(**ends) if ends else None}
-    return field(default=default, compare=compare, metadata=metadata)
-
-
-#: Type in the annotation of an option -> how a message names it.
-TYPES: dict[type, str] = {int: "int", float: "float", str: "str", bool: "bool", NoneType: "null"}
-
+from craft.learner.declaration import TYPES, OptionError, Problem, option, types_of
 
 #: Where the authors' released code differs from the paper's text for every data set alike; what it
 #: sets per data set is the ``released`` block of that data set's file.
@@ -243,7 +185,7 @@ class Options:
 
         To Python a bool is an int; to a reader of a configuration it is not.
         """
-        return _types(cls)  # type: ignore[arg-type]  # a class is hashable
+        return types_of(cls)  # type: ignore[arg-type]  # a class is hashable
 
     @classmethod
     def _preset(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -310,21 +252,3 @@ class Options:
         """Return ``lambda1`` or ``lambda2`` for K ``classes``; null is the paper's 0.1 / K."""
         value = getattr(self, name)
         return 0.1 / classes if value is None else float(value)
-
-
-@functools.cache
-def _types(cls: type[Options]) -> Mapping[str, tuple[type, ...]]:
-    if "__dataclass_fields__" not in vars(cls):
-        raise TypeError(f"{cls.__qualname__}: expected a class under @dataclass(frozen=True)")
-    hints = typing.get_type_hints(cls)
-    found = {}
-    for known in fields(cls):
-        hint = hints[known.name]
-        kinds = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        if unknown := [kind for kind in kinds if kind not in TYPES]:
-            raise TypeError(
-                f"{cls.__qualname__}.{known.name}: expected an annotation of int, float, str, bool "
-                f"or None, got {unknown[0]}"
-            )
-        found[known.name] = kinds
-    return MappingProxyType(found)

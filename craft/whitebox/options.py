@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from craft.learner.options import Options, option
+from craft.learner.declaration import option
+from craft.learner.options import Options
 
 
 @dataclass(frozen=True)

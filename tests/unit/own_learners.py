@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from craft.learner.collaborative import Collaborative
-from craft.learner.options import Options, option
+from craft.learner.declaration import option
+from craft.learner.options import Options
 from craft.learner.prompt_only import PromptOnly
 from craft.learner.refining_learner import RefiningLearner
 from craft.whitebox.coop import CoOp, default_epochs

@@ -16,8 +16,9 @@ import craft.whitebox
 from craft.config.option_checks import check_block
 from craft.design.learner_options import SHIPPED, options_of
 from craft.learner.base import Learner
+from craft.learner.declaration import OptionError, Problem
 from craft.learner.lookup import LearnerError, load_learner
-from craft.learner.options import RELEASED, OptionError, Options, Problem
+from craft.learner.options import RELEASED, Options
 from craft.whitebox.options import CoOpOptions
 from tests.unit.own_learners import Borrows, OwnOptions
 
