@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,11 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--cache", type=Path, help="folder for the state of runs, to resume from")
     parser.add_argument(
-        "--save-every", type=float, default=30.0, metavar="SECONDS", help="how often it is saved"
+        "--save-every",
+        type=float,
+        default=os.environ.get("CRAFT_SAVE_EVERY", 30.0),
+        metavar="SECONDS",
+        help="how often it is saved; else CRAFT_SAVE_EVERY, else 30",
     )
     parser.add_argument("--device", default="cpu", help="where the text tower and learner compute")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the text forward")
