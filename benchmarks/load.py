@@ -49,7 +49,7 @@ def score(design: Design, run: Run) -> dict[str, Any]:
     black_box = not run.method.startswith("coop")
     record = {
         "queries": {"search": 8000, "refine": 200, "evaluate": 1} if black_box else {},
-        "black_box": black_box,
+        "access": "predictions" if black_box else "weights",
         "options": run.options.as_dict(),
         "train_images": 16 * run.shots,
         "train_accuracy": 90.0,

@@ -82,6 +82,7 @@ def _measured(score: Score) -> dict[str, Any]:
     return {
         **{name: record[name] for name in RECORDED},
         **{f"queries_{purpose}": count for purpose, count in record["queries"].items()},
+        "images_encoded": sum(record["images"].values()),
         "predictions": predicted,
         "classes": len(score.class_accuracy.get(score.dataset, ())),
         "machine": _pairs(record["machine"]),

@@ -16,7 +16,7 @@ from craft.files.records import Score
 IDENTITY = ("method", "backbone", "dataset", "shots", "seed")
 #: Entries of a run's record that are gathered as they are.
 RECORDED = (
-    "black_box",
+    "access",
     "train_images",
     "train_accuracy",
     "initial_accuracy",
@@ -32,7 +32,7 @@ RECORDED = (
     "code_hash",
 )
 #: What else is read of it.
-_READ = (*RECORDED, "queries", "machine", "options", "versions")
+_READ = (*RECORDED, "queries", "images", "machine", "options", "versions")
 
 
 class StaleError(ValueError):

@@ -131,6 +131,11 @@ class Split:
 # --- features and predictions --------------------------------------------------------------------
 
 
+#: Kinds of copies of an image beside the one that is tested: augmented by the data set's crop
+#: scale, CoOp's crops, and the two ends of the long side.
+COPIES = ("view", "crop", "end")
+
+
 @dataclass(frozen=True)
 class Features:
     """Image features of one (backbone, data set, part, view): unit rows and the raw norms.
@@ -149,17 +154,17 @@ class Features:
     classes: tuple[int, ...]
     manifest_sha256: str
     weights_sha256: str
-    crop: bool = False  # whether the view is one of CoOp's crops, which have numbers of their own
+    kind: str = "view"  # one of COPIES; each kind has numbers of its own
 
     _META = (
-        *("backbone", "dataset", "part", "view", "crop", "classes"),
+        *("backbone", "dataset", "part", "view", "kind", "classes"),
         *("manifest_sha256", "weights_sha256"),
     )
 
     @property
     def copy(self) -> str:
-        """Which augmented copy of the images it is, ``view-3`` or ``crop-7``; empty for none."""
-        return f"{'crop' if self.crop else 'view'}-{self.view}" if self.view else ""
+        """Which copy of the images it is, ``view-3``, ``crop-7`` or ``end-1``; empty for none."""
+        return f"{self.kind}-{self.view}" if self.view else ""
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as safetensors."""
@@ -253,7 +258,7 @@ class RunRecord:
     seed: int
     learner: str
     options: dict[str, Any]
-    black_box: bool
+    access: str  # what the learner was given, one of craft.protocol.ACCESS
     queries: dict[str, int]  # by purpose
     train_images: int
     train_accuracy: float | None  # per cent, on its own training images; None where untrained
@@ -267,7 +272,6 @@ class RunRecord:
     inputs: dict[str, str]  # role -> SHA-256 of the file that was read (Design.inputs)
     files: dict[str, str]  # each of RUN_FILES -> its SHA-256
     versions: dict[str, str]
-    access: str = "predictions"  # what the learner was given, one of craft.protocol.ACCESS
     images: dict[str, int] = field(default_factory=dict)  # encodings of the service, by purpose
     peak_device_memory_mb: float = 0.0  # of tensors on a CUDA device; 0 on the CPU
     machine: dict[str, str] = field(default_factory=dict)  # what its times belong to

@@ -131,7 +131,7 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
             shots,
             seed,
             record.fit_seconds,
-            sum(record.queries.values()) if record.black_box else "no",
+            sum(record.queries.values()) if record.access != "weights" else "no",
             "-" if record.train_accuracy is None else f"{record.train_accuracy:.1f} %",
         )
     write_json(given.fitted, {"job": given.job, "records": records})

@@ -147,7 +147,6 @@ def _fit(
         seed=seed,
         learner=fitted["learner"],
         options=options,
-        black_box=isinstance(box, BlackBox),
         access=learner.access,
         queries=spent.counts,
         images=spent.images,

@@ -229,7 +229,7 @@ class Options:
 
     @property
     def refine_copies(self) -> tuple[str, ...]:
-        """Augmented copies that generations of refinement take in turn; none for the images."""
+        """Copies that generations of refinement take in turn, "" the images; none: these alone."""
         return tuple(f"view-{view}" for view in range(1, self.views + 1))
 
     @property
@@ -241,7 +241,7 @@ class Options:
     def copies(self) -> tuple[str, ...]:
         """Every augmented copy that a run reads."""
         searched = (self.search_copy,) if self.search_copy else ()
-        return tuple(dict.fromkeys([*self.refine_copies, *searched]))
+        return tuple(dict.fromkeys(copy for copy in (*self.refine_copies, *searched) if copy))
 
     @property
     def generations(self) -> int:

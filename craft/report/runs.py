@@ -29,10 +29,10 @@ NUMBERS = (
         "predictions",
     ),
     *("peak_memory_mb", "peak_device_memory_mb", "learner_parameters", "learner_bytes"),
-    *("queries_search", "queries_refine", "queries_evaluate"),
+    *("queries_search", "queries_refine", "queries_evaluate", "images_encoded"),
     *("classes", "train", "test", "declared_classes", "declared_train", "declared_test"),
 )
-TEXTS = ("black_box", "near_chance", "machine", "test_set", "dataset")
+TEXTS = ("access", "near_chance", "machine", "test_set", "dataset")
 
 
 @dataclass(frozen=True)

@@ -50,3 +50,51 @@ class ToyBox:
     def accuracy(self, logits: torch.Tensor, image_set: str) -> float:
         """Per cent of images whose largest logit is their label's."""
         return 100 * (logits.argmax(-1) == self.labels[image_set]).float().mean().item()
+
+
+class ToyFeatureBox:
+    """Unit features: images near a turned copy of their class's, texts that a context shifts.
+
+    Alignment can undo the turn, and a context near ``target`` the texts' shift; logits at no offset
+    are better than chance.
+    """
+
+    context_length, context_width, embedding_std = 1, 4, 0.5
+    feature_width, logit_scale = 6, 20.0
+
+    def __init__(self, classes: int = 4, per_class: int = 20, budget: int | None = None) -> None:
+        generator = torch.Generator().manual_seed(7)
+        self.class_names = tuple(f"class {k}" for k in range(classes))
+        self.target = 0.4 * torch.randn(4, generator=generator)
+        self._texts = torch.randn(classes, 6, generator=generator)
+        self._mixing = torch.randn(4, 6, generator=generator)
+        turned = torch.linalg.qr(torch.eye(6) + 0.6 * torch.randn(6, 6, generator=generator)).Q
+        self.labels, self._images = {}, {}
+        for name in ("train", "test"):
+            labels = torch.arange(classes).repeat_interleave(per_class)
+            noise = 0.5 * torch.randn(len(labels), 6, generator=generator)
+            self.labels[name] = labels
+            images = (self._texts[labels] + noise) @ turned
+            self._images[name] = torch.nn.functional.normalize(images, dim=1)
+        self.image_sets = {name: len(labels) for name, labels in self.labels.items()}
+        self.meter = QueryMeter(budget=budget)
+        self.asked: list[tuple[str, int, str]] = []
+
+    def image_features(self, image_set: str, purpose: str = "refine") -> torch.Tensor:
+        """Return unit features (N, E) of an image set."""
+        self.meter.charge(purpose, 1)
+        self.asked.append((image_set, 1, purpose))
+        return self._images[image_set]
+
+    def text_features(
+        self, context_offsets: torch.Tensor, purpose: str = "search"
+    ) -> Iterator[torch.Tensor]:
+        """Yield two contexts at a time, so that learners cannot rely on one block."""
+        self.meter.charge(purpose, len(context_offsets))
+        for block in context_offsets.split(2):
+            shift = (block[:, 0] - self.target) @ self._mixing  # (B, E)
+            yield torch.nn.functional.normalize(self._texts + shift[:, None], dim=-1)
+
+
+#: Access level -> toy box.
+TOYS = {"predictions": ToyBox, "features": ToyFeatureBox}

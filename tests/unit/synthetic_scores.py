@@ -126,7 +126,8 @@ def write_scores(
         spent = {"search": queries[-1], "refine": 2, "evaluate": 1}
         record = {
             "queries": spent if black_box else {},
-            "black_box": black_box,
+            "access": "predictions" if black_box else "weights",
+            "images": {"upload": 100} if black_box else {},
             "train_images": 32,
             "train_accuracy": None,
             "initial_accuracy": None,

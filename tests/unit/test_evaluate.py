@@ -42,7 +42,7 @@ def record(**changes) -> RunRecord:
         "seed": 2,
         "learner": "m:C",
         "options": {},
-        "black_box": True,
+        "access": "predictions",
         "queries": {"search": 80, "refine": 2, "evaluate": 2},
         "train_images": 4,
         "train_accuracy": 100.0,

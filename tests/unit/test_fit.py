@@ -72,9 +72,28 @@ def test_each_seed_gets_a_folder_with_a_record_of_every_query(fit) -> None:
         # 4 generations: 4 x 20 candidates, one refinement context each, the untouched
         # one before; 4 points of the curve on two test sets each; the training images at the end.
         assert record.queries == {"search": 80, "refine": 1 + 4, "evaluate": 4 * 2 + 1}
-        assert record.black_box
+        assert record.access == "predictions"
         history = (out / f"seed-{seed}/history.csv").read_text().splitlines()
         assert len(history) == 1 + 4
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "queries"),
+    [
+        ("lfa:LFA", {"iterations": 3}, {"search": 0, "refine": 2, "evaluate": 2 * 2 + 2}),
+        (
+            "cbbt:CBBT",
+            {"epochs": 2, "directions": 4},
+            {"search": 2 * 5, "refine": 1, "evaluate": 2 * 2 + 2},
+        ),
+    ],
+)
+def test_learners_of_features_get_features_and_nothing_else(fit, name, options, queries) -> None:
+    out = fit(name, **options)
+    record = RunRecord.read(out / "seed-1/record.json")
+    assert record.queries == queries
+    assert record.access == "features"
+    assert 0 <= record.train_accuracy <= 100
 
 
 def test_the_log_says_how_long_the_start_took(fit, caplog: pytest.LogCaptureFixture) -> None:
@@ -253,7 +272,7 @@ def test_candidates_are_scored_on_the_copy_that_search_view_names(fit) -> None:
 def test_coop_trains_on_the_crops_that_it_is_given(fit, files) -> None:
     """Its own files, in turn: crops of another content make another context, views do not."""
     coop = {"context_tokens": 3, "epochs": 3, "learning_rate": 0.1}
-    features("train", view=1, crop=True).write(files / "view.safetensors")
+    features("train", view=1, kind="crop").write(files / "view.safetensors")
     crops = fit("coop:CoOp", out="crops", crops=1, **coop)
     plain = fit("coop:CoOp", out="plain", **coop)
     learned = [load_file(out / "seed-1/learner.safetensors")["offset"] for out in (crops, plain)]
@@ -273,7 +292,7 @@ def test_zero_shot_speaks_with_the_template_and_trains_nothing(fit) -> None:
 
 def test_a_white_box_run_says_that_it_is_one(fit) -> None:
     record = RunRecord.read(fit("coop:CoOp", context_tokens=3, epochs=2) / "seed-1/record.json")
-    assert not record.black_box
+    assert record.access == "weights"
     assert record.queries == {}
     assert record.learner_parameters == 3 * WIDTH
 

@@ -95,6 +95,19 @@ def test_crops_cover_the_share_of_the_area_that_was_asked_for(scale):
     assert len({box[:2] for box in boxes}) > 100
 
 
+@pytest.mark.parametrize(("size", "boxes"), [((64, 32), (0, 32)), ((32, 96), (0, 64))])
+def test_ends_are_the_ends_of_the_long_side(tmp_path, size, boxes):
+    wide = size[0] > size[1]
+    ramp = np.arange(max(size), dtype=np.uint8)
+    pixels = np.broadcast_to(ramp if wide else ramp[:, None], (size[1], size[0]))
+    Pillow.fromarray(np.stack([pixels] * 3, axis=-1)).save(tmp_path / "ramp.png")
+    preprocess = Preprocess(32, (0.5,) * 3, (0.5,) * 3)
+    for end, first in zip((1, 2), boxes, strict=True):
+        made = preprocess.read_end(tmp_path / "ramp.png", end)[..., 0]
+        line = made[0] if wide else made[:, 0]
+        assert line.tolist() == list(range(first, first + 32))
+
+
 def test_an_image_too_long_for_any_crop_gets_its_centre():
     box = PREPROCESS._random_box(1000, 10, np.random.default_rng(0))
     assert box == (493, 0, 506, 10)
@@ -437,11 +450,11 @@ def test_crops_have_coops_scale_whatever_the_data_set_says(suite, monkeypatch):
     assert not np.allclose(made[0.5, "view-1"], made[0.9, "view-1"], atol=1e-4)
 
 
-@pytest.mark.parametrize("copy", ["view-0", "crop", "crop-x", "0", "view-"])
+@pytest.mark.parametrize("copy", ["view-0", "crop", "crop-x", "0", "view-", "end-3"])
 def test_a_copy_that_cannot_be_is_named(suite, copy, capsys):
     with pytest.raises(SystemExit):
         run(suite, f"--part train --copy {copy}")
-    assert f"expected none, view-N or crop-N, got '{copy}'" in capsys.readouterr().err
+    assert f"expected none, view-N, crop-N, end-1 or end-2, got '{copy}'" in capsys.readouterr().err
 
 
 def test_a_data_set_too_large_for_its_whole_pool(suite):

@@ -160,7 +160,7 @@ wildcard_constraints:
     dataset=one_of(FACTS),
     shots=one_of(map(str, SHOTS)),
     seed=one_of(map(str, DESIGN.seeds)),
-    part=r"test|train(-(view|crop)-[1-9][0-9]*)?",
+    part=r"test|train(-(view|crop|end)-[1-9][0-9]*)?",
 
 
 ALL_TABLES = [

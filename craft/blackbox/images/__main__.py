@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,7 @@ from craft.files import receipts
 from craft.files.atomic import RecordError, sha256, unchanged
 from craft.files.descriptions import read_dataset
 from craft.files.locks import locked
-from craft.files.records import Features, Image, Manifest, Split
+from craft.files.records import COPIES, Features, Image, Manifest, Split
 from craft.runtime.command import run_command
 from craft.runtime.provenance import code_hash, versions
 from craft.runtime.signals import Ended
@@ -64,7 +65,7 @@ def identity(
         "manifest": manifest_sha256,
         "images": [(position, image.path) for position, image in pictures.images],
         "view": pictures.view,
-        "crop": pictures.crop,
+        "kind": pictures.kind,
         "reading": pictures.reading,
         "preprocess": asdict(pictures.preprocess),
         "batch_size": batch_size,
@@ -76,14 +77,17 @@ def identity(
     }
 
 
-def _copy(text: str) -> tuple[int, bool]:
-    """Read ``none``, ``view-3`` or ``crop-7`` as the view's number and whether it is a crop."""
+def _copy(text: str) -> tuple[int, str]:
+    """Read ``none``, ``view-3``, ``crop-7`` or ``end-1`` as a number and the kind of copy."""
     if text == "none":
-        return 0, False
+        return 0, "view"
     kind, _, number = text.partition("-")
-    if kind not in ("view", "crop") or not number.isdecimal() or int(number) < 1:
-        raise argparse.ArgumentTypeError(f"expected none, view-N or crop-N, got {text!r}")
-    return int(number), kind == "crop"
+    most = 2 if kind == "end" else math.inf
+    if kind not in COPIES or not number.isdecimal() or not 1 <= int(number) <= most:
+        raise argparse.ArgumentTypeError(
+            f"expected none, view-N, crop-N, end-1 or end-2, got {text!r}"
+        )
+    return int(number), kind
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -100,7 +104,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dataset", type=Path, help="data-set YAML", **several)
     parser.add_argument("--part", choices=("train", "val", "test"), **several)
     parser.add_argument(
-        "--copy", type=_copy, nargs="+", help="none: as tested; view-1, ..., crop-1, ...: augmented"
+        "--copy",
+        type=_copy,
+        nargs="+",
+        help="none: as tested; or view-N, crop-N, end-1, end-2",
     )
     parser.add_argument("--out", type=Path, help="safetensors to write", **several)
     parser.add_argument(
@@ -114,7 +121,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     receipts.add_argument(parser)
     given = parser.parse_args(arguments)
-    given.copy = given.copy or [(0, False)] * len(given.out)
+    given.copy = given.copy or [(0, "view")] * len(given.out)
     each = (given.manifest, given.root, given.dataset, given.part, given.copy, given.out)
     if len({len(values) for values in each}) > 1:
         parser.error("--manifest, --root, --dataset, --part, --copy and --out differ in number")
@@ -134,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     splits = [Split.read(path) for path in given.splits] if given.splits else None
     backbone = None
-    for manifest_path, root, dataset, part, (view, crop), out in given.sets:
+    for manifest_path, root, dataset, part, (view, kind), out in given.sets:
         facts = read_dataset(dataset)
         if facts["encode"] == "drawn" and part == "train" and not splits:
             raise RecordError(
@@ -147,9 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         backbone = backbone or load(read_backbone(given.backbone), given.weights, given.device)
         folder = image_root(root, facts)
         images_state = fingerprint(folder, [image.path for _, image in images])
-        scale = COOP_CROP_SCALE if crop else facts["crop_scale"]
+        scale = COOP_CROP_SCALE if kind == "crop" else facts["crop_scale"]
         preprocess = Preprocess.of(backbone.config["image"], scale)
-        pictures = Pictures(images, folder, preprocess, view, reading(facts), crop)
+        pictures = Pictures(images, folder, preprocess, view, reading(facts), kind)
         size = given.batch_size or batch_size(preprocess.size, given.device)
         inputs = identity(backbone, pictures, manifest_sha256, size, given.device)
         shards = Shards(out, inputs)
@@ -162,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     workers=given.threads,
                     shards=shards,
                     keep_every=given.keep_every,
-                    what=f"{facts['name']} {part}, {'crop' if crop else 'view'} {view}",
+                    what=f"{facts['name']} {part}, {kind} {view}",
                 )
             except Ended as signal:
                 signal.add_note(f"what is encoded is kept in {shards.folder}")
@@ -175,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 dataset=facts["name"],
                 part=part,
                 view=view,
-                crop=crop,
+                kind=kind,
                 classes=tuple(manifest.class_names()),
                 manifest_sha256=manifest_sha256,
                 weights_sha256=backbone.weights_sha256,

@@ -33,9 +33,9 @@ from craft.runtime.progress import Progress
 class Pictures:
     """Images of one part with their positions in it, as a model is to see them.
 
-    View 0 is deterministic, others are augmented copies; ``crop`` says that they are CoOp's, which
-    are drawn apart. A copy depends on the view and the image's position alone, not on what else is
-    selected.
+    View 0 is the one that is tested, others are copies of a ``kind`` (craft.files.records.COPIES):
+    "end" are the two ends of the long side, others are drawn, each kind apart. A copy depends on
+    the view and the image's position alone, not on what else is selected.
     """
 
     images: Sequence[tuple[int, Image]]
@@ -43,14 +43,17 @@ class Pictures:
     preprocess: Preprocess
     view: int = 0
     reading: str = "stored"  # one of craft.data.decode
-    crop: bool = False
+    kind: str = "view"
 
     def read(self, number: int) -> np.ndarray:
         """Image ``number`` as (size, size, 3) uint8; raises ImageError."""
         position, image = self.images[number]
-        stream = [self.view, position, *([1] if self.crop else [])]
+        path = self.folder / image.path
+        if self.kind == "end":
+            return self.preprocess.read_end(path, self.view, self.reading)
+        stream = [self.view, position, *([1] if self.kind == "crop" else [])]
         rng = np.random.default_rng(stream) if self.view else None
-        return self.preprocess.read(self.folder / image.path, rng, self.reading)
+        return self.preprocess.read(path, rng, self.reading)
 
     def stamp(self, first: int, last: int) -> str:
         """The state on disk of images ``first`` to ``last`` - 1."""

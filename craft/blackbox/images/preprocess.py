@@ -6,7 +6,7 @@ Images become RGB before anything else, as CraFT's and CoOp's loaders do it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,27 @@ class Preprocess:
         """The test view; CLIP's has the short side at ``size`` and the centre of the long one."""
         if self.resize == "squash":
             return image.resize((self.size, self.size), FILTERS[self.interpolation])
-        width, height = image.size
-        short = min(width, height)
-        # The long side is truncated and the corner rounded to even, as torchvision does it.
-        width, height = (int(self.size * side / short) for side in (width, height))
-        image = image.resize((width, height), FILTERS[self.interpolation])
-        left, top = round((width - self.size) / 2), round((height - self.size) / 2)
+        # The corner is rounded to even, as torchvision does it.
+        return self._cut(self._resized(image), lambda spare: round(spare / 2))
+
+    def read_end(self, path: Path, end: int, reading: str = "stored") -> np.ndarray:
+        """Decode a file to (size, size, 3) uint8: the first or second end of its long side.
+
+        They are the distinct corners of five crops, as the short side fills the crop. Raises
+        ImageError naming a file that cannot be read.
+        """
+        image = self._resized(read_rgb(path, reading))
+        return np.array(self._cut(image, lambda spare: 0 if end == 1 else spare))
+
+    def _resized(self, image: Image.Image) -> Image.Image:
+        """The short side at ``size``; the long side is truncated, as torchvision does it."""
+        short = min(image.size)
+        width, height = (int(self.size * side / short) for side in image.size)
+        return image.resize((width, height), FILTERS[self.interpolation])
+
+    def _cut(self, image: Image.Image, place: Callable[[int], int]) -> Image.Image:
+        """A square of ``size``, at ``place`` of the pixels that are left over along each side."""
+        left, top = (place(side - self.size) for side in image.size)
         return image.crop((left, top, left + self.size, top + self.size))
 
     def augmented(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from craft.design.artefact import Artefact
 from craft.report.published import Published
-from craft.report.tables.comparisons import black_box
+from craft.report.tables.comparisons import access
 from craft.report.tables.labels import backbones, caption, compared
 from craft.report.tables.model import METHOD, WORDS, Cell, Column, Row, Table
 
@@ -15,22 +15,38 @@ COLUMNS = (
     Column("network_requirements", "Network requirements", "Black-box assumption"),
     Column("access", "Access permission", "Black-box assumption"),
     Column("queries", "Queries of a run", "Measured here"),
+    Column("images", "Image encodings", "Measured here"),
     Column("ran_on", "Ran on", "Measured here"),
 )
 
-#: What follows from the box that a run was given, as its record says (a test holds the two
-#: together). Black box: craft.protocol.BlackBox, contexts in and predictions out, with no word of
-#: towers or layers. White box: craft.whitebox.box.WhiteBox, a text tower apart from image features.
+#: What follows from the access level that a run was given, as its record says (a test holds the
+#: two together): predictions ask nothing of towers or layers, features need those of images and of
+#: texts apart, visual prompts need a transformer to take them.
 GIVEN = {
-    True: {
+    "predictions": {
         "vlm_requirements": "No requirements",
         "network_requirements": "No requirements",
         "access": "Predictions",
     },
-    False: {
+    "weights": {
         "vlm_requirements": "Dual-towered",
         "network_requirements": "No requirements",
         "access": "Weights and features",
+    },
+    "features": {
+        "vlm_requirements": "Dual-towered",
+        "network_requirements": "No requirements",
+        "access": "Features",
+    },
+    "visual-prompts": {
+        "vlm_requirements": "No requirements",
+        "network_requirements": "Vision Transformer",
+        "access": "Predictions",
+    },
+    "uploads": {
+        "vlm_requirements": "No requirements",
+        "network_requirements": "No requirements",
+        "access": "Predictions",
     },
 }
 
@@ -68,10 +84,11 @@ def blackbox_assumptions(artefact: Artefact, lines: pd.DataFrame, published: Pub
 
 def _found(lines: pd.DataFrame) -> dict[str, str]:
     """Return what the runs of a method say by column; counts need all of them."""
-    seen = black_box(lines)
-    found = {} if seen is None else dict(GIVEN[seen])
+    given = access(lines)
+    found = {} if given is None else dict(GIVEN[given])
     if len(lines) and not lines["problem"].any():
-        found["queries"] = _queries(lines) if seen else "none counted"
+        found["queries"] = "none counted" if given == "weights" else _queries(lines)
+        found["images"] = f"{lines['images_encoded'].max():,.0f}"
         found["ran_on"] = ", ".join(backbones(lines).values())
     return found
 

@@ -89,9 +89,15 @@ def _columns(artefact: Artefact, lines: pd.DataFrame) -> tuple[list[Column], pd.
 
 
 def black_box(lines: pd.DataFrame) -> bool | None:
-    """Return what the run records say of a method's access; None where no run says it."""
-    said = lines.loc[lines["black_box"] != "", "black_box"]
-    return said.iloc[0] == "True" if len(said) else None
+    """Return whether a method's runs needed no weights; None where no run says it."""
+    given = access(lines)
+    return None if given is None else given != "weights"
+
+
+def access(lines: pd.DataFrame) -> str | None:
+    """Return the access level that the run records name; None where no run says it."""
+    said = lines.loc[lines["access"] != "", "access"]
+    return said.iloc[0] if len(said) else None
 
 
 def _component(name: str) -> Callable[[pd.DataFrame], bool | None]:

@@ -91,7 +91,7 @@ def _measured(lines: pd.DataFrame, methods: list[str]) -> dict[str, pd.DataFrame
         name = f"queries_{purpose}"
         made[name] = lines[name].mask(there & lines[name].isna(), 0.0)
     frames = dict.fromkeys((column.id for column in EFFICIENCY), made)
-    white = made["black_box"] == "False"
+    white = made["access"] == "weights"
     deployed = made.copy()
     deployed.loc[white, "deployed_mb"] += PARAMETER_BYTES * made["model_parameters"] / MB
     unknown = there & deployed["deployed_mb"].isna()

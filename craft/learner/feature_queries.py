@@ -1,0 +1,51 @@
+"""Questions that learners ask of a service of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from craft.learner.divergence import BOX, require_finite
+from craft.protocol import FeatureBox
+
+
+def image_features(box: FeatureBox, image_set: str, purpose: str) -> torch.Tensor:
+    """Return unit features (N, E) of an image set, one query; raises Diverged."""
+    features = box.image_features(image_set, purpose)
+    return require_finite(features, f"features of {image_set!r}", BOX)
+
+
+def prototypes_of(box: FeatureBox, offset: torch.Tensor, purpose: str) -> torch.Tensor:
+    """Return unit text features (K, E) at one context (1, L, D), one query; raises Diverged."""
+    (features,) = torch.cat(list(box.text_features(offset, purpose)))
+    return require_finite(features, "features of the class names", BOX)
+
+
+class Shots:
+    """Features of the shots and of the untouched prompt, each asked for once; a part of a fit."""
+
+    def __init__(self, box: FeatureBox) -> None:
+        self._box = box
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def images(self, image_set: str) -> torch.Tensor:
+        """Return unit features (N, E) of an upload of the shots."""
+        if image_set not in self._kept:
+            self._kept[image_set] = image_features(self._box, image_set, "refine")
+        return self._kept[image_set]
+
+    def prototypes(self) -> torch.Tensor:
+        """Return unit features (K, E) of the untouched prompt."""
+        if "" not in self._kept:
+            offset = torch.zeros(1, self._box.context_length, self._box.context_width)
+            self._kept[""] = prototypes_of(self._box, offset, "refine")
+        return self._kept[""]
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return what was asked for, by upload; "" is the prompt."""
+        return dict(self._kept)
+
+    def resume(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Have what was asked for."""
+        self._kept = dict(state)

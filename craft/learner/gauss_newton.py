@@ -1,0 +1,239 @@
+"""A search for the context that reads whole score matrices (``gauss-newton``).
+
+Of this project, not of a paper. A query returns N x K scores; a search that ranks candidates keeps
+one number of each. Here r queries give the scores' derivative along r directions, the penalised
+cross-entropy on that tangent is minimised by Newton's method, and a few damped steps are asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Self
+
+import torch
+
+from craft.learner.base import Learner, Progress
+from craft.learner.checkpoint import Draws, Part
+from craft.learner.gauss_newton_options import DAMPINGS, GaussNewtonOptions
+from craft.learner.probe import Head, require_shots, scores_at
+from craft.learner.score_space import summed_cross_entropy
+from craft.learner.workload import Work
+from craft.protocol import BlackBox
+
+_NEWTON_STEPS = 50
+
+Ask = Callable[[torch.Tensor], torch.Tensor]
+
+
+class TooCoarse(RuntimeError):
+    """A box's answers are too noisy, or rounded too far, for differences of them to mean much."""
+
+
+class Point:
+    """Where the search is: x (W,) in units of embedding_std, and the scores (N, K) there."""
+
+    def __init__(self, width: int) -> None:
+        self.x = torch.zeros(width, dtype=torch.float64)
+        self.scores = torch.empty(0, 0, dtype=torch.float64)
+        self.cost = math.inf
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return x, the scores and their cost."""
+        cost = torch.tensor(self.cost, dtype=torch.float64)
+        return {"x": self.x, "scores": self.scores, "cost": cost}
+
+    def resume(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Continue from a :meth:`state`."""
+        self.x, self.scores, self.cost = state["x"], state["scores"], float(state["cost"])
+
+
+class GaussNewton(Learner):
+    """Rounds of r + 7 queries until the budget is spent; the loss on the shots never rises."""
+
+    Options: ClassVar[type[GaussNewtonOptions]] = GaussNewtonOptions
+    options: GaussNewtonOptions
+    head_: Head | None = None
+
+    def fit(
+        self,
+        box: BlackBox,
+        labels: torch.Tensor,
+        *,
+        seed: int,
+        train_set: str = "train",
+        refine_sets: tuple[str, ...] = ("train",),
+        progress: Progress | None = None,
+    ) -> Self:
+        """Search a context, then fit a head at it where the option says so.
+
+        See :meth:`Learner.fit`. Raises TooCoarse.
+        """
+        del refine_sets
+        require_shots(labels, len(box.class_names))
+        shape = (box.context_length, box.context_width)
+        unit = box.embedding_std
+        generator = torch.Generator().manual_seed(seed)
+        point = Point(math.prod(shape))
+        labels = labels.cpu()
+
+        def ask(points: torch.Tensor) -> torch.Tensor:
+            """Return scores (P, N, K) at points (P, W)."""
+            offsets = (unit * points).float().reshape(-1, *shape)
+            scores = scores_at(box, train_set, offsets, "search").double().cpu()
+            self.queries_ += len(points)
+            return scores
+
+        parts: dict[str, Part] = {"point": point, "draws": Draws(generator)}
+        for number in self._generations("search", self.options.rounds, **parts):
+            if number == 0:
+                self._begin(ask, point, labels, generator)
+            tried = self._round(ask, point, labels, self.options.directions(number), generator)
+            self.offset_ = (unit * point.x).float().reshape(1, *shape)
+            self._note(
+                queries=self.queries_,
+                search_loss_best=point.cost / len(labels),
+                search_loss_mean=sum(tried) / len(tried) / len(labels),
+            )
+            if progress:
+                progress(self)
+        if self.options.head == "probe":
+            self.head_ = Head.fit(point.scores[None], labels, self.options.probe)
+        return self
+
+    def _begin(
+        self, ask: Ask, point: Point, labels: torch.Tensor, generator: torch.Generator
+    ) -> None:
+        """Ask for the untouched context, and how exact the answers around it are."""
+        direction = _directions(len(point.x), 1, generator)[:, 0]
+        step = self.options.step
+        spaced = torch.tensor([0.0, 0.0, step / 4, step / 2, 3 * step / 4])
+        scores = ask(spaced[:, None] * direction)
+        share = relative_noise(scores, 4.0)
+        if share > self.options.most_noise:
+            raise TooCoarse(
+                f"answers of the black box: expected differences exact to "
+                f"{self.options.most_noise:g} of a step's, got {share:.2g}; ask for more digits, "
+                "or use a learner that ranks candidates"
+            )
+        point.scores = scores[0]
+        point.cost = self._cost(point.x, point.scores, labels)
+
+    def _round(
+        self, ask: Ask, point: Point, labels: torch.Tensor, count: int, generator: torch.Generator
+    ) -> list[float]:
+        """Move ``point`` if one of the damped steps lowers its cost; return the costs tried."""
+        options, width = self.options, len(point.x)
+        directions = _directions(width, count, generator)  # (W, r)
+        moved = ask(point.x + options.step * directions.T)
+        tangent = (moved - point.scores) / options.step  # (r, N, K)
+        slopes = options.prior * (directions.T @ point.x)  # of the prior, (r,)
+        steps, coefficients = [], torch.zeros(count, dtype=torch.float64)
+        for damping in DAMPINGS:
+            curvature = (damping + options.prior) * width
+            coefficients = tangent_minimum(
+                point.scores, tangent, labels, slopes, curvature, coefficients
+            )
+            steps.append(directions @ coefficients)
+        points = point.x + torch.stack(steps)
+        scores = ask(points)
+        costs = [self._cost(x, s, labels) for x, s in zip(points, scores, strict=True)]
+        best = min(range(len(costs)), key=costs.__getitem__)
+        if costs[best] < point.cost:
+            point.x, point.scores, point.cost = points[best], scores[best], costs[best]
+        return costs
+
+    def _cost(self, x: torch.Tensor, scores: torch.Tensor, labels: torch.Tensor) -> float:
+        penalty = self.options.prior / 2 * float(x.square().sum())
+        return float(summed_cross_entropy(scores, labels)) + penalty
+
+    def refine(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the head's log-probabilities (N, K) of logits (N, K), or these as they are."""
+        return logits if self.head_ is None else self.head_.probabilities(logits[None]).log()
+
+    def work(self, images: int, classes: int) -> Work:
+        """Return the queries of all rounds; see :meth:`Learner.work`."""
+        del images, classes
+        return Work(self.options.rounds, search=self.options.searched)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return the tensors that make up the fitted learner, for safetensors."""
+        return super().state() | (self.head_.state() if self.head_ else {})
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> Self:
+        """Become the learner whose :meth:`state` this is; raises ValueError for a foreign one."""
+        super().restore(state)
+        self.head_ = Head.restore(state) if self.options.head == "probe" else None
+        return self
+
+
+def _directions(width: int, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Return ``count`` directions (W, r) whose entries have a mean square of 1.
+
+    They are orthogonal, W of them at a time where there are more.
+    """
+    blocks = []
+    for first in range(0, count, width):
+        block = (width, min(width, count - first))
+        drawn = torch.randn(block, generator=generator, dtype=torch.float64)
+        blocks.append(torch.linalg.qr(drawn).Q * math.sqrt(width))
+    return torch.cat(blocks, dim=1)
+
+
+def relative_noise(scores: torch.Tensor, spacings: float) -> float:
+    """Return the noise of one answer as a share of the change over a step.
+
+    ``scores`` (5, N, K): one context twice, then three further ones, evenly spaced along a line;
+    a step is ``spacings`` of these. Noise is what repeats differ by, or what a third difference
+    leaves, which a smooth answer does not have and a rounded one has; the larger.
+    """
+    first, again, *later = scores
+    repeat = (first - again).square().mean().sqrt() / math.sqrt(2)
+    third = first - 3 * later[0] + 3 * later[1] - later[2]
+    rounding = third.square().mean().sqrt() / math.sqrt(20)
+    change = (later[2] - first).square().mean().sqrt() * spacings / 3
+    noise = float(torch.maximum(repeat, rounding))
+    return noise / float(change) if change > 0 else math.inf
+
+
+def tangent_minimum(
+    scores: torch.Tensor,
+    tangent: torch.Tensor,
+    labels: torch.Tensor,
+    slopes: torch.Tensor,
+    curvature: float,
+    start: torch.Tensor,
+) -> torch.Tensor:
+    """Return c (r,) that minimises sum CE(Y + J c, y) + slopes . c + curvature / 2 |c|^2.
+
+    ``scores`` Y (N, K), ``tangent`` J (r, N, K), ``labels`` (N,). Convex; Newton's steps, halved
+    until the loss falls.
+    """
+
+    def loss(c: torch.Tensor) -> float:
+        moved = scores + torch.tensordot(c, tangent, dims=1)
+        penalty = slopes @ c + curvature / 2 * c.square().sum()
+        return float(summed_cross_entropy(moved, labels) + penalty)
+
+    c, value = start, loss(start)
+    identity = torch.eye(len(start), dtype=torch.float64)
+    for _ in range(_NEWTON_STEPS):
+        p = (scores + torch.tensordot(c, tangent, dims=1)).softmax(dim=1)  # (N, K)
+        residual = p.clone()
+        residual[torch.arange(len(labels)), labels] -= 1
+        gradient = torch.einsum("rnk,nk->r", tangent, residual) + slopes + curvature * c
+        if gradient.norm() <= 1e-8 * (1 + abs(value)):
+            break
+        weighted = tangent * p  # (r, N, K)
+        means = weighted.sum(dim=2)  # (r, N)
+        flat = tangent.flatten(1)
+        hessian = weighted.flatten(1) @ flat.T - means @ means.T + curvature * identity
+        step = torch.linalg.solve(hessian, gradient)
+        length = 1.0
+        while loss(c - length * step) > value and length > 1e-6:
+            length /= 2
+        if length <= 1e-6:
+            break
+        c = c - length * step
+        value = loss(c)
+    return c

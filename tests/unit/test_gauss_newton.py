@@ -1,0 +1,102 @@
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from craft.learner.gauss_newton import GaussNewton, TooCoarse, relative_noise, tangent_minimum
+from craft.learner.gauss_newton_options import GaussNewtonOptions
+from craft.learner.score_space import summed_cross_entropy
+from craft.protocol import QueryMeter
+from tests.conformance.toy import ToyBox
+
+
+class LinearBox:
+    """A box whose scores are linear in the offset."""
+
+    context_length, context_width, embedding_std = 2, 4, 0.5
+    class_names = ("a", "b", "c")
+
+    def __init__(self, digits: int | None = None) -> None:
+        generator = torch.Generator().manual_seed(3)
+        self.labels = torch.arange(3).repeat(10)
+        self.slopes = torch.randn(8, 30, 3, generator=generator)
+        self.start = torch.randn(30, 3, generator=generator)
+        self.image_sets, self.meter = {"train": 30}, QueryMeter()
+        self._digits = digits
+
+    def predict(
+        self, image_set: str, context_offsets: torch.Tensor, purpose: str = "search"
+    ) -> Iterator[torch.Tensor]:
+        self.meter.charge(purpose, len(context_offsets))
+        moved = torch.tensordot(context_offsets.flatten(1), self.slopes, dims=1)
+        scores = self.start + moved
+        yield scores if self._digits is None else scores.round(decimals=self._digits)
+
+
+def optimum(box: LinearBox, prior: float) -> float:
+    """Return the least penalised loss over all offsets, by another optimiser."""
+    x = torch.zeros(8, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([x], max_iter=500, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        scores = box.start + torch.tensordot(0.5 * x, box.slopes.double(), dims=1)
+        value = summed_cross_entropy(scores, box.labels) + prior / 2 * x.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return loss().item()
+
+
+def test_one_round_in_full_dimension_reaches_the_optimum_of_linear_scores() -> None:
+    box = LinearBox()
+    learner = GaussNewton(budget=20).fit(box, box.labels, seed=1)
+    reached = learner.history_[-1]["search_loss_best"] * len(box.labels)
+    assert reached == pytest.approx(optimum(box, 0.01), rel=1e-4)
+
+
+def test_the_loss_never_rises_and_queries_are_the_meters() -> None:
+    box = ToyBox()
+    learner = GaussNewton(budget=300).fit(box, box.labels["train"], seed=1)
+    losses = [row["search_loss_best"] for row in learner.history_]
+    assert losses == sorted(losses, reverse=True)
+    assert learner.queries_ == box.meter.counts["search"] == learner.options.searched <= 300
+
+
+def test_the_tangent_minimum_has_no_gradient() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(12, 4, generator=generator, dtype=torch.float64)
+    tangent = torch.randn(6, 12, 4, generator=generator, dtype=torch.float64)
+    labels, slopes = torch.arange(12) % 4, torch.linspace(-1, 1, 6, dtype=torch.float64)
+    found = tangent_minimum(scores, tangent, labels, slopes, 0.3, torch.zeros(6).double())
+    c = found.clone().requires_grad_()
+    loss = summed_cross_entropy(scores + torch.tensordot(c, tangent, dims=1), labels)
+    (loss + slopes @ c + 0.15 * c.square().sum()).backward()
+    assert c.grad.norm() < 1e-5
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+def test_answers_of_few_digits_are_refused(digits: int) -> None:
+    box = LinearBox(digits)
+    with pytest.raises(TooCoarse, match=r"expected differences exact to 0\.01"):
+        GaussNewton(budget=40).fit(box, box.labels, seed=1)
+
+
+def test_answers_of_five_digits_are_accepted() -> None:
+    box = LinearBox(5)
+    assert GaussNewton(budget=40).fit(box, box.labels, seed=1).queries_ > 0
+
+
+def test_noise_is_told_from_curvature() -> None:
+    t = torch.tensor([0.0, 0.0, 1.0, 2.0, 3.0])[:, None, None]
+    smooth = (t + 0.1 * t**2) * torch.ones(1, 50, 4)
+    assert relative_noise(smooth, 4.0) < 1e-6
+    noisy = smooth + 0.04 * torch.randn(smooth.shape, generator=torch.Generator().manual_seed(0))
+    assert relative_noise(noisy, 4.0) == pytest.approx(0.04 / (3.9 * 4 / 3), rel=0.3)
+
+
+def test_rounds_fit_the_budget() -> None:
+    options = GaussNewtonOptions.resolve({"budget": 500})
+    assert options.searched <= 500 < options.searched + 32 + 7
+    assert [options.directions(n) for n in range(4)] == [8, 16, 32, 32]
