@@ -22,8 +22,10 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import yaml
+from PIL import Image
 
 from tests.pipeline.conftest import SOON, Checkout
 from tests.suites import tiny
@@ -36,18 +38,56 @@ _TOLD = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
 #: Not compared: times, machines and temporary folders are not the same twice.
 TABLES = ("architectures.csv", "architectures.md", "architectures.tex", "dataset_statistics.csv")
 RUN_FILES = ("learner.safetensors", "history.csv", "predictions.safetensors")
-RUNS = 7
+
+#: A change after the first run -> what it does in the checkout's folder. Its images are a user's
+#: own, described by a list.
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "options": lambda folder: _edit(folder / "kills.yaml", "budget: 600", "budget: 400"),
+    "images": lambda folder: shutil.copyfile(
+        folder / "photos/test-0-0.png", folder / "photos/test-1-0.png"
+    ),
+    "list": lambda folder: _edit(folder / "photos/list.csv", "test-0-0.png,a", "test-0-0.png,b"),
+    "manifest": lambda folder: (folder / "results/killed/manifests/mine.csv").unlink(),
+}
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def own_images(checkout: Checkout) -> None:
+    """Write images of two classes, two each to train on and three to test, and their list."""
+    photos = checkout.folder / "photos"
+    photos.mkdir()
+    rows, rng = ["path,class_name,split"], np.random.default_rng(0)
+    for part, count in (("train", 2), ("test", 3)):
+        for label, name in enumerate("ab"):
+            for n in range(count):
+                file = f"{part}-{label}-{n}.png"
+                pixels = rng.integers(0, 128, (32, 32, 3)) + 127 * label
+                Image.fromarray(pixels.astype(np.uint8)).save(photos / file)
+                rows.append(f"{file},{name},{part}")
+    (photos / "list.csv").write_text("\n".join(rows) + "\n")
+    facts = {"name": "mine", "kind": "image_list", "root": "photos", "list": "list.csv"}
+    facts |= {"template": "a photo of a {}."}
+    (checkout.folder / "config/datasets/mine.yaml").write_text(yaml.safe_dump(facts))
 
 
 class Disturbed:
-    """A checkout with a suite of seven fits, and how long the suite takes there undisturbed."""
+    """A checkout with a suite of some fits, and how long the suite takes there undisturbed."""
 
-    def __init__(self, checkout: Checkout) -> None:
+    def __init__(self, checkout: Checkout, dataset: str = "digits") -> None:
         self.checkout = checkout
+        self._made: Path | None = None  # what the disturbed suite had made before a change
+        if dataset == "mine":
+            own_images(checkout)
         config = tiny(
             ("zero-shot", "bbt", "craft"),
             {"architectures": {"shots": [1]}, "dataset_statistics": {}},
             seeds=[1, 2, 3],
+            datasets=[dataset],
             options={"budget": 600, "population": 20, "intrinsic_dim": 16, "curve_points": 4},
         )
         (checkout.folder / "kills.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -58,6 +98,17 @@ class Disturbed:
     def _arguments(self, name: str) -> list[str]:
         places = (f"results=results/{name}", f"data=results/{name}/data")
         return ["all_tables", "--configfile", "kills.yaml", "--config", *places]
+
+    def change(self, name: str) -> None:
+        """Finish the suite that is to be disturbed, change something, make the other from nothing."""
+        folder = self.checkout.folder
+        self.checkout.snakemake(*self._arguments("killed"))
+        CHANGES[name](folder)
+        self._made = folder / "made"
+        for place in ("results/killed", ".snakemake"):
+            shutil.copytree(folder / place, self._made / place)
+        shutil.rmtree(folder / "results/whole")
+        self.checkout.snakemake(*self._arguments("whole"))
 
     def kill(
         self, kills: int, seed: int, tell: Callable[[str], None] = lambda line: None
@@ -143,6 +194,11 @@ class Disturbed:
         return way
 
     def _forget(self) -> None:
+        if self._made:
+            for place in ("results/killed", ".snakemake"):
+                shutil.rmtree(self.checkout.folder / place)
+                shutil.copytree(self._made / place, self.checkout.folder / place)
+            return
         folder = self.checkout.folder / "results/killed"
         for name in ("runs", "features", "cache/fit"):
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -154,7 +210,7 @@ class Disturbed:
         whole, killed = (self.checkout.folder / "results" / name for name in ("whole", "killed"))
         files = [whole / name for name in TABLES]
         files += [path for name in RUN_FILES for path in sorted(whole.glob(f"runs/**/{name}"))]
-        assert len(files) == len(TABLES) + RUNS * len(RUN_FILES)
+        assert len(files) == len(TABLES) + 7 * len(RUN_FILES)
         found = []
         for file in files:
             other = killed / file.relative_to(whole)
@@ -174,13 +230,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--change", choices=tuple(CHANGES), help="before a second run, killed too")
     parser.add_argument("--folder", type=Path, help="new folder to work in, which is kept")
     given = parser.parse_args()
     with contextlib.ExitStack() as stack:
         if given.folder:
             given.folder.mkdir(parents=True)
         folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        disturbed = Disturbed(Checkout(folder))
+        disturbed = Disturbed(Checkout(folder), "mine" if given.change else "digits")
+        if given.change:
+            disturbed.change(given.change)
         print(f"undisturbed: {disturbed.seconds:.0f} s", flush=True)
         start = time.monotonic()
         ended = disturbed.kill(given.kills, given.seed, lambda line: print(line, flush=True))
@@ -189,8 +248,7 @@ def main() -> None:
         print(f"runs went on from their own state {disturbed.resumes()} times")
         if differences := disturbed.differences():
             raise SystemExit(f"not the same bytes: {', '.join(differences)}")
-        made = f"{len(TABLES)} files of tables and {RUNS * len(RUN_FILES)} of runs"
-        print(f"the same bytes in {made}")
+        print("the same bytes in every table and run")
 
 
 if __name__ == "__main__":

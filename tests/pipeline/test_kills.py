@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.kills import Disturbed
+from tests.kills import CHANGES, Disturbed
 from tests.pipeline.conftest import Checkout
 
 
@@ -15,5 +17,23 @@ def test_a_suite_killed_at_random_moments_makes_the_same_tables(
     disturbed = Disturbed(checkout)
     ended = disturbed.kill(kills, seed=1)
     assert ended.total() == kills and len(ended) > (2 if kills == 20 else 1)
+    assert disturbed.differences() == []
+    assert disturbed.resumes() >= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "kills"),
+    [
+        ("options", 3),
+        *(pytest.param(change, 10, marks=pytest.mark.exhaustive) for change in CHANGES),
+    ],
+)
+def test_a_second_run_killed_after_a_change_makes_the_tables_of_a_first(
+    change: str, kills: int, tmp_path: Path
+) -> None:
+    disturbed = Disturbed(Checkout(tmp_path), "mine")
+    disturbed.change(change)
+    assert disturbed.differences() or change == "manifest"
+    assert disturbed.kill(kills, seed=1).total() == kills
     assert disturbed.differences() == []
     assert disturbed.resumes() >= 1
