@@ -100,7 +100,7 @@ class Disturbed:
         return ["all_tables", "--configfile", "kills.yaml", "--config", *places]
 
     def change(self, name: str) -> None:
-        """Finish the suite that is to be disturbed, change something, make the other from nothing."""
+        """Finish the suite to be disturbed, change something, make the other one from nothing."""
         folder = self.checkout.folder
         self.checkout.snakemake(*self._arguments("killed"))
         CHANGES[name](folder)

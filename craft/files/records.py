@@ -176,6 +176,9 @@ class Features:
         """Read the safetensors file; raises RecordError when foreign, truncated or not finite."""
         tensors, metadata = read_tensors(path)
         known = {key: metadata[key] for key in (*cls._META, "paths") if key in metadata}
+        for key in ("classes", "paths"):
+            if isinstance(known.get(key), list):
+                known[key] = tuple(known[key])
         known |= {key: tensors[key] for key in ("features", "norms") if key in tensors}
         value = build(cls, known, path, "features file")
         for name, array, axes in (("features", value.features, 2), ("norms", value.norms, 1)):

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from craft.files.atomic import RecordError, json_text, read_json, write_text
-from craft.files.typed import build
+from craft.files.typed import STRICT, build
 from craft.runtime.provenance import config_hash
 
 
 @dataclass(frozen=True)
 class JobRun:
     """One run of a job: every option of its learner, and the test sets that it predicts."""
+
+    __pydantic_config__ = STRICT
+
+    __pydantic_config__ = STRICT
 
     shots: int
     seed: int

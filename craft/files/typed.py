@@ -2,94 +2,69 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import math
+import json
 import os
 import reprlib
-import types
-import typing
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import MISSING
+from typing import Any, NotRequired, TypeVar, get_type_hints
 
-import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from craft.files.atomic import RecordError
 
 T = TypeVar("T")
 
-_WORDS = {
-    str: "text",
-    bool: "true or false",
-    int: "a whole number",
-    float: "a finite number",
-    dict: "names and their values",
-    list: "a list",
-    tuple: "a list",
-    np.ndarray: "an array",
-}
-
-
-class _Wrong(Exception):
-    """What is wrong with a value, and at which place."""
+#: ``__pydantic_config__`` of a dataclass inside one that is read from files.
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 def build(cls: type[T], value: Any, path: str | os.PathLike[str], what: str) -> T:
-    """An instance of a dataclass from what the file ``path`` holds; lists become its tuples.
+    """Return an instance of a dataclass from what the file ``path`` holds; lists become its tuples.
 
-    Raises RecordError, which calls the file no ``what``: fields that lack, are unknown, or hold
-    what the declared type is not.
+    Raises RecordError, which calls the file no ``what``: fields that are missing, unknown, or not
+    of the declared type.
     """
+    fields: TypeAdapter[dict[str, Any]] = _fields(cls)  # type: ignore[arg-type]
     try:
-        return _instance(cls, value, "")
-    except _Wrong as wrong:
-        raise RecordError(f"{path}: not a {what} ({wrong})") from None
-
-
-def _instance(cls: type[T], value: Any, place: str) -> T:
-    """An instance of a dataclass from a mapping; raises _Wrong."""
-    if not isinstance(value, Mapping):
-        raise _wrong(value, dict, place)
-    required, hints = _declared(cls)
-    if missing := [name for name in required if name not in value]:
-        raise _Wrong(f"lacks {place}{missing[0]!r}")
-    if unknown := [name for name in value if name not in hints]:
-        raise _Wrong(f"unknown {place}{reprlib.repr(unknown[0])}")
-    return cls(**{name: _typed(entry, hints[name], place + name) for name, entry in value.items()})
-
-
-def _wrong(value: Any, kind: type, place: str) -> _Wrong:
-    accepted = _WORDS.get(kind, kind.__name__)
-    return _Wrong(f"{place or 'its content'} = {reprlib.repr(value)}: accepted: {accepted}")
+        try:
+            found = fields.validate_json(json.dumps(value))
+        except TypeError:  # arrays, whose lists are tuples by then
+            found = fields.validate_python(value)
+    except ValidationError as error:
+        raise RecordError(f"{path}: not a {what} ({_problem(error.errors()[0])})") from None
+    return cls(**found)
 
 
 @functools.cache
-def _declared(cls: type) -> tuple[list[str], dict[str, Any]]:
-    """Names of the fields without a default, and the types of all."""
-    hints, own = typing.get_type_hints(cls), fields(cls)
-    required = [f.name for f in own if f.default is MISSING and f.default_factory is MISSING]
-    return required, {f.name: hints[f.name] for f in own}
+def _fields(cls: Any) -> TypeAdapter[dict[str, Any]]:
+    """Return a check of the fields of a dataclass."""
+    hints = get_type_hints(cls)
+    declared = {
+        field.name: hints[field.name]
+        if field.default is MISSING and field.default_factory is MISSING
+        else NotRequired[hints[field.name]]
+        for field in dataclasses.fields(cls)
+    }
+    # A type made at run time, of which a type checker knows nothing.
+    table: Any = TypedDict(cls.__name__, declared)  # type: ignore[misc,operator]
+    table.__pydantic_config__ = STRICT
+    return TypeAdapter(table)
 
 
-def _typed(value: Any, hint: Any, place: str) -> Any:
-    """The value, if it is what ``hint`` says; raises _Wrong naming its ``place`` otherwise."""
-    if hint is Any:
-        return value
-    kind, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
-    if kind is types.UnionType:  # X | None
-        try:
-            return None if value is None else _typed(value, inner[0], place)
-        except _Wrong as wrong:
-            raise _Wrong(f"{wrong} or null") from None
-    if is_dataclass(kind):
-        return _instance(kind, value, f"{place}.")
-    if kind is dict and isinstance(value, dict):
-        return {key: _typed(each, inner[1], f"{place}.{key}") for key, each in value.items()}
-    if kind in (list, tuple) and isinstance(value, list | tuple):
-        return kind(_typed(each, inner[0], f"{place}[{n}]") for n, each in enumerate(value))
-    number = kind is float and isinstance(value, int)
-    finite = not isinstance(value, float) or math.isfinite(value)
-    right = kind not in (dict, list, tuple) and (isinstance(value, kind) or number)
-    if not (right and finite) or (isinstance(value, bool) and kind is not bool):
-        raise _wrong(value, kind, place)
-    return value
+def _problem(error: Any) -> str:
+    place = _place(error["loc"])
+    if error["type"] == "missing":
+        return f"lacks {place}"
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"unknown {place}"
+    expected = error["msg"].replace("Input should be", "expected")
+    return f"{place or 'its content'}: {expected}, got {reprlib.repr(error['input'])}"
+
+
+def _place(location: Sequence[str | int]) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "".join(parts).removeprefix(".")

@@ -18,7 +18,7 @@ from craft.files import receipts
 from craft.files.atomic import RecordError, read_json, write_json
 from craft.files.descriptions import read_dataset
 from craft.files.records import Manifest
-from craft.files.typed import build
+from craft.files.typed import STRICT, build
 from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ class PromptError(ValueError):
 @dataclass(frozen=True)
 class PromptTokens:
     """One template's prompts for K classes: [start] context, then each class's own tokens."""
+
+    __pydantic_config__ = STRICT
 
     template: str
     class_names: tuple[str, ...]  # K, as the data set spells them
