@@ -8,37 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import pairwise
+from functools import partial
 
-from craft.report.tables.latex_text import TINY, broken, escaped, width, words
-from craft.report.tables.model import WORDS, Cell, Column, Stub, Table
-from craft.report.tables.wording import (
-    DASH,
-    deviation,
-    difference,
-    groups,
-    lines,
-    ours,
-    published,
-    rendered,
-)
+from craft.report.tables.latex_layout import GAP, Measured, entries, floats
+from craft.report.tables.latex_text import escaped, words
+from craft.report.tables.model import WORDS, Stub, Table
+from craft.report.tables.wording import DASH, groups, lines, missing_sentence, rendered
 
 MARKS = {True: r"$\surd$", False: r"$\times$", None: "--"}
-#: Width of a page of a two-column article, almost, and of the gap on either side of a column.
-PAGE, GAP = 405.0, 3.0  # points
-#: Names of rows and columns of words wrap beyond the first of these with which a table fits.
-WRAPS = (180.0, 120.0, 85.0, 62.0)  # points
 
 _TEMPLATE = r"""
 % {{ table.artefact.name }}: {{ table.artefact.origin(table.suite) }}
+{% for panels in floats %}
 \begin{table*}[t]
 \centering
 \footnotesize
 \setlength{\tabcolsep}{{ "{" }}{{ gap }}pt}
 \setlength{\emergencystretch}{3em}
+{% if loop.first %}
 \caption{{ "{" }}{{ table.caption | text }}}
 \label{tab:{{ table.artefact.name }}}
+{% else %}
+\addtocounter{table}{-1}
+\caption{(continued)}
+{% endif %}
 
 \smallskip
 {% for panel in panels %}
@@ -63,19 +56,12 @@ _TEMPLATE = r"""
 \bottomrule
 \end{tabular}
 {% endfor %}
-{% for note, mark in marks.items() %}
+{% for note in notes if loop.last %}
 
-{\raggedright \textsuperscript{{ "{" }}{{ mark }}} {{ note | text }}\par}
-{% endfor %}
-{% if table.missing() %}
-
-{\raggedright --- {{ missing_sentence(table.missing()) | text }}\par}
-{% endif %}
-{% for notice in table.notices %}
-
-{\raggedright {{ notice | text }}\par}
+{\raggedright {{ note }}\par}
 {% endfor %}
 \end{table*}
+{% endfor %}
 """
 
 
@@ -91,93 +77,18 @@ class Panel:
 
 
 def latex(table: Table) -> str:
-    """Return a ``table*`` environment with caption, label, booktabs rules, notes below the rules.
+    """Return ``table*`` environments with caption, label, booktabs rules, notes below the rules.
 
-    Below a row that the paper prints stands what it prints, in italics, and the difference.
+    One is enough where the page is. Below a row that the paper prints stands what it prints, in
+    italics, and the difference.
     """
-    panels = [_panel(measured, table.note_marks()) for measured in _fitting(table)]
-    return rendered(_TEMPLATE, table, words, panels=panels, gap=f"{GAP:g}").lstrip("\n")
-
-
-def _fitting(table: Table) -> list[Measured]:
-    """Return as few panels as fit, of equal numbers of columns, words wrapped as late as may be."""
-    count = len(table.columns)
-    for panels in range(1, count + 1):
-        edges = [round(n * count / panels) for n in range(panels + 1)]
-        for wrap in WRAPS:
-            found = [
-                Measured(table.part(range(len(table.rows)), range(first, last)), wrap)
-                for first, last in pairwise(edges)
-            ]
-            if all(panel.width <= PAGE for panel in found):
-                return found
-    return found
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A table whose columns have widths, in points; words wrap beyond ``wrap``."""
-
-    table: Table
-    wrap: float
-
-    @property
-    def width(self) -> float:
-        """Width of the whole, that of headings above several columns included."""
-        inner = [each + 2 * GAP for each in self.inner]
-        total, start = sum(self.before + self.after) + 2 * GAP * len(self.before + self.after), 0
-        for text, span in groups(self.table) or [("", len(inner))]:
-            total += max(sum(inner[start : start + span]), width(text) + 2 * GAP)
-            start += span
-        return total
-
-    @cached_property
-    def before(self) -> list[float]:
-        """Widths of the names of rows and what else stands before the cells."""
-        found = []
-        for number, name in enumerate(self.table.stub):
-            texts = [row.stub[number] for row in self.table.rows]
-            shown = [text if isinstance(text, str) else "xx" for text in texts]
-            if number == self.table.name_column and self.table.has_published():
-                shown.append("published a,b")
-            found.append(self._wrapped([*shown, name]))
-        return found
-
-    @cached_property
-    def after(self) -> list[float]:
-        """Widths of the columns behind the cells."""
-        return [self._wrapped([name, *texts]) for name, texts in self.table.after.items()]
-
-    @cached_property
-    def inner(self) -> list[float]:
-        """Widths of the columns of cells."""
-        return [self._column(number) for number in range(len(self.table.columns))]
-
-    def _column(self, number: int) -> float:
-        column = self.table.columns[number]
-        cells = [row.cells[number] for row in self.table.rows]
-        entries = [entry for cell in cells for entry in _entries(column, cell)]
-        if self.table.kind == WORDS:
-            return self._wrapped([column.heading, *(text for text, _ in entries)])
-        marks = width("a,b") if any(cell.notes for cell in cells) else 0.0
-        widest = max((width(text) + width(small, TINY) for text, small in entries), default=0.0)
-        return max(widest, _longest_word(column.heading)) + marks
-
-    def _wrapped(self, texts: Sequence[str]) -> float:
-        """Width that texts take if they wrap where that is long."""
-        natural = max(map(width, texts), default=0.0)
-        return min(natural, max(self.wrap, *map(_longest_word, texts)))
-
-
-def _entries(column: Column, cell: Cell) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return our entry and the paper's, each with what stands beside it in small print."""
-    spread, change = deviation(column, cell), difference(column, cell)
-    ourselves = ours(column, cell), f" ± {spread}" if spread else ""
-    return ourselves, (published(column, cell), f" ({change})" if change else "")
-
-
-def _longest_word(text: str) -> float:
-    return max(map(width, broken(text)), default=0.0)
+    marks = table.note_marks()
+    notes = [rf"\textsuperscript{{{mark}}} {words(note)}" for note, mark in marks.items()]
+    if missing := table.missing():
+        notes.append(f"--- {words(missing_sentence(missing))}")
+    notes += map(words, table.notices)
+    found = [[_panel(part, marks) for part in parts] for parts in floats(table, notes)]
+    return rendered(_TEMPLATE, table, words, floats=found, notes=notes, gap=f"{GAP:g}").lstrip("\n")
 
 
 def _panel(measured: Measured, marks: dict[str, str]) -> Panel:
@@ -236,7 +147,7 @@ def _lines(part: Table, marks: dict[str, str]) -> Iterator[tuple[bool, list[str]
         (label if compared else stub)[name] += _raised(line.marks)
         mine, theirs = [], []
         for column, cell, letters in line.cells:
-            (text, spread), (printed, change) = _entries(column, cell)
+            (text, spread), (printed, change) = entries(column, cell)
             mine.append(shown(text, spread) + ("" if compared else _raised(letters)))
             theirs.append(shown(printed, change, italic=True) + _raised(letters))
         yield line.opens, [*stub, *mine, *map(_words, line.after)]
