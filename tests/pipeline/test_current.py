@@ -4,6 +4,7 @@ results and whatever Snakemake remembers of them."""
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,3 +191,30 @@ def test_jobs_run_the_planner_s_code(
     before = [row["accuracy"] for row in runs(suite)]
     suite.snakemake(*SUITE, "--forcerun", "score", anew=True)
     assert [row["accuracy"] for row in runs(suite)] == before
+
+
+def fits(plan: dict[str, int]) -> int:
+    """Jobs of a plan that train runs."""
+    return sum(jobs for rule, jobs in plan.items() if rule.startswith("fit"))
+
+
+def test_a_fit_runs_again_exactly_when_its_own_options_change(suite: Checkout) -> None:
+    configure(suite, options=dict(reversed(SMALL.items())))
+    assert suite.plan(*SUITE) == {}
+    path = suite.folder / "tiny.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["methods"]["craft"]["label"] = "ours"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    assert fits(suite.plan(*SUITE)) == 0
+    config["methods"]["craft"]["dataset_options"] = {"digits": {"layers": {"1": 3}}}
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    described = suite.folder / "results/tiny/suite.json"
+    before = described.read_bytes()
+    assert fits(suite.plan(*SUITE)) == 2  # both seeds of craft, and not zero-shot
+    assert described.read_bytes() == before
+    suite.snakemake(*SUITE)
+    assert described.read_bytes() != before
+    record = json.loads((suite.folder / "results/tiny" / RUN / "record.json").read_text())
+    assert record["options"]["layers"] == 3
+    described.unlink()  # no input of a fit: it is written again when jobs run
+    assert suite.plan(*SUITE) == {}
