@@ -37,7 +37,7 @@ class Collaborative(RefiningLearner):
     ) -> Self:
         """Learn a context and a refiner; see :meth:`Learner.fit`."""
         options = self.options
-        rng = np.random.default_rng(seed)
+        rng = np.random.Generator(np.random.PCG64(seed))
         prompts = PromptGenerator(
             box.context_length, box.context_width, box.embedding_std, options, rng
         )

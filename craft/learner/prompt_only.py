@@ -28,7 +28,7 @@ class PromptOnly(Learner):
     ) -> Self:
         """Learn a context; see :meth:`Learner.fit`. ``refine_sets`` are not used."""
         del refine_sets
-        self._search(box, labels, np.random.default_rng(seed), train_set, progress)
+        self._search(box, labels, np.random.Generator(np.random.PCG64(seed)), train_set, progress)
         return self
 
     def _search(

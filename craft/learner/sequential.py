@@ -29,7 +29,7 @@ class Sequential(RefiningLearner, PromptOnly):
         progress: Progress | None = None,
     ) -> Self:
         """Learn a context, then a refiner; see :meth:`Learner.fit`."""
-        self._search(box, labels, np.random.default_rng(seed), train_set, progress)
+        self._search(box, labels, np.random.Generator(np.random.PCG64(seed)), train_set, progress)
         self._refine_to_end(box, labels, seed, refine_sets, progress)
         return self
 

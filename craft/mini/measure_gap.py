@@ -72,7 +72,8 @@ def measure(model: CLIP, config: dict, folder: Path) -> dict[str, dict[str, floa
                 for i, k in (tasks.render(name, part, development=True) for part in tasks.PARTS[:2])
             )
             fits[name] = [
-                linear_probe(train, val, SHOTS, np.random.default_rng(seed)) for seed in (1, 2, 3)
+                linear_probe(train, val, SHOTS, np.random.Generator(np.random.PCG64(seed)))
+                for seed in (1, 2, 3)
             ]
         scores = [fit.score(x, labels) for fit in fits[facts.get("source", name)]]
         results[name]["linear_probe"] = float(np.mean(scores))

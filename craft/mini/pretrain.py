@@ -154,14 +154,14 @@ def train(
         for step in range(start, recipe.steps):
             # Every draw is a function of (seed, step): a resumed run repeats an unbroken one.
             epoch, part = divmod(step, per_epoch)
-            order = np.random.default_rng([seed, 3, epoch]).permutation(len(images))
+            order = np.random.Generator(np.random.PCG64([seed, 3, epoch])).permutation(len(images))
             rows = order[part * recipe.batch : (part + 1) * recipe.batch]
             within, done = recipe.progress(step)
             warm = min(1.0, (within + 1) / recipe.warmup)
             for group in optimizer.param_groups:
                 rate = recipe.lr * warm * 0.5 * (1 + math.cos(math.pi * done))
                 group["lr"] = rate * group["factor"]
-            x = shifted(images[rows], np.random.default_rng([seed, 4, step]))
+            x = shifted(images[rows], np.random.Generator(np.random.PCG64([seed, 4, step])))
             x = mini.pixels(x, config).contiguous(memory_format=torch.channels_last)
             match, words = _loss(model, head, x, tokens[torch.from_numpy(rows)], content)
             optimizer.zero_grad(set_to_none=True)

@@ -109,7 +109,7 @@ def _scans(label: int, part: int, development: bool) -> list[np.ndarray]:
     """Return one part's scans (8, 8) of a digit; no scan is in two parts or both instances."""
     images, target = _scanned()
     own = np.flatnonzero(target == label)
-    own = own[np.random.default_rng([_SEEDS[False], label]).permutation(len(own))]
+    own = own[np.random.Generator(np.random.PCG64([_SEEDS[False], label])).permutation(len(own))]
     sizes = 2 * TASKS["digits"].counts  # 172 of the 174 scans that exist of the rarest digit
     start = int(np.sum(sizes[: part + 3 * development]))
     return [images[i] for i in own[start : start + sizes[part + 3 * development]]]
@@ -121,7 +121,9 @@ def _drawn(name: str, part: str, label: int, development: bool) -> list[np.ndarr
     if task.draw is None:
         drawn = [scenes.digit(scan) for scan in _scans(label, which, development)]
     else:
-        rng = np.random.default_rng([_SEEDS[development], list(TASKS).index(name), which, label])
+        rng = np.random.Generator(
+            np.random.PCG64([_SEEDS[development], list(TASKS).index(name), which, label])
+        )
         drawn = [task.draw(rng, label) for _ in range(task.counts[which])]
     return [surface.finish(image) for image in drawn]
 

@@ -170,7 +170,7 @@ _RENDER = {"shape": _shape, "digit": _digit, "texture": _texture, "colour": _col
 
 def render_corpus(n: int, seed: int) -> tuple[np.ndarray, list[str]]:
     """Return n captioned images: uint8 (n, 32, 32, 3) and n captions."""
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.Generator(np.random.PCG64([seed, 1]))
     images = np.empty((n, drawing.SIZE, drawing.SIZE, 3), np.uint8)
     captions = []
     with Progress("rendering of the world", n, "images") as progress:
@@ -187,7 +187,7 @@ def render_corpus(n: int, seed: int) -> tuple[np.ndarray, list[str]]:
 def render_probe(kind: str, per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return held-out images of one kind: uint8 (n, 32, 32, 3) and labels (n,) into CLASSES."""
     # The second entry of the seed keeps these draws apart from every corpus.
-    rng = np.random.default_rng([seed, 2, KINDS.index(kind)])
+    rng = np.random.Generator(np.random.PCG64([seed, 2, KINDS.index(kind)]))
     labels = np.repeat(np.arange(len(CLASSES[kind])), per_class)
     images = [surface.finish(_RENDER[kind](rng, int(label))[0]) for label in labels]
     return np.stack(images), labels

@@ -52,7 +52,7 @@ class Pictures:
         if self.kind == "end":
             return self.preprocess.read_end(path, self.view, self.reading)
         stream = [self.view, position, *([1] if self.kind == "crop" else [])]
-        rng = np.random.default_rng(stream) if self.view else None
+        rng = np.random.Generator(np.random.PCG64(stream)) if self.view else None
         return self.preprocess.read(path, rng, self.reading)
 
     def stamp(self, first: int, last: int) -> str:

@@ -220,7 +220,7 @@ def embedding_std(model: nn.Module, table: torch.Tensor) -> float:
     ids; craft.mini.backbone): the others' embeddings tell nothing, and they are most of the table.
     """
     tokens = getattr(model, "pretrained_tokens", slice(None))
-    return float(table.detach().float()[tokens].std())
+    return float(table.detach().float()[tokens].std(correction=1))
 
 
 def _require(supported: bool, what: str) -> None:
