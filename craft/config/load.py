@@ -57,7 +57,7 @@ def _over(below: Any, above: Any) -> Any:
 def typed(value: Any) -> Any:
     """Return a value of ``--config`` as a YAML file would have it.
 
-    Snakemake leaves null and whatever is nested in a value as text.
+    Snakemake leaves null, and all that is nested in a value, as text.
     """
     if isinstance(value, Mapping):
         return {key: typed(entry) for key, entry in value.items()}
@@ -133,7 +133,7 @@ def load(
 
 
 def _named(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the kind and name of each description that a suite names, whatever its types."""
+    """Yield the kind and name of each description that a suite names, of any types."""
     shift = config.get("shift")
     targets = shift.get("targets") if isinstance(shift, Mapping) else None
     lists = (("dataset", config.get("datasets")), ("dataset", targets))

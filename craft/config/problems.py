@@ -57,6 +57,6 @@ def unreadable(error: YamlError) -> Problem:
 
 
 def check_name(path: str, name: str, known: Iterable[str]) -> Iterator[Problem]:
-    """Yield the problem of a name that is none of the known ones."""
+    """Yield the problem of a name that is not among the known ones."""
     if name not in (names := list(known)):
         yield Problem(path, f"one of {', '.join(names)}", name, near(name, names))

@@ -28,6 +28,6 @@ def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def with_unknown_words(names: Sequence[str], words: Iterable[str]) -> list[str]:
-    """Return the names that hold a word which is none of ``words``."""
+    """Return the names with a word that is not among ``words``."""
     known = set(words)
     return [name for name in names if not set(re.findall(r"\w+", cleaned(name))) <= known]

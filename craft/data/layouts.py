@@ -22,7 +22,7 @@ class ManifestError(ValueError):
 
 
 def split_json(root: Path, facts: Mapping[str, Any]) -> Iterator[Image]:
-    """A CoOp split JSON: for each part a list of [path, label, class name]."""
+    """Yield images of a CoOp split JSON: for each part a list of [path, label, class name]."""
     pinned = facts.get("split", {"file": "split.json"})
     path = _verified(root / pinned["file"], pinned.get("sha256"))
     try:
@@ -35,7 +35,7 @@ def split_json(root: Path, facts: Mapping[str, Any]) -> Iterator[Image]:
 
 
 def split_lists(root: Path, facts: Mapping[str, Any]) -> Iterator[Image]:
-    """FGVC Aircraft: a list of classes, and for each part lines of an image id and its class.
+    """Yield images of FGVC Aircraft: a list of classes, and for each part lines of id and class.
 
     Class names hold spaces: a line is cut at its first one.
     """
@@ -51,7 +51,7 @@ def split_lists(root: Path, facts: Mapping[str, Any]) -> Iterator[Image]:
 
 
 def class_folders(root: Path, facts: Mapping[str, Any]) -> Iterator[Image]:
-    """ImageNet and its shifted test sets: a folder per class, named by wnid or by class number.
+    """Yield images of ImageNet and its shifted sets: folders named by wnid or class number.
 
     Labels are positions among the sorted wnids of ``classnames.txt``; folders and files are taken
     in sorted order, so that few-shot sets do not depend on the file system.
@@ -85,7 +85,7 @@ LAYOUTS = {
 
 
 def _verified(path: Path, pinned: str | None) -> Path:
-    """The path, if it exists and has the pinned SHA-256 (None: any)."""
+    """Return the path of a file that has the pinned SHA-256 (None: any)."""
     if not path.is_file():
         raise ManifestError(f"no file {path}")
     if pinned and (digest := sha256(path)) != pinned:
@@ -100,7 +100,7 @@ def _lines(root: Path, pinned: Mapping[str, str]) -> list[str]:
 
 
 def wnids_and_names(path: Path) -> Iterator[tuple[str, str]]:
-    """Folder and class name of each line 'folder name'; raises ManifestError."""
+    """Yield folder and class name of each line 'folder name'; raises ManifestError."""
     for line in _lines(path.parent, {"file": path.name}):
         wnid, _, name = line.partition(" ")
         if not name:

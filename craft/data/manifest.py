@@ -70,12 +70,12 @@ def check_tree(root: Path, facts: Mapping[str, Any]) -> None:
 
 
 def image_root(root: Path, facts: Mapping[str, Any]) -> Path:
-    """The folder that a manifest's paths are relative to."""
+    """Return the folder that a manifest's paths are relative to."""
     return root if facts.get("kind") in OWN else root / facts["images"]
 
 
 def reading(facts: Mapping[str, Any]) -> str:
-    """How the data set's files become pixels (craft.data.decode), unless it says otherwise."""
+    """Return how the data set's files become pixels (craft.data.decode)."""
     return facts.get("reading") or ("shown" if facts.get("kind") in OWN else "stored")
 
 

@@ -31,7 +31,7 @@ def normal(path: str) -> str:
 
 
 def on_disk(root: Path, path: str) -> str | None:
-    """Return ``path`` as the disk spells it below ``root``, in whatever Unicode form, or None."""
+    """Return ``path`` as the disk spells it below ``root``, in any Unicode form, or None."""
     if (root / path).is_file():
         return path
     found = Path()

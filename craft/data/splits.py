@@ -25,7 +25,7 @@ class SplitError(ValueError):
 
 
 def draw(labels: Sequence[int], shots: int, seed: int, *, repeat: bool = False) -> list[int]:
-    """Positions in ``labels`` of ``shots`` items per class, by CoOp's protocol.
+    """Return positions in ``labels`` of ``shots`` items per class, by CoOp's protocol.
 
     Classes come in order of their first item; each is sampled without replacement from one stream
     seeded once. Raises SplitError for a class with fewer items than ``shots``, unless ``repeat``
@@ -52,7 +52,7 @@ def draw(labels: Sequence[int], shots: int, seed: int, *, repeat: bool = False) 
 
 
 def read_train_part(path: Path) -> tuple[list[str], list[int]]:
-    """Paths and labels of the training part of a CoOp split JSON; raises SplitError."""
+    """Return paths and labels of the training part of a CoOp split JSON; raises SplitError."""
     try:
         items = json.loads(path.read_text(encoding="utf-8"))["train"]
         return [str(item[0]) for item in items], [int(item[1]) for item in items]

@@ -31,12 +31,12 @@ Source = Mapping[int, str] | None
 
 
 def image_folder(root: Path, facts: Mapping[str, Any], source: Source = None) -> Iterator[Image]:
-    """A folder per class, below train/, val/ and test/ or divided by ``shares``."""
+    """Yield images of a folder per class, in train/, val/ and test/ or divided by ``shares``."""
     return _listed(root, facts, source)
 
 
 def image_list(root: Path, facts: Mapping[str, Any], source: Source = None) -> Iterator[Image]:
-    """A CSV of paths below ``root``, their classes and parts; a manifest is one."""
+    """Yield images of a CSV of paths below ``root``, classes and parts; a manifest is one."""
     return _listed(root, facts, source)
 
 
@@ -63,15 +63,15 @@ def survey(
 ) -> Survey:
     """Survey a data set, few-shot sets of ``shots`` included; ``source`` as for a layout.
 
-    A manifest is believed, whatever became of the folders since. Without ``source`` the labels of a
-    shifted test set are not looked at.
+    A manifest is believed, even if the folders have changed since. Without ``source`` the labels of
+    a shifted test set are not looked at.
     """
     if manifest.is_file():
         try:
             contents = Manifest.read(manifest)
-            images, names, found = contents.images, contents.class_names(), []
+            images, names, found = list(contents.images), contents.class_names(), []
         except RecordError as error:
-            images, names = (), {}
+            images, names = [], {}
             found = [f"{error}; delete it to have the folders looked at again"]
     else:
         images, found = _read(root, facts, source)
@@ -123,7 +123,7 @@ def _listed(root: Path, facts: Mapping[str, Any], source: Source) -> Iterator[Im
 
 
 def _read(root: Path, facts: Mapping[str, Any], source: Source) -> tuple[list[Image], list[str]]:
-    """The images, and what is wrong; the images only count where nothing is."""
+    """Return the images and the problems; the images count only where there is no problem."""
     if not root.is_dir():
         return [], [f"root {root}: no such folder"]
     found: list[str] = []
@@ -182,7 +182,7 @@ def _leaks(root: Path, rows: Sequence[tuple[str, str, str]]) -> list[str]:
 def _from_folders(
     root: Path, facts: Mapping[str, Any], found: list[str]
 ) -> list[tuple[str, str, str]]:
-    """(path, class, part) of each image in class folders."""
+    """Return (path, class, part) of each image in class folders."""
     shares = facts.get("shares")
     parts = _parts(root, facts, found)
     rows = []
@@ -208,7 +208,7 @@ def _from_folders(
 
 
 def _parts(root: Path, facts: Mapping[str, Any], found: list[str]) -> dict[str, Path]:
-    """Part -> its folder, ``Train`` and ``TEST`` too; part "" where ``shares`` divides classes."""
+    """Return part -> its folder (``Train`` too); part "" where ``shares`` divides classes."""
     tops = sorted(path.name for path in _entries(root, found) if path.is_dir())
     spelled = {part: [name for name in tops if name.lower() == part] for part in PARTS}
     if "source" in facts:
@@ -239,7 +239,7 @@ def _parts(root: Path, facts: Mapping[str, Any], found: list[str]) -> dict[str, 
 
 
 def _entries(folder: Path, found: list[str]) -> list[Path]:
-    """What lies in a folder, hidden files and litter aside; names that are no text are reported."""
+    """Return what a folder holds, without hidden files, litter and names that are not UTF-8."""
     paths = [
         path
         for path in folder.iterdir()
@@ -253,7 +253,7 @@ def _entries(folder: Path, found: list[str]) -> list[Path]:
 def _dealt(
     images: list[str], key: str, shares: Mapping[str, Any], found: list[str]
 ) -> dict[str, list[str]]:
-    """Part -> its images of one class: shuffled by the seed and the class's folder alone."""
+    """Return part -> its images of one class, shuffled by the seed and the class's folder alone."""
     shuffled = list(images)
     random.Random(f"{shares['seed']}/{key}").shuffle(shuffled)
     dealt, start, upto = {}, 0, 0.0

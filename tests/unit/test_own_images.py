@@ -511,7 +511,7 @@ SUITE = {
     "backbones": ["mini-rn"],
     "datasets": ["mine"],
     "methods": {"craft": {"learner": "craft.learner.collaborative:Collaborative"}},
-    "artefacts": {"architectures": {"shots": [1, 2]}},
+    "artefacts": {"few_shot_curves": {"shots": [1, 2]}},
 }
 
 
@@ -541,7 +541,7 @@ def test_a_shifted_test_set_is_held_against_its_source_before_any_work(project):
 
 def test_a_suite_may_ask_for_more_shots_than_a_class_has(project):
     describe(project)
-    suite = SUITE | {"artefacts": {"architectures": {"shots": [3]}}}
+    suite = SUITE | {"artefacts": {"few_shot_curves": {"shots": [3]}}}
     with pytest.raises(ConfigError):
         load(suite, project)
     describe(project, repeat=True)
