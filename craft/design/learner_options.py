@@ -15,6 +15,12 @@ SHIPPED = {
     "craft.learner.refine_only:RefineOnly": "craft.learner.options:Options",
     "craft.learner.sequential:Sequential": "craft.learner.options:Options",
     "craft.learner.zero_shot:ZeroShot": "craft.learner.options:Options",
+    "craft.learner.lfa:LFA": "craft.learner.feature_options:LFAOptions",
+    "craft.learner.cbbt:CBBT": "craft.learner.feature_options:CBBTOptions",
+    "craft.learner.probe:Probe": "craft.learner.probe_options:ProbeOptions",
+    "craft.learner.gauss_newton:GaussNewton": (
+        "craft.learner.gauss_newton_options:GaussNewtonOptions"
+    ),
     "craft.whitebox.coop:CoOp": "craft.whitebox.options:CoOpOptions",
 }
 
