@@ -22,8 +22,6 @@ class JobRun:
 
     __pydantic_config__ = STRICT
 
-    __pydantic_config__ = STRICT
-
     shots: int
     seed: int
     options: dict[str, Any]

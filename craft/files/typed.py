@@ -49,8 +49,8 @@ def _fields(cls: Any) -> TypeAdapter[dict[str, Any]]:
         else NotRequired[hints[field.name]]
         for field in dataclasses.fields(cls)
     }
-    # A type made at run time, of which a type checker knows nothing.
-    table: Any = TypedDict(cls.__name__, declared)  # type: ignore[misc,operator]
+    make: Any = TypedDict  # called at run time, of which a type checker knows nothing
+    table = make(cls.__name__, declared)
     table.__pydantic_config__ = STRICT
     return TypeAdapter(table)
 

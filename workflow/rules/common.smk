@@ -163,6 +163,10 @@ wildcard_constraints:
     part=r"test|train(-(view|crop|end)-[1-9][0-9]*)?",
 
 
+# Snakemake itself sees that these are missing only where they are targets.
+RECORDS = [paths.at(RESULTS, paths.RECORD, **run.identity) for run in RUNS]
+MANIFESTS = expand(MANIFEST, dataset=FACTS)
+
 ALL_TABLES = [
     f"{RESULTS}/{paths.TABLE}.csv".format(artefact=each.name)
     for each in tables()
