@@ -152,7 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m craft.data.manifest", description=__doc__)
     parser.add_argument("--dataset", type=Path, required=True, help="data-set YAML")
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
-    parser.add_argument("--source", type=Path, help="manifest of a shifted test set's source")
+    parser.add_argument(
+        "--source", type=Path, nargs="?", help="manifest of a shifted test set's source"
+    )
     parser.add_argument("--out", type=Path, required=True, help="CSV to write")
     parser.add_argument("--threads", type=int, default=1, help="cores that decode own images")
     receipts.add_argument(parser)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from craft.files.atomic import RecordError, sha256, unchanged
+from craft.files import paths
+from craft.files.atomic import RecordError, sha256, unchanged, write_json
 from craft.files.records import Manifest, Predictions, RunRecord, Score
 from craft.runtime.command import run_command
 from craft.runtime.provenance import code_hash
@@ -162,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="NAME,...",
         help="test sets of each run, in the order of the runs; without it, all manifests",
     )
+    parser.add_argument("--scored", metavar="FILE", help="written last: SHA-256 of each score")
     given = parser.parse_args(arguments)
     every = ",".join(name for name, _ in given.manifests)
     tests_of = given.tests or [every] * len(given.runs)
@@ -171,10 +173,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--tests {min(unknown)!r} has no manifest; accepted: {every}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     tests = {name: TestLabels.read(name, path) for name, path in given.manifests}
+    scores = {}
     for folder, names in zip(given.runs, tests_of, strict=True):
         score = score_run(folder, {name: tests[name] for name in names.split(",")})
         final = {name: round(values[-1], 2) for name, values in score.accuracy.items()}
         log.info("%s: %s", folder, final)
+        name = f"{paths.CELL}/{paths.RUN_OF_CELL}".format(**vars(score))
+        scores[name] = sha256(Path(folder) / "score.json")
+    if given.scored:
+        write_json(given.scored, {"scores": scores})
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ FEATURES = "features/{backbone}/{dataset}/{part}.safetensors"
 
 # --- runs ---
 
+RUNS_FOLDER = "runs"
+
 #: The resolved configuration, and what each job of it is to do.
 SUITE = "suite.json"
 
@@ -34,6 +36,10 @@ HISTORY = f"{RUN}/history.csv"
 PREDICTIONS = f"{RUN}/predictions.safetensors"
 RECORD = f"{RUN}/record.json"
 SCORE = f"{RUN}/score.json"
+
+#: What the job of a batch of runs is done with; the runs' files lie below the same folder.
+FITTED = f"{RUNS_FOLDER}/{{batch}}/fitted.json"
+SCORED = f"{RUNS_FOLDER}/{{batch}}/scored.json"
 
 # --- what is made of them ---
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,15 @@ class Job:
     runs: tuple[JobRun, ...]
 
     @property
+    def content(self) -> dict[str, Any]:
+        """Return what it says, its runs' options by their hash."""
+        runs = [vars(run) | {"options": config_hash(run.options)} for run in self.runs]
+        return vars(self) | {"runs": runs}
+
+    @property
     def digest(self) -> str:
         """Hash of all that it says: 16 hex digits."""
-        return config_hash(asdict(self))
+        return config_hash(self.content)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], name: str, digest: str) -> Job:
@@ -67,14 +73,12 @@ class Job:
 
 def suite_content(configuration: Mapping[str, Any], jobs: Mapping[str, Job]) -> dict[str, Any]:
     """Return what ``suite.json`` holds; equal options of several runs stand there once."""
-    options: dict[str, dict[str, Any]] = {}
-    named = {}
-    for name, job in sorted(jobs.items()):
-        content = asdict(job)
-        for run in content["runs"]:
-            key = config_hash(run["options"])
-            options[key], run["options"] = run["options"], key
-        named[name] = content
+    options = {
+        key["options"]: run.options
+        for job in jobs.values()
+        for key, run in zip(job.content["runs"], job.runs, strict=True)
+    }
+    named = {name: job.content for name, job in sorted(jobs.items())}
     return {"configuration": dict(configuration), "options": options, "jobs": named}
 
 

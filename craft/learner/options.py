@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType, NoneType
 from typing import Any, ClassVar, Self
 
@@ -220,7 +220,7 @@ class Options:
 
     def as_dict(self) -> dict[str, Any]:
         """Return every option and its value, sorted by name."""
-        return dict(sorted(asdict(self).items()))
+        return dict(sorted(vars(self).items()))
 
     @property
     def context_words(self) -> int:

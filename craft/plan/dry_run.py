@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from craft.config.load import load
+from craft.files.paths import RECORD, at
 
 
 class PlanError(RuntimeError):
@@ -62,6 +63,12 @@ def pending(
         finally:
             logger.disabled = False
         jobs = list(workflow.dag.needrun_jobs(exclude_finished=False))
-    files = frozenset(str(file) for job in jobs for file in job.output)
+        batches = workflow.globals["FITS"]
+    files = {str(file) for job in jobs for file in job.output}
+    # A fit declares one file for its batch of runs, whose own files lie below the same folder.
+    for job in jobs:
+        if job.rule.name == "fit_learner":
+            runs = batches[job.wildcards.batch]
+            files |= {at(suite["results"], RECORD, **run.identity) for run in runs}
     by_rule = Counter(sorted(job.rule.name for job in jobs))
-    return Pending(by_rule, files, suite)
+    return Pending(by_rule, frozenset(files), suite)

@@ -20,6 +20,7 @@ def tell(record: logging.LogRecord) -> bool:
     """Print what a record says of a job; a filter, as Snakemake takes foreign handlers away."""
     if getattr(record, "event", None) == LogEvent.JOB_INFO:
         facts = {"rule": record.rule_name, "threads": record.threads, "command": record.shellcmd}
+        facts["wildcards"] = dict(record.wildcards or {})
         resources = {"resources": dict(record.resources.items())}
         print(MARK + json.dumps(facts | resources, default=str))
     return True

@@ -77,7 +77,7 @@ def test_a_fit_that_fails_on_a_second_run_leaves_no_old_number(suite: Checkout) 
     suite.snakemake(*SUITE, succeeds=False)
     (suite.folder / "fail").unlink()
     for target in ("results/tiny/architectures.csv", "all_tables", "all_runs", "all"):
-        assert suite.plan(target, *SUITE[1:])["fit"] == 2
+        assert suite.plan(target, *SUITE[1:])["fit_learner"] == 2
     suite.snakemake(*SUITE)
     assert {row["queries_counted"] for row in runs(suite)} == {"60"}
 
@@ -86,15 +86,15 @@ def test_moved_results_of_other_options_are_made_again(suite: Checkout) -> None:
     shutil.copytree(suite.folder / "results/tiny", suite.folder / "elsewhere")
     assert suite.plan(*SUITE, "--config", "results=elsewhere") == {}
     configure(suite, options=SMALL | {"budget": 60}, results="elsewhere")
-    assert suite.plan(*SUITE)["fit"] == 2
-    suite.snakemake(*SUITE, "--forcerun", "architectures", "gather")
+    assert suite.plan(*SUITE)["fit_learner"] == 2
+    suite.snakemake(*SUITE, "--forcerun", "make_table", "gather_suite")
     assert {row["queries_counted"] for row in runs(suite, "elsewhere")} == {"60"}
 
 
 @pytest.mark.parametrize("target", ["results/tiny/dataset_statistics.csv", "all_tables", "all"])
 def test_a_deleted_manifest_is_made_again(suite: Checkout, target: str) -> None:
     (suite.folder / "results/tiny/manifests/digits.csv").unlink()
-    assert {"manifest", "dataset_statistics"} <= set(suite.plan(target, *SUITE[1:]))
+    assert {"write_manifest", "make_table"} <= set(suite.plan(target, *SUITE[1:]))
 
 
 def cut(path: Path) -> None:
@@ -112,16 +112,16 @@ def exchange(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "rule"),
     [
-        ("score.json", lambda path: path.write_text(""), "score"),
-        ("score.json", cut, "score"),
-        ("score.json", edit, "score"),
-        ("score.json", exchange, "score"),
-        ("record.json", edit, "fit"),
-        ("record.json", exchange, "fit"),
-        ("predictions.safetensors", exchange, "fit"),
-        ("predictions.safetensors", cut, "fit"),
-        ("learner.safetensors", Path.unlink, "fit"),
-        ("history.csv", edit, "fit"),
+        ("score.json", lambda path: path.write_text(""), "score_runs"),
+        ("score.json", cut, "score_runs"),
+        ("score.json", edit, "score_runs"),
+        ("score.json", exchange, "score_runs"),
+        ("record.json", edit, "fit_learner"),
+        ("record.json", exchange, "fit_learner"),
+        ("predictions.safetensors", exchange, "fit_learner"),
+        ("predictions.safetensors", cut, "fit_learner"),
+        ("learner.safetensors", Path.unlink, "fit_learner"),
+        ("history.csv", edit, "fit_learner"),
     ],
 )
 def test_a_file_of_a_run_that_was_damaged_is_made_again(
@@ -156,7 +156,7 @@ def test_splits_under_each_other_s_names_are_drawn_again(suite: Checkout) -> Non
     contents = first.read_bytes(), second.read_bytes()
     first.write_bytes(contents[1])
     second.write_bytes(contents[0])
-    assert suite.plan(*SUITE)["splits"] == 1
+    assert suite.plan(*SUITE)["draw_splits"] == 1
     suite.snakemake(*SUITE)
     assert (first.read_bytes(), second.read_bytes()) == contents
 
@@ -189,7 +189,7 @@ def test_jobs_run_the_planner_s_code(
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{suite.folder}")
     before = [row["accuracy"] for row in runs(suite)]
-    suite.snakemake(*SUITE, "--forcerun", "score", anew=True)
+    suite.snakemake(*SUITE, "--forcerun", "score_runs", anew=True)
     assert [row["accuracy"] for row in runs(suite)] == before
 
 

@@ -18,8 +18,8 @@ SUITES = {"paper": (), "mini": MINI}
 
 
 def fits(*artefacts: str) -> int:
-    """Distinct runs of the paper's artefacts, zero-shot aside."""
-    return len({run for name in artefacts for run in PAPER.runs(name) if run.shots})
+    """Distinct runs of the paper's artefacts."""
+    return len({run for name in artefacts for run in PAPER.runs(name)})
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -42,101 +42,118 @@ def test_the_whole_paper_is_planned_in_20_processor_seconds(checkout: Checkout) 
 
 def test_the_whole_paper_takes_the_runs_of_its_artefacts(checkout: Checkout) -> None:
     jobs = checkout.plan("all")
-    assert jobs["fit"] == fits(*PAPER.artefacts()) == 1683
-    assert jobs["fit_zero_shot"] == 44
-    assert jobs["manifest"] == 15
+    assert jobs["fit_learner"] == fits(*PAPER.artefacts()) == 1683 + 44  # zero-shot
+    assert jobs["write_manifest"] == 15
     assert jobs["make_table"] + jobs["draw_figure"] == len(PAPER.artefacts())
     assert jobs["gather_runs"] == len(PAPER.artefacts()) and jobs["gather_suite"] == 1
 
 
 def test_one_table_takes_its_own_runs_only(checkout: Checkout) -> None:
     jobs = checkout.plan("results/ablation_residual.csv")
-    assert jobs["fit"] == fits("ablation_residual") == 3 * 11 * 5 * 3
-    assert jobs["backbone"] == 1
+    assert jobs["fit_learner"] == fits("ablation_residual") == 3 * 11 * 5 * 3
+    assert jobs["export_text_tower"] == 1
     # CraFT's 16-shot run on ImageNet is the one of the robustness table, with its four test sets.
-    assert jobs["manifest"] == 11 + 4
-    assert "fit_zero_shot" not in jobs
+    assert jobs["write_manifest"] == 11 + 4
 
 
 def test_runs_shared_by_two_artefacts_are_fitted_once(checkout: Checkout) -> None:
     both = ("ablation_residual", "ablation_components")
     jobs = checkout.plan(*(f"results/{name}.csv" for name in both))
-    assert jobs["fit"] == fits(*both) < sum(fits(name) for name in both)
+    assert jobs["fit_learner"] == fits(*both) < sum(fits(name) for name in both)
 
 
 def test_tables_of_costs_and_of_methods_share_their_runs(checkout: Checkout) -> None:
     new = ("efficiency", "blackbox_assumptions", "blackbox_methods", "training_time")
     jobs = checkout.plan(*(f"results/{name}.csv" for name in new))
-    assert jobs["make_table"] == jobs["gather_runs"] == len(new)
-    assert jobs["fit"] == fits(*new) == 2 * 11 * 3 + 2 * 3 + 2 * 3  # Table 9's, EuroSAT, ImageNet
-    assert jobs["fit_zero_shot"] == 1
+    assert jobs["make_table"] == len(new)
+    # Table 9's, EuroSAT, ImageNet, zero-shot
+    assert jobs["fit_learner"] == fits(*new) == 2 * 11 * 3 + 2 * 3 + 2 * 3 + 1
 
 
 def test_the_table_of_differences_is_planned_from_nothing(checkout: Checkout) -> None:
     jobs = checkout.plan("results/discrepancies.csv")
-    assert jobs["make_table"] == jobs["backbone"] == 1
+    assert jobs["make_table"] == jobs["export_text_tower"] == 1
     # Both modes, thirteen differences, two other readings; what is no difference on a data set
     # shares the run of paper mode.
     shared = ["budget", "lambda2_share"] * 3 + ["batch_size"] * 2 + ["lambda1", "lambda2"]
-    assert jobs["fit"] == fits("discrepancies") == 3 * (3 * 17 - len(shared))
-    assert jobs["features"] == 3 * (2 + 10)  # test, train and ten augmented copies of it
+    assert jobs["fit_learner"] == fits("discrepancies") == 3 * (3 * 17 - len(shared))
+    assert jobs["encode_images"] == 3 * (2 + 10)  # test, train and ten augmented copies of it
     mini = checkout.plan("results/mini/discrepancies.csv", *MINI)
-    assert (mini["fit_16"], mini["fit_1_4_16"], mini["features"]) == (1 + 9, 1, 1)
+    assert (mini["fit_learner"], mini["encode_images"]) == (1 + 9 + 1, 1)
 
 
 def test_released_mode_is_planned_for_a_whole_suite(checkout: Checkout) -> None:
     released = ("--config", "options={mode: released}")
     jobs = checkout.plan("results/architectures.csv", *released)
-    assert jobs["fit"] == fits("architectures")
-    assert jobs["features"] == 4 * (11 * (2 + 10) + 4)  # and the shifted test sets
-    assert checkout.plan("all", *MINI, *released)["make_table"] == 12
+    assert jobs["fit_learner"] == fits("architectures")
+    assert jobs["encode_images"] == 4 * (11 * (2 + 10) + 4)  # and the shifted test sets
+    assert checkout.plan("all", *MINI, *released)["fit_learner"] > 50
 
 
 def test_shifted_sets_are_encoded_for_the_table_that_shows_them_only(checkout: Checkout) -> None:
-    assert checkout.plan("results/robustness.csv")["manifest"] == 5
-    run = "results/runs/{}/RN50/ImageNet/shots-16/seed-1/record.json"
-    assert checkout.plan(run.format("craft"))["manifest"] == 5
-    assert checkout.plan(run.format("linear"))["manifest"] == 1
+    assert checkout.plan("results/robustness.csv")["write_manifest"] == 5
+    run = "results/runs/{}/RN50/ImageNet/shots-16/seed-1/fitted.json"
+    assert checkout.plan(run.format("craft"))["write_manifest"] == 5
+    assert checkout.plan(run.format("linear"))["write_manifest"] == 1
 
 
 def test_a_suite_given_by_configfile_stands_alone(checkout: Checkout) -> None:
     summary = checkout.snakemake("all", *MINI, "--summary").partition("output_file\t")[2]
     files = [line.partition("\t")[0] for line in summary.splitlines()[1:]]
-    assert len(files) > 500
+    assert len(files) > 200
     assert all(file.startswith("results/mini/") for file in files)
 
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_config_overrides_work_on_either_suite(checkout: Checkout, suite: str) -> None:
     def jobs(*overrides: str) -> dict[str, int]:
-        target = f"results/{'mini/' * (suite == 'mini')}ablation_lambda1.csv"
-        return checkout.plan(target, *SUITES[suite], "--config", *overrides)
+        results = "results" if suite == "paper" else "results/mini"
+        table = f"{results}/ablation_lambda1.csv"
+        return checkout.plan(table, *SUITES[suite], "--config", *overrides)
 
     one = jobs("seeds=[7]", "runs_per_job=one")
     three = jobs("seeds=[7,8,9]", "runs_per_job=one")
     folded = jobs("seeds=[7,8,9]", "runs_per_job=seeds")
-    assert (one["fit"], three["fit"], folded["fit"]) == (6, 18, 6)
-    assert one["score"] == three["score"] == folded["score"] == 6
+    assert (one["fit_learner"], three["fit_learner"], folded["fit_learner"]) == (6, 18, 6)
+    assert one["score_runs"] == three["score_runs"] == folded["score_runs"] == 6
 
 
 def test_a_job_that_holds_all_shots_makes_each_run_once(checkout: Checkout) -> None:
-    artefacts = ("ablation_components.csv", "figures/few_shot_curves.pdf", "architectures.csv")
-    folded = checkout.plan(*(f"results/mini/{name}" for name in artefacts), *MINI)
+    artefacts = ("ablation_components", "few_shot_curves", "architectures")
+    targets = [f"results/mini/{name}.csv" for name in artefacts]
+    targets[1] = "results/mini/figures/few_shot_curves.csv"
+    planned = checkout.jobs(*targets, *MINI, "-n")
+    batches = [job["wildcards"]["batch"] for job in planned if job["rule"] == "fit_learner"]
     # Data sets x methods, on one backbone except for the 16-shot runs of Table 1 on another.
-    assert {rule: jobs for rule, jobs in folded.items() if rule.startswith("fit")} == {
-        "fit_1_4_16": 4 * 3,
-        "fit_1_16": 4 * 3,
-        "fit_16": 4 * 2,
-        "fit_zero_shot": 4 * 2,
-    }
-    assert {rule.replace("fit", "score"): n for rule, n in folded.items() if "fit" in rule} == {
-        rule: jobs for rule, jobs in folded.items() if rule.startswith("score")
-    }
+    assert len(batches) == len(set(batches)) == 4 * (3 + 3 + 2 + 2)
+    assert all(batch.count("/") == 2 for batch in batches)
+    scored = [job["wildcards"]["batch"] for job in planned if job["rule"] == "score_runs"]
+    assert sorted(scored) == sorted(batches)
+
+
+@pytest.mark.parametrize("per_job", ["one", "seeds", "shots"])
+def test_resources_of_fits_are_set_by_one_name(checkout: Checkout, per_job: str) -> None:
+    planned = checkout.jobs(
+        "results/mini/architectures.csv",
+        *("-n", "--set-resources", "fit_learner:runtime=1440", "fit_learner:mem_mb=9000"),
+        *(*MINI, "--config", f"runs_per_job={per_job}"),
+    )
+    found = [job["resources"] for job in planned if job["rule"] == "fit_learner"]
+    assert len(found) >= 8 * 3
+    assert {(each["runtime"], each["mem_mb"]) for each in found} == {(1440, 9000)}
+
+
+def test_rules_have_the_same_names_in_every_suite(checkout: Checkout) -> None:
+    listed = [checkout.snakemake("--list", *suite).splitlines()[1:] for suite in SUITES.values()]
+    assert listed[0] == listed[1]
+    names = [line.partition(" (")[0].strip() for line in listed[0] if line.strip()]
+    assert {"fit_learner", "score_runs", "make_table", "draw_figure"} < set(names)
+    assert all(line.strip().endswith(".)") for line in listed[0] if line.strip())  # described
 
 
 def test_braces_in_a_configuration_are_no_wildcards(checkout: Checkout) -> None:
     label = "methods={craft: {label: 'our {root} method'}}"
-    assert checkout.plan("results/ablation_lambda1.csv", "--config", label)["fit"] == 18
+    assert checkout.plan("results/ablation_lambda1.csv", "--config", label)["fit_learner"] == 18
     assert checkout.plan("results/mini/runs.csv", *MINI, "--config", label)["gather_suite"] == 1
 
 
@@ -150,17 +167,18 @@ def test_no_command_line_grows_with_the_suite(checkout: Checkout) -> None:
     """Linux takes no argument of more than 128 kB; what is long reaches a job as a file."""
     seeds = f"seeds={list(range(1, 20))}"
     plan = checkout.snakemake("all", "-n", "-p", "--quiet", "host", "--config", seeds)
-    commands = re.findall(r"python -m craft\.(?:evaluation\.gather|report).*$", plan, re.M)
-    assert len(commands) > 20
-    assert max(map(len, commands)) < 4096
+    commands = re.findall(r"python -m craft\..*$", plan, re.M)
+    assert len(commands) > 5000
+    assert max(map(len, commands)) < 8192
 
 
 def test_the_rule_graph_shows_that_fits_see_no_test_label(checkout: Checkout) -> None:
     graph = checkout.snakemake("--rulegraph", "mermaid-js")
     names = dict(re.findall(r"(id\d+)\[(\w+)\]", graph))
     edges = [(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", graph)]
-    assert {a for a, b in edges if b == "fit"} == {"backbone", "prompts", "features", "splits"}
-    assert {a for a, b in edges if b == "score"} == {"manifest", "fit"}
+    fitted_on = {a for a, b in edges if b == "fit_learner"}
+    assert fitted_on == {"export_text_tower", "tokenise_prompts", "encode_images", "draw_splits"}
+    assert {a for a, b in edges if b == "score_runs"} == {"write_manifest", "fit_learner"}
 
 
 def test_the_dag_can_be_drawn(checkout: Checkout) -> None:
@@ -169,7 +187,7 @@ def test_the_dag_can_be_drawn(checkout: Checkout) -> None:
 
 
 def test_the_device_is_a_choice_of_the_configuration(checkout: Checkout) -> None:
-    run = "results/runs/craft/RN50/EuroSAT/shots-1/seed-1/record.json"
+    run = "results/runs/craft/RN50/EuroSAT/shots-1/seed-1/fitted.json"
     planned = checkout.jobs(run, "-n", "--config", "device=cuda")
     leased = {match[1] for job in planned if (match := LEASE.search(job["command"] or ""))}
     assert leased == {"craft.blackbox.images", "craft.fit"}
@@ -183,7 +201,7 @@ def test_the_device_is_a_choice_of_the_configuration(checkout: Checkout) -> None
 
 
 def test_threads_of_a_fit_are_the_configurations_not_the_machines(checkout: Checkout) -> None:
-    run = "results/runs/craft/RN50/EuroSAT/shots-1/seed-1/record.json"
+    run = "results/runs/craft/RN50/EuroSAT/shots-1/seed-1/fitted.json"
     planned = checkout.jobs(run, "-n", "--cores", "2", "--config", "fit_threads=4")
     (fit,) = (job for job in planned if "craft.fit" in (job["command"] or ""))
     assert fit["threads"] == 2 and "--threads 4" in fit["command"]

@@ -138,14 +138,14 @@ def test_another_mirror_or_label_re_makes_nothing_and_another_template_does(
         return checkout.plan(*manifests("EuroSAT"), target, *SUITE)
 
     before = plan()
-    assert "manifest" not in before
+    assert "write_manifest" not in before
     facts["sources"] = facts["sources"][1:]
     facts["label"] = "Eurosat"
     data["EuroSAT"].description.write_text(yaml.safe_dump(facts))
     assert plan() == before
     facts["template"] = "a photo of {}."
     data["EuroSAT"].description.write_text(yaml.safe_dump(facts))
-    assert plan()["manifest"] == 1
+    assert plan()["write_manifest"] == 1
 
 
 def test_a_tree_without_images_that_its_split_lists_stops_the_run(
@@ -156,5 +156,5 @@ def test_a_tree_without_images_that_its_split_lists_stops_the_run(
     image.unlink()
     (checkout.folder / "results/manifests/Caltech101.csv").unlink()
     output = run(checkout, *manifests("Caltech101"), succeeds=False)
-    assert "Error in rule manifest" in output
+    assert "Error in rule write_manifest" in output
     assert f"1 images not in {image.parents[1].relative_to(checkout.folder)}" in output

@@ -58,7 +58,7 @@ def test_both_snakefiles_plan_the_same_jobs(checkout: Checkout, given: tuple[str
 
 
 def test_a_suite_runs_in_another_folder(checkout: Checkout, elsewhere: Path) -> None:
-    target = f"made/{RUN}/record.json"
+    target = f"made/{RUN}/fitted.json"
     deployed(checkout, checkout.folder, target, "--directory", str(elsewhere))
     assert (elsewhere / "made" / RUN / "predictions.safetensors").exists()
     assert not (checkout.folder / "made").exists()
@@ -76,7 +76,7 @@ def test_a_description_of_the_folder_is_validated_and_run(
     )
     path.write_text(text.replace("classes: 10", "classes: 11"))
     output = deployed(checkout, elsewhere, "made/manifests/digits.csv", succeeds=False)
-    assert "1 of 2 jobs failed:\n- manifest (dataset=digits)" in output
+    assert "1 of 2 jobs failed:\n- write_manifest (dataset=digits)" in output
 
 
 def test_weights_of_the_folder_are_used(checkout: Checkout, elsewhere: Path) -> None:
@@ -105,7 +105,7 @@ module craft:
 use rule * from craft as craft_*
 
 rule mine:
-    input: "made/{run}/record.json"
+    input: "made/{run}/fitted.json"
     output: "mine.txt"
     shell: "cp {{input}} {{output}}"
 """
@@ -119,7 +119,7 @@ def test_a_module_statement_makes_its_rules_part_of_another_workflow(
     whole = {"craft": suite(), "theirs": "1e-3"}
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
     output = checkout.snakemake("mine", "--cores", "1", folder=tmp_path)
-    assert (tmp_path / "mine.txt").exists() and "craft_fit" in output
+    assert (tmp_path / "mine.txt").exists() and "craft_fit_learner" in output
 
 
 def test_a_module_statement_without_a_configuration_is_refused(
@@ -130,3 +130,17 @@ def test_a_module_statement_without_a_configuration_is_refused(
     (tmp_path / "suite.yaml").write_text("theirs: 1\n")
     output = checkout.snakemake("mine", "-n", folder=tmp_path, succeeds=False)
     assert "module: expected `config:`" in output
+
+
+def test_snakedeploy_deploys_a_clone(checkout: Checkout, tmp_path: Path) -> None:
+    deploy = pytest.importorskip("snakedeploy.deploy", reason="snakedeploy is not installed").deploy
+    deploy(str(checkout.folder), name="craft", tag=None, branch=None, dest_path=tmp_path)
+    snakefile = tmp_path / "workflow/Snakefile"
+    # Of a clone on this disk snakedeploy writes a path within the clone, as if that were deployed.
+    text, written = snakefile.read_text(), '"workflow/Snakefile"'
+    assert text.count(written) == 1
+    snakefile.write_text(text.replace(written, f'"{checkout.folder / "workflow/Snakefile"}"'))
+    changes = yaml.safe_dump(suite(), sort_keys=False)
+    (tmp_path / "config/config.yaml").write_text(changes)
+    checkout.snakemake(f"made/{RUN}/fitted.json", "--cores", "1", folder=tmp_path)
+    assert (tmp_path / "made" / RUN / "record.json").exists()

@@ -69,7 +69,7 @@ def test_a_run_states_what_it_spent(finished: Checkout) -> None:
     assert score.record["queries"]["search"] == 40
     assert score.record["train_images"] == 10
     assert (score.record["machine"]["device"], score.record["machine"]["threads"]) == ("cpu", "1")
-    assert (results(finished) / "benchmarks/fit/craft/mini-rn/digits.tsv").exists()
+    assert (results(finished) / "benchmarks/fit_learner/craft/mini-rn/digits.tsv").exists()
 
 
 def test_costs_are_those_of_the_records(finished: Checkout) -> None:
@@ -192,7 +192,7 @@ def test_a_change_of_one_learner_fits_its_methods_again(finished: Checkout) -> N
     before = code.read_text()
     try:
         code.write_text(before + "\n# changed\n")
-        assert finished.plan("all", *TINY)["fit_1_2"] == 1  # both shots of its only method
+        assert finished.plan("all", *TINY)["fit_learner"] == 1  # both shots of its only method
     finally:
         code.write_text(before)
 
@@ -233,7 +233,9 @@ def test_one_file_and_one_line_make_a_row_in_every_table(
 
     target = (f"{RESULTS}/architectures.csv", *TINY)
     jobs = checkout.plan(*target)
-    made = dict.fromkeys(("write_request", "gather_runs", "make_table", "fit_1_2", "score_1_2"), 1)
+    made = dict.fromkeys(
+        ("write_request", "gather_runs", "make_table", "fit_learner", "score_runs"), 1
+    )
     assert jobs == made | {"total": 5}
     checkout.snakemake(*target)
     with (tmp_path / target[0]).open() as stream:

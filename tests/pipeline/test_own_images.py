@@ -69,7 +69,7 @@ def test_what_is_wrong_is_told_before_any_work(checkout: Checkout, described: Pa
         image.write_bytes(content[:300])
         output = checkout.snakemake(*command(), succeeds=False)
         assert "1 images cannot be read" in output and "star/3.jpg: cannot be decoded" in output
-        assert "rule features" not in output
+        assert "rule encode_images" not in output
     finally:
         image.write_bytes(content)
 
@@ -111,7 +111,9 @@ def test_images_that_changed_are_encoded_again(checkout: Checkout, described: Pa
     (described / "photos" / square).write_bytes(contents[circle])
     shutil.rmtree(described / ".snakemake")  # the results themselves say what they are made from
     plan = checkout.plan(*command())
-    assert plan["features"] == 1 and plan["make_table"] >= 1  # the training images are the same
+    assert (
+        plan["encode_images"] == 1 and plan["make_table"] >= 1
+    )  # the training images are the same
     checkout.snakemake(*command())
     after = Features.read(path)
     found = after.features[after.rows([circle, square, star])]
@@ -129,4 +131,5 @@ def test_a_change_to_the_text_towers_encodes_no_image_again(
         plan = checkout.plan(*command())
     finally:
         module.write_text(before)
-    assert "features" not in plan and plan["backbone"] == 1 and plan["make_table"] >= 1
+    assert "encode_images" not in plan
+    assert plan["export_text_tower"] == 1 and plan["make_table"] >= 1

@@ -82,7 +82,7 @@ def as_another_user(own: Checkout, owned: str) -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="becomes another user")
-@pytest.mark.parametrize("owned", ["results/mini/logs/manifest", ".snakemake/metadata"])
+@pytest.mark.parametrize("owned", ["results/mini/logs/write_manifest", ".snakemake/metadata"])
 def test_files_of_another_user_are_told_before_any_job(owned: str) -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
         os.chmod(folder, 0o755)
@@ -111,7 +111,7 @@ def test_few_open_files_are_enough(own: Checkout) -> None:
 def test_a_call_that_failed_ends_with_the_jobs_that_did(own: Checkout) -> None:
     (own.folder / "craft/mini/render.py").write_text("raise SystemExit('error: out of luck')\n")
     config = yaml.safe_load((ROOT / "config/mini.yaml").read_text())
-    logs = {f"results/mini/logs/render/{name}.log" for name in config["datasets"]}
+    logs = {f"results/mini/logs/render_dataset/{name}.log" for name in config["datasets"]}
     targets = [f"results/mini/manifests/{name}.csv" for name in config["datasets"]]
     output = own.snakemake(*targets, *MANIFEST[1:], succeeds=False)
     end = output.partition("4 of 8 jobs failed:\n")[2].splitlines()[:4]
@@ -145,4 +145,4 @@ def test_targets_before_or_apart_are_targets(checkout: Checkout) -> None:
         (*suite, "--config", "seeds=[1]", "--", target),
     ):
         output = checkout.snakemake("-n", *given)
-        assert re.search(r"^manifest +1$", output, re.M) and "make_table" not in output
+        assert re.search(r"^write_manifest +1$", output, re.M) and "make_table" not in output

@@ -26,13 +26,12 @@ SLURM = ("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-chec
 
 #: Rule -> what Slurm is to be asked for: MiB of memory, time, CPUs.
 ASKED = {
-    "render": ("1000M", "10:00", "1"),
-    "manifest": ("2000M", "1:00:00", "1"),
-    "splits": ("2000M", "10:00", "1"),
-    "prompts": ("2000M", "10:00", "1"),
-    "features": ("6000M", "4:00:00", "1"),
-    "fit_zero_shot": ("4000M", "1:00:00", "1"),
-    "fit_1": ("4000M", "12:00:00", "1"),
+    "render_dataset": ("1000M", "10:00", "1"),
+    "write_manifest": ("2000M", "1:00:00", "1"),
+    "draw_splits": ("2000M", "10:00", "1"),
+    "tokenise_prompts": ("2000M", "10:00", "1"),
+    "encode_images": ("6000M", "4:00:00", "1"),
+    "fit_learner": ("4000M", "12:00:00", "1"),
 }
 
 

@@ -57,11 +57,13 @@ def commands(role: str) -> list[str]:
         "plain": {*learners, "craft.blackbox.text.full_length"},
     }
     found = loaded.get(role, set())
-    for path in sorted(Path("workflow/rules").glob("*.smk")):
-        for rule in re.split(r"\n *rule\b", path.read_text())[1:]:
-            module = re.search(r"python -m (?:craft\.device \S+ )?([\w.]+)", rule)[1]
-            if f"envs/{role}.yaml" in rule:
-                found.add(f"{module}.__main__" if Path(*module.split(".")).is_dir() else module)
+    text = "".join(path.read_text() for path in sorted(Path("workflow/rules").glob("*.smk")))
+    names = {"learner": "LEARNER_ENV", "plain": "PLAIN_ENV"}
+    for rule in re.split(r"^rule ", text, flags=re.M)[1:]:
+        conda = re.search(r"^ +conda:\n(.*)", rule, re.M)
+        if conda and (f"envs/{role}.yaml" in conda[1] or names.get(role, "-") in conda[1]):
+            ran = re.search(r"python -m (?:craft\.runtime\.gpu_lease \S+ )?([\w.]+)", rule)[1]
+            found.add(f"{ran}.__main__" if Path(*ran.split(".")).is_dir() else ran)
     assert found
     return sorted(found)
 

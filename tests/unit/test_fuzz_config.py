@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from craft.config.load import load
 from craft.config.problems import ConfigError, Problem
-from craft.design.jobs import job_shapes
+from craft.design.jobs import batches
 from craft.design.request import request
 from craft.design.runs import Design
 from craft.files import yaml12
@@ -167,7 +167,7 @@ def outcome(suite: Any, project: Path) -> tuple[Problem, ...]:
     assert all(
         run.folder.isprintable() and len(run.options.copies) <= 1001 for run in design.all_runs
     )
-    job_shapes(design.all_runs, suite["runs_per_job"])
+    batches(design.all_runs, suite["runs_per_job"])
     for name in design.artefacts():
         json.dumps(request(design, name))
     return ()

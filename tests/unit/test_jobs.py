@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from craft.config.load import load
-from craft.design.jobs import JobShape, job_shapes, jobs_of, runs_of_jobs
+from craft.design.jobs import batches, jobs_of
 from craft.design.option_layers import Variant
 from craft.design.runs import ZERO_SHOT, Design, Run
 from craft.files.atomic import RecordError
@@ -29,61 +29,27 @@ RUNS = [
     *(run("a@x=0.1", "rn", "digits", 16, seed) for seed in (1, 2)),
     run(ZERO_SHOT, "rn", "digits", 0, 0),
 ]
-PATTERN = "{method}/{backbone}/{dataset}/shots-{shots}/seed-{seed}"
-
-
-def matches(shape: JobShape, run: Run) -> bool:
-    """Whether a fold's rule makes a run's folder, matched as Snakemake does."""
-    pattern = "|".join(
-        re.escape(path)
-        .replace(r"\{method\}", f"(?:{shape.method})")
-        .replace(r"\{backbone\}", "(?:rn|vit)")
-        .replace(r"\{dataset\}", "digits")
-        .replace(r"\{shots\}", "(?:1|16)")
-        .replace(r"\{seed\}", "(?:1|2)")
-        for path in shape.each(PATTERN)
-    )
-    return re.fullmatch(pattern, run.folder) is not None
 
 
 @pytest.mark.parametrize("per_job", ["one", "seeds", "shots"])
-def test_every_run_has_one_rule_that_makes_it(per_job: str) -> None:
-    found = job_shapes(RUNS, per_job)
-    for run in RUNS:
-        assert sum(matches(shape, run) for shape in found) == 1, run
-
-
-def test_a_job_of_all_shots_makes_no_run_that_nobody_asked_for() -> None:
-    assert not any(
-        matches(shape, run("a", "vit", "digits", 1, 1)) for shape in job_shapes(RUNS, "shots")
-    )
+def test_every_run_is_of_one_batch_whose_folder_holds_it(per_job: str) -> None:
+    found = batches(RUNS, per_job)
+    assert sorted(run for runs in found.values() for run in runs) == sorted(RUNS)
+    for name, runs in found.items():
+        assert all(f"{run.folder}/".startswith(f"{name}/") for run in runs)
+        assert list(runs) == sorted(runs)
 
 
 @pytest.mark.parametrize(
-    ("per_job", "rules", "runs"),
-    [
-        ("one", ["fit", "fit_zero_shot"], 1),
-        ("seeds", ["fit", "fit_zero_shot"], 2),
-        ("shots", ["fit_1_16", "fit_16", "fit_zero_shot"], 4),
-    ],
+    ("per_job", "sizes"),
+    [("one", [1] * 9), ("seeds", [2, 2, 2, 2, 1]), ("shots", [4, 2, 2, 1])],
 )
-def test_a_job_holds_what_it_is_asked_to(per_job: str, rules: list[str], runs: int) -> None:
-    found = job_shapes(RUNS, per_job)
-    assert [shape.rule("fit") for shape in found] == rules
-    assert len(found[0].each(PATTERN)) == runs
-    assert (found[0].trains, found[-1].trains) == (True, False)
+def test_a_batch_holds_what_it_is_asked_to(per_job: str, sizes: list[int]) -> None:
+    assert [len(runs) for runs in batches(RUNS, per_job).values()] == sizes
 
 
-def test_a_job_is_named_by_what_it_does_not_hold() -> None:
-    names = {per_job: job_shapes(RUNS, per_job)[0].job for per_job in ("one", "seeds", "shots")}
-    assert names["one"] == PATTERN
-    assert names["seeds"] == "{method}/{backbone}/{dataset}/shots-{shots}"
-    assert names["shots"] == "{method}/{backbone}/{dataset}"
-
-
-def test_a_suite_without_trained_methods_has_no_rule_for_them() -> None:
-    assert [shape.rule("score") for shape in job_shapes(RUNS[-1:], "shots")] == ["score_zero_shot"]
-    assert job_shapes([], "one") == []
+def test_no_runs_have_no_batch() -> None:
+    assert batches([], "one") == {}
 
 
 def suite_file(path: Path, suite: dict[str, Any], per_job: str) -> dict[str, Job]:
@@ -99,7 +65,7 @@ def test_a_job_reads_its_runs_from_the_suites_file(tmp_path: Path, per_job: str)
     jobs = suite_file(path, suite, per_job)
     design = Design(suite)
     assert sum(len(job.runs) for job in jobs.values()) == len(design.all_runs)
-    runs = runs_of_jobs(design.all_runs)
+    runs = batches(design.all_runs, per_job)
     for name, job in jobs.items():
         assert Job.read(path, name, job.digest) == job
         held = [(run.shots, run.seed) for run in runs[name]]

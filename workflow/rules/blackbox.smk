@@ -1,18 +1,19 @@
-# The black box's side: the text tower exported once, prompts as token ids, image features cached.
+# The black box's side: the text tower exported, prompts as token ids, images as features.
 
 
-rule backbone:
+rule export_text_tower:
+    """Export the text tower of a backbone, which learners query, from the whole model."""
     input:
-        facts=backbone_file,
+        backbone=backbone_file,
         weights=weights,
         current=current(TOWER),
     output:
         tower=TOWER,
     log:
-        f"{LOG}/backbone/{{backbone}}.log",
+        f"{LOGS}/export_text_tower/{{backbone}}.log",
     benchmark:
-        f"{BENCHMARK}/backbone/{{backbone}}.tsv"
-    # As fetch: it may bring the weights, which jobs on nodes without a network then find in the cache.
+        f"{BENCHMARKS}/export_text_tower/{{backbone}}.tsv"
+    # As fetch_dataset: it may bring weights, which jobs without a network find in the cache.
     localrule: True
     conda:
         "../../envs/vision.yaml"
@@ -21,26 +22,26 @@ rule backbone:
         mem_mb=4000,
         runtime=30,
     params:
-        weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
-        job=job(EXPORTING),
+        job=EXPORTING,
     message:
         "Export the text tower of {wildcards.backbone}"
     shell:
-        "python -m craft.blackbox.backbones.export --backbone {input.facts:q} {params.weights:q} --out {output.tower:q} {params.job:q} > {log:q} 2>&1"
+        "python -m craft.blackbox.backbones.export --backbone {input.backbone:q}"
+        " --weights {input.weights:q} --out {output.tower:q} {params.job:q} > {log:q} 2>&1"
 
 
-rule prompts:
+rule tokenise_prompts:
+    """Write the prompts of a data set, or of a suite's, as token ids of a backbone."""
     input:
-        facts=backbone_file,
-        datasets=ancient(descriptions_of_trained),
-        manifests=manifests_of_trained,
+        unpack(datasets_to_tokenise),
+        backbone=backbone_file,
         current=current(together(PROMPTS)),
     output:
         prompts=together(PROMPTS),
     log:
-        f"{LOG}/prompts/{TOKENISING}.log",
+        f"{LOGS}/tokenise_prompts/{TOKENISED}.log",
     benchmark:
-        f"{BENCHMARK}/prompts/{TOKENISING}.tsv"
+        f"{BENCHMARKS}/tokenise_prompts/{TOKENISED}.tsv"
     conda:
         "../../envs/vision.yaml"
     threads: 1
@@ -48,28 +49,28 @@ rule prompts:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        job=lambda wildcards: tokenising(trained(wildcards)),
+        job=tokenising_of,
     message:
         "Tokenise prompts for {wildcards.backbone}"
     shell:
-        "python -m craft.blackbox.text.prompts --backbone {input.facts:q} --manifest {input.manifests:q}"
-        " --dataset {input.datasets:q} --out {output.prompts:q} {params.job:q} > {log:q} 2>&1"
+        "python -m craft.blackbox.text.prompts --backbone {input.backbone:q}"
+        " --manifest {input.manifests:q} --dataset {input.datasets:q}"
+        " --out {output.prompts:q} {params.job:q} > {log:q} 2>&1"
 
 
-rule features:
+rule encode_images:
+    """Encode images of a data set's part, or of all that a suite reads, with a backbone."""
     input:
-        facts=backbone_file,
-        datasets=ancient(descriptions_of_encoded),
-        manifests=manifests_of_encoded,
+        unpack(images_to_encode),
+        backbone=backbone_file,
         weights=weights,
-        splits=drawn,
         current=current(together(FEATURES)),
     output:
         features=together(FEATURES),
     log:
-        f"{LOG}/features/{ENCODING}.log",
+        f"{LOGS}/encode_images/{ENCODED_BY}.log",
     benchmark:
-        f"{BENCHMARK}/features/{ENCODING}.tsv"
+        f"{BENCHMARKS}/encode_images/{ENCODED_BY}.tsv"
     conda:
         "../../envs/vision.yaml"
     threads: ENCODE_CORES
@@ -78,15 +79,14 @@ rule features:
         mem_mb=growing(6000),
         runtime=growing(240),
     params:
-        roots=lambda wildcards: [tree_of(name) for name, _ in encoded(wildcards)],
-        weights=lambda w, input: ["--weights", input.weights] if input.weights else [],
-        parts=lambda wildcards: [p.partition("-")[0] for _, p in encoded(wildcards)],
-        copies=lambda wildcards: [p.partition("-")[2] or "none" for _, p in encoded(wildcards)],
-        splits=lambda w, input: ["--splits", *input.splits] if input.splits else [],
-        job=lambda wildcards: encoding(encoded(wildcards)),
+        sets=images_told,
+        job=encoding_of,
     message:
-        "Encode images with {wildcards.backbone}: {params.parts} of {input.datasets}"
+        "Encode images with {wildcards.backbone}: {output}"
     shell:
-        "python -m craft.runtime.gpu_lease {resources.device} craft.blackbox.images --backbone {input.facts:q} {params.weights:q}"
-        " --manifest {input.manifests:q} --root {params.roots:q} --dataset {input.datasets:q} --part {params.parts:q} --copy {params.copies:q}"
-        " {params.splits:q} --threads {threads} --out {output.features:q} {params.job:q} > {log:q} 2>&1"
+        "python -m craft.runtime.gpu_lease {resources.device} craft.blackbox.images"
+        " --backbone {input.backbone:q} --weights {input.weights:q}"
+        " --manifest {input.manifests:q} --root {params.sets[roots]:q}"
+        " --dataset {input.datasets:q} --part {params.sets[parts]:q}"
+        " --copy {params.sets[copies]:q} --splits {input.splits:q}"
+        " --threads {threads} --out {output.features:q} {params.job:q} > {log:q} 2>&1"

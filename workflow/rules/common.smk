@@ -1,34 +1,38 @@
-# The suite, its paths, the wildcards' constraints, and which runs there are: computed here once, so
-# that no rule's function opens a file.
+# Paths, wildcards and the runs of every job, computed once: no function of a rule opens a file.
 
-import copy
-import gc
 import json
 import os
 import re
 import sys
 from pathlib import Path
 
-# Modules stay, and so do the many objects of a plan: to look for garbage among them, as often as
-# Python does by default, takes a tenth of the time of planning the paper.
-gc.freeze()
-gc.set_threshold(50_000)
-
 from craft.data.fingerprint import current_images
+from craft.design.jobs import batches, jobs_of
 from craft.design.artefacts import ARTEFACTS, figures, tables
-from craft.design.jobs import job_shapes, jobs_of, runs_of_jobs
 from craft.design.request import manifests, request, request_of_all
 from craft.design.runs import Design
-from craft.files import paths, receipts
-from craft.files.suite import suite_content, write_suite
-from craft.files import shipped
+from craft.files import paths
+from craft.files.atomic import json_text
+from craft.files.shipped import BACKBONES as BACKBONE_FOLDER
+from craft.files.shipped import DATASETS as DATASET_FOLDER
 from craft.files.shipped import find
-from craft.files.receipts import Index
-from craft.runtime.provenance import code_hash, config_hash
-from craft.runtime.startup import start_problems
+from craft.files.suite import suite_content, write_suite
+
+DATASETS = SUITE["facts"]
+# Where a data set may come from is no part of the design: another mirror re-makes nothing.
+SOURCES = {name: facts.pop("sources", []) for name, facts in DATASETS.items()}
+for facts in DATASETS.values():
+    facts.get("split", {}).pop("sources", None)
+# Nor is the device that computes (another one differs in last bits), nor how many cores do.
+ON_DEVICE = {"device": SUITE.pop("device")}
+ON_DEVICE["gpu"] = int(ON_DEVICE["device"] != "cpu")
+ENCODE_CORES = SUITE.pop("encode_cores")
+BACKBONES = SUITE["backbone_facts"]
+DESIGN = Design(SUITE)
 
 # Jobs get the python that runs this workflow, whether its environment is activated or not, and the
-# package that it runs; learners of a user's own are found in the working folder.
+# package that it runs; learners of a user's own are found in the working folder. An environment of
+# conda has a python of its own, and this path by profiles/conda.
 SEARCHED = [str(ROOT), os.getcwd(), os.environ.get("PYTHONPATH")]
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
@@ -36,86 +40,37 @@ os.environ.update(
     PYTHONSAFEPATH="1",
 )
 
-try:
-    SUITE = load(config, source=" + ".join(map(os.path.relpath, CONFIG_FILES)))
-except ConfigError as error:
-    raise WorkflowError(str(error))
-
-if workflow.is_main_process:
-    places = (ROOT, SUITE["results"], SUITE["data"], ".snakemake")
-    if problems := list(start_problems(*map(Path, places))):
-        raise WorkflowError("\n".join(problems))
-
-# For the user, and no part of the design.
-for notice in SUITE.pop("notices"):
-    if workflow.is_main_process:
-        logger.warning(f"notice: {notice}")
-
-# As it stands, for the reader of the results.
-RESOLVED = copy.deepcopy(SUITE)
-
-FACTS = SUITE["facts"]
-# Where a data set may come from is no part of the design: another mirror re-makes nothing.
-SOURCES = {name: fact.pop("sources", []) for name, fact in FACTS.items()}
-for fact in FACTS.values():
-    fact.get("split", {}).pop("sources", None)
-# Nor is the device that computes (another one differs in last bits), nor how many cores do.
-ON_DEVICE = {"device": SUITE.pop("device")}
-ON_DEVICE["gpu"] = int(ON_DEVICE["device"] != "cpu")
-ENCODE_CORES = SUITE.pop("encode_cores")
-DESIGN = Design(SUITE)
-BACKBONES = SUITE["backbone_facts"]
-# Descriptions: a user's own of the working folder, or the project's.
-DATASET_FILES = {name: str(find(f"{shipped.DATASETS}/{name}.yaml")) for name in FACTS}
-BACKBONE_FILES = {name: str(find(f"{shipped.BACKBONES}/{name}.yaml")) for name in BACKBONES}
-
-# --- paths: the design of the experiment, spelled out ---
+# --- paths ---
 
 RESULTS = SUITE["results"]
+LOGS, BENCHMARKS = f"{RESULTS}/{paths.LOGS}", f"{RESULTS}/{paths.BENCHMARKS}"
+SUITE_FILE = f"{RESULTS}/{paths.SUITE}"
 FETCHED = f"{RESULTS}/{paths.FETCHED}"
 MANIFEST = f"{RESULTS}/{paths.MANIFEST}"
 SPLIT = f"{RESULTS}/{paths.SPLIT}"
 TOWER = f"{RESULTS}/{paths.TOWER}"
 PROMPTS = f"{RESULTS}/{paths.PROMPTS}"
 FEATURES = f"{RESULTS}/{paths.FEATURES}"
-SUITE_FILE = f"{RESULTS}/{paths.SUITE}"
-RUN = f"{RESULTS}/{paths.RUN}"
+FITTED = f"{RESULTS}/{paths.FITTED}"
+SCORED = f"{RESULTS}/{paths.SCORED}"
 REQUEST = f"{RESULTS}/{paths.REQUEST}"
 GATHERED = f"{RESULTS}/{paths.GATHERED}"
-LOG = f"{RESULTS}/{paths.LOGS}"
-BENCHMARK = f"{RESULTS}/{paths.BENCHMARKS}"
 
-# The data sets of a backbone share a job, and its log, where the config says so.
-TOGETHER = SUITE["encode_together"]
-TOKENISING = "{backbone}" if TOGETHER else "{backbone}/{dataset}"
-ENCODING = "{backbone}" if TOGETHER else "{backbone}/{dataset}/{part}"
+# Descriptions: a user's own in the working folder, or the project's.
+DATASET_FILES = {name: str(find(f"{DATASET_FOLDER}/{name}.yaml")) for name in DATASETS}
+BACKBONE_FILES = {name: str(find(f"{BACKBONE_FOLDER}/{name}.yaml")) for name in BACKBONES}
 
-# Checksums of files, kept from one call to the next.
-INDEX = Index(Path(RESULTS, receipts.INDEX))
-
-
-def planned(*modules):
-    """Argument by which a command refuses to be another code than the one planned with."""
-    return ["--code", f"{','.join(modules)}={code_hash(*modules)}"]
-
-
-# --- which runs there are ---
+# --- runs, and the batches of them that share a job ---
 
 RUNS = DESIGN.all_runs
 SHOTS = sorted({run.shots for run in RUNS if run.shots})
 TESTS = {run: DESIGN.tests_of(run) for run in RUNS}
-METHODS = {run.method for run in RUNS}
-LEARNERS = {run.method: run.learner for run in RUNS}
-CODE = {
-    method: planned("craft.fit.__main__", LEARNERS[method].partition(":")[0]) for method in METHODS
-}
-
-# Shapes of the jobs that fit runs and of those that score them, and the runs of every job.
-PER_JOB = SUITE["runs_per_job"]
-FITS = job_shapes(RUNS, PER_JOB)
-SCORES = job_shapes(RUNS, "shots" if PER_JOB == "shots" else "seeds")
-RUNS_OF = runs_of_jobs(RUNS)
-JOBS = jobs_of(DESIGN, PER_JOB)
+FITS = batches(RUNS, SUITE["runs_per_job"])
+# Scoring takes less time than its process does to start.
+SCORES = batches(RUNS, "shots" if SUITE["runs_per_job"] == "shots" else "seeds")
+JOBS = jobs_of(DESIGN, SUITE["runs_per_job"])
+FIT_OF = {run: name for name, runs in FITS.items() for run in runs}
+SCORE_OF = {run: name for name, runs in SCORES.items() for run in runs}
 
 # Data sets that learners are trained on, and every (data set, part) that some run reads.
 TRAINED = sorted({run.dataset for run in RUNS})
@@ -125,28 +80,28 @@ COPIES = {
 }
 ENCODED = [
     *(
-        (name, part)
+        (name, f"train{part}")
         for name in TRAINED
-        for part in ["train", *(f"train-{copy}" for copy in COPIES[name])]
+        for part in ["", *(f"-{c}" for c in COPIES[name])]
     ),
     *((name, "test") for name in sorted({name for names in TESTS.values() for name in names})),
 ]
+# The data sets of a backbone share a job, and its log, where the suite says so.
+TOGETHER = SUITE["encode_together"]
+
+
+def one_of(names):
+    """Constraint of a wildcard: one of these names; nothing matches where there are none."""
+    return "|".join(map(re.escape, sorted(map(str, names)))) or "(?!)"
 
 
 def together(pattern):
-    """What one job of a backbone has of a path with {dataset}, or {dataset} and {part}."""
+    """Return what one job of a backbone makes of a path with {dataset}, or {dataset} and {part}."""
     if not TOGETHER:
         return pattern
     if "{part}" not in pattern:
         return expand(pattern, dataset=TRAINED, allow_missing=True)
-    return [
-        expand(pattern, dataset=name, part=part, allow_missing=True)[0] for name, part in ENCODED
-    ]
-
-
-def one_of(names):
-    """A wildcard's constraint: one of these names; none at all where there are none."""
-    return "|".join(map(re.escape, sorted(names, key=str))) or "(?!)"
+    return [expand(pattern, dataset=d, part=p, allow_missing=True)[0] for d, p in ENCODED]
 
 
 # Name of the request for all runs, among those of artefacts.
@@ -155,16 +110,15 @@ ASKED = DESIGN.artefacts()
 
 
 wildcard_constraints:
-    artefact=one_of(ASKED),
     backbone=one_of(BACKBONES),
-    dataset=one_of(FACTS),
-    shots=one_of(map(str, SHOTS)),
-    seed=one_of(map(str, DESIGN.seeds)),
-    part=r"test|train(-(view|crop|end)-[1-9][0-9]*)?",
+    dataset=one_of(DATASETS),
+    # Not one of their names: Snakemake goes through a constraint again for every path.
+    batch="[^/]+/[^/]+/[^/]+(/shots-[0-9]+(/seed-[0-9]+)?)?",
+    part="test|train(-(view|crop|end)-[1-9][0-9]*)?",
+    artefact=one_of(ASKED),
 
 
 # Snakemake itself sees that these are missing only where they are targets.
-RECORDS = [paths.at(RESULTS, paths.RECORD, **run.identity) for run in RUNS]
 MANIFESTS = expand(MANIFEST, dataset=FACTS)
 
 ALL_TABLES = [
@@ -177,3 +131,6 @@ ALL_FIGURES = [
     for each in figures()
     if each.name in ASKED
 ]
+# What a table shows is looked at behind these, whatever Snakemake remembers (current.smk).
+FITTED_RUNS = [FITTED.format(batch=name) for name in FITS]
+MANIFESTS = expand(MANIFEST, dataset=DATASETS)

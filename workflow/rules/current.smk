@@ -6,17 +6,16 @@ import atexit
 from functools import partial
 from types import SimpleNamespace
 
-from craft.evaluation.staleness import Graph, expected_of, record_problem, score_problem
+from craft.evaluation.staleness import expected_of, record_problem, score_problem
 from craft.files.atomic import read_json
 from craft.files.receipts import problem
 
-GRAPH = Graph(INDEX)
 
-
-def received(outputs, inputs, arguments, present=(), states=list):
+def received(outputs, inputs, arguments, present=(), states=list, behind=None):
     """Add files that one job makes, with a receipt each.
 
-    Of ``present`` is asked only to be there; ``states`` returns hashes of what is read besides.
+    Of ``present`` is asked only to be there; ``states`` returns hashes of what is read besides;
+    ``behind`` are files of the graph that ``inputs`` are part of.
     """
     key = arguments[arguments.index("--receipt") + 1]
 
@@ -24,50 +23,85 @@ def received(outputs, inputs, arguments, present=(), states=list):
         found = (problem(path, key, inputs, states(), INDEX) for path in outputs)
         return next(filter(None, found), None)
 
-    GRAPH.add(outputs[0], inputs, check, present)
+    GRAPH.add(outputs[0], inputs if behind is None else behind, check, present)
 
 
 def add_dataset(name):
-    """A data set's tree and manifest."""
-    tree, fetched, source = lists_of(name), [], source_manifest(name)
-    if FACTS[name]["kind"] == "mini":
-        received(tree, [], job(RENDERING, development=SUITE["development"]))
+    """Add a data set's tree and manifest."""
+    tree, fetched = lists_of(name), []
+    if DATASETS[name]["kind"] == "mini":
+        received(tree, [], rendering())
     elif SOURCES[name]:
         fetched = expand(FETCHED, dataset=name)
         GRAPH.add(fetched[0], [], lambda: None)
     outputs = expand([MANIFEST, f"{RESULTS}/{paths.REPORT}"], dataset=name)
-    received(outputs, [*tree, *source], listing(name), fetched)
+    received(outputs, [*tree, *origin_of(name)], listing(name), fetched)
 
 
 def add_backbone(backbone):
-    """A backbone's tower, its prompts and features."""
+    """Add a backbone's tower, its prompts and features."""
     facts = [BACKBONE_FILES[backbone]]
     model = facts + ([BACKBONES[backbone]["weights"]] if BACKBONES[backbone]["weights"] else [])
-    received(expand(TOWER, backbone=backbone), model, job(EXPORTING))
+    received(expand(TOWER, backbone=backbone), model, EXPORTING)
     for name in TRAINED:
         manifest = expand(MANIFEST, dataset=name)
         names = TRAINED if TOGETHER else [name]
         prompts = expand(PROMPTS, backbone=backbone, dataset=name)
         received(prompts, [*facts, *manifest], tokenising(names))
     for name, part in ENCODED:
-        parts = ENCODED if TOGETHER else [(name, part)]
+        sets = ENCODED if TOGETHER else [(name, part)]
         read = [*model, *expand(MANIFEST, dataset=name), *drawn_of(name, part)]
         features = expand(FEATURES, backbone=backbone, dataset=name, part=part)
-        received(features, read, encoding(parts), (), partial(image_states, name, part))
+        received(features, read, encoding(sets), (), partial(image_states, name, part))
 
 
-def add_run(run):
-    """A run's record and score."""
-    expected = expected_of(DESIGN, run, INDEX)
-    record, score = (f"{RESULTS}/runs/{run.folder}/{name}.json" for name in ("record", "score"))
-    read = [f"{RESULTS}/{path}" for path in DESIGN.inputs(run).values()]
-    GRAPH.add(record, read, lambda: record_problem(record, expected, INDEX))
-    GRAPH.add(score, [record, *read], lambda: score_problem(score, record, expected, INDEX))
+def file_of(run, pattern):
+    """Return a file of a run."""
+    return f"{RESULTS}/{pattern.format(**run.identity)}"
+
+
+def read_by(runs):
+    """Return the files that runs are made from, each once."""
+    found = (path for run in runs for path in DESIGN.inputs(run).values())
+    return list(dict.fromkeys(f"{RESULTS}/{path}" for path in found))
+
+
+def records_problem(runs):
+    """Return what is wrong with the first wrong record of a batch of runs, None where all stand."""
+    found = (
+        record_problem(file_of(run, paths.RECORD), expected_of(DESIGN, run, INDEX), INDEX)
+        for run in runs
+    )
+    return next(filter(None, found), None)
+
+
+def scores_problem(runs):
+    """Return what is wrong with the first wrong score of a batch of runs, None where all stand."""
+    found = (
+        score_problem(
+            file_of(run, paths.SCORE),
+            file_of(run, paths.RECORD),
+            expected_of(DESIGN, run, INDEX),
+            INDEX,
+        )
+        for run in runs
+    )
+    return next(filter(None, found), None)
+
+
+def add_batches():
+    """Add the files that say that batches of runs are fitted and scored."""
+    for name, runs in FITS.items():
+        GRAPH.add(FITTED.format(batch=name), read_by(runs), partial(records_problem, runs))
+    for name, runs in SCORES.items():
+        fits = dict.fromkeys(FITTED.format(batch=FIT_OF[run]) for run in runs)
+        path = SCORED.format(batch=name)
+        GRAPH.add(path, [*fits, *read_by(runs)], partial(scores_problem, runs))
 
 
 def add_all():
     """Every file of the suite."""
-    for name in FACTS:
+    for name in DATASETS:
         add_dataset(name)
     for name in TRAINED:
         manifest = expand(MANIFEST, dataset=name)
@@ -75,14 +109,15 @@ def add_all():
             received([split], manifest, drawing(name))
     for backbone in BACKBONES:
         add_backbone(backbone)
-    for run in RUNS:
-        add_run(run)
+    add_batches()
     for name in (*ASKED, SUITE_REQUEST):
         add_request(name)
     for name in ASKED:
         add_artefact(name)
     made = [f"{RESULTS}/{paths.RUNS}", f"{RESULTS}/{paths.PROVENANCE}"]
-    received(made, [*expand(REQUEST, artefact=SUITE_REQUEST), *scores(RUNS)], job(GATHERING))
+    asked = expand(REQUEST, artefact=SUITE_REQUEST)
+    read = [file_of(run, paths.SCORE) for run in RUNS]
+    received(made, [*asked, *read], GATHERING, behind=[*asked, *scored(RUNS)])
 
 
 def add_request(name):
@@ -100,7 +135,9 @@ def add_artefact(name):
     """A table or a figure, and the runs gathered for it."""
     named = SimpleNamespace(artefact=name)
     (gathered,) = expand(GATHERED, artefact=name)
-    received([gathered], [*expand(REQUEST, artefact=name), *sources(named)], job(GATHERING))
+    asked = expand(REQUEST, artefact=name)
+    behind = [*asked, *sources(named)]
+    received([gathered], [*asked, *DESIGN.sources(name)], GATHERING, behind=behind)
     received(files_of(name), [gathered], making(named))
 
 

@@ -1,17 +1,18 @@
-# From a data set's tree to its manifest and few-shot splits.
+# From a data set's images to its manifest and few-shot splits.
 
 
-rule render:
+rule render_dataset:
+    """Render a data set of the embedded suite."""
     input:
-        facts=dataset_file,
+        dataset=dataset_file,
     output:
         split=f"{SUITE['data']}/{{dataset}}/split.json",
     log:
-        f"{LOG}/render/{{dataset}}.log",
+        f"{LOGS}/render_dataset/{{dataset}}.log",
     benchmark:
-        f"{BENCHMARK}/render/{{dataset}}.tsv"
+        f"{BENCHMARKS}/render_dataset/{{dataset}}.tsv"
     wildcard_constraints:
-        dataset=one_of(name for name in FACTS if FACTS[name]["kind"] == "mini"),
+        dataset=one_of(name for name in DATASETS if DATASETS[name]["kind"] == "mini"),
     conda:
         "../../envs/data.yaml"
     threads: 1
@@ -21,7 +22,7 @@ rule render:
     params:
         out=subpath(output.split, parent=True),
         development=["--development"] if SUITE["development"] else [],
-        job=lambda wildcards: job(RENDERING, development=SUITE["development"]),
+        job=rendering(),
     message:
         "Render {wildcards.dataset}"
     shell:
@@ -29,18 +30,19 @@ rule render:
         " {params.development:q} {params.job:q} > {log:q} 2>&1"
 
 
-rule fetch:
+rule fetch_dataset:
+    """Download, verify and unpack a data set, unless its images are there."""
     input:
-        facts=ancient(dataset_file),
+        dataset=ancient(dataset_file),
         names=class_table,
     output:
         fetched=FETCHED,
     log:
-        f"{LOG}/fetch/{{dataset}}.log",
+        f"{LOGS}/fetch_dataset/{{dataset}}.log",
     benchmark:
-        f"{BENCHMARK}/fetch/{{dataset}}.tsv"
+        f"{BENCHMARKS}/fetch_dataset/{{dataset}}.tsv"
     wildcard_constraints:
-        dataset=one_of(name for name in FACTS if SOURCES[name]),
+        dataset=one_of(name for name in DATASETS if SOURCES[name]),
     # Where Snakemake runs: the nodes of many a cluster reach no host outside it.
     localrule: True
     conda:
@@ -55,51 +57,53 @@ rule fetch:
     message:
         "Fetch, verify and unpack {wildcards.dataset}, unless its tree is there"
     shell:
-        "python -m craft.data.fetch --dataset {input.facts:q} --root {params.root:q} --out {output.fetched:q} > {log:q} 2>&1"
+        "python -m craft.data.fetch --dataset {input.dataset:q} --root {params.root:q}"
+        " --out {output.fetched:q} > {log:q} 2>&1"
 
 
-rule manifest:
+rule write_manifest:
+    """List the images of a data set with classes and parts, and count them."""
     input:
-        facts=ancient(dataset_file),
-        tree=whole,
+        dataset=ancient(dataset_file),
+        tree=whole_tree,
+        source=origin_manifest,
         current=current(MANIFEST),
-        source=source_of,
     output:
         manifest=MANIFEST,
         # Beside the manifest.
         report=f"{RESULTS}/{paths.REPORT}",
     log:
-        f"{LOG}/manifest/{{dataset}}.log",
+        f"{LOGS}/write_manifest/{{dataset}}.log",
     benchmark:
-        f"{BENCHMARK}/manifest/{{dataset}}.tsv"
+        f"{BENCHMARKS}/write_manifest/{{dataset}}.tsv"
     conda:
         "../../envs/data.yaml"
-    threads: lambda wildcards: ENCODE_CORES if "root" in FACTS[wildcards.dataset] else 1
+    threads: listing_threads
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
         root=tree,
-        source=lambda w, input: ["--source", input.source] if input.source else [],
-        job=lambda wildcards: listing(wildcards.dataset),
+        job=listing_of,
     message:
         "List and count the images of {wildcards.dataset}"
     shell:
-        "python -m craft.data.manifest --dataset {input.facts:q} --root {params.root:q}"
-        " {params.source:q} --threads {threads} --out {output.manifest:q}"
+        "python -m craft.data.manifest --dataset {input.dataset:q} --root {params.root:q}"
+        " --source {input.source:q} --threads {threads} --out {output.manifest:q}"
         " {params.job:q} > {log:q} 2>&1"
 
 
-rule splits:
+rule draw_splits:
+    """Draw the few-shot splits of a data set, for every number of shots and seed."""
     input:
         manifest=MANIFEST,
-        current=current(expand(SPLIT, shots=SHOTS, seed=DESIGN.seeds, allow_missing=True)),
+        current=current(SPLITS),
     output:
-        splits=expand(SPLIT, shots=SHOTS, seed=DESIGN.seeds, allow_missing=True),
+        splits=SPLITS,
     log:
-        f"{LOG}/splits/{{dataset}}.log",
+        f"{LOGS}/draw_splits/{{dataset}}.log",
     benchmark:
-        f"{BENCHMARK}/splits/{{dataset}}.tsv"
+        f"{BENCHMARKS}/draw_splits/{{dataset}}.tsv"
     conda:
         "../../envs/data.yaml"
     threads: 1
@@ -109,12 +113,9 @@ rule splits:
     params:
         shots=SHOTS,
         seeds=DESIGN.seeds,
-        pattern=lambda wildcards: SPLIT.replace("{dataset}", wildcards.dataset),
-        repeat=lambda wildcards: ["--repeat"] if FACTS[wildcards.dataset]["repeat"] else [],
-        job=lambda wildcards: drawing(wildcards.dataset),
+        job=drawing_of,
     message:
         "Draw the few-shot splits of {wildcards.dataset}"
     shell:
         "python -m craft.data.splits --manifest {input.manifest:q} --dataset {wildcards.dataset:q}"
-        " --shots {params.shots} --seed {params.seeds} --out-pattern {params.pattern:q}"
-        " {params.repeat} {params.job:q} > {log:q} 2>&1"
+        " --shots {params.shots} --seed {params.seeds} {params.job:q} > {log:q} 2>&1"

@@ -1,41 +1,34 @@
 # Test labels enter here, and here only.
 
-for fold in SCORES:
 
-    rule:
-        name:
-            fold.rule("score")
-        input:
-            predictions=fold.each(f"{RUN}/predictions.safetensors"),
-            records=fold.each(f"{RUN}/record.json"),
-            manifests=test_manifests,
-            current=current(fold.each(f"{RUN}/score.json")),
-        output:
-            score=fold.each(f"{RUN}/score.json"),
-        log:
-            f"{LOG}/score/{fold.job}.log",
-        benchmark:
-            f"{BENCHMARK}/score/{fold.job}.tsv"
-        wildcard_constraints:
-            method=fold.method,
-        # Seconds of work: sending it to a cluster would cost more than doing it.
-        localrule: True
-        conda:
-            "../../envs/data.yaml"
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=10,
-        params:
-            runs=folders_of_runs,
-            tests=tests_of_runs,
-            manifests=named_manifests,
-            code=planned(SCORING),
-        message:
-            f"Score {{wildcards.method}} on {{wildcards.dataset}}, {fold.shown} shots, {{wildcards.backbone}}"
-        shell:
-            "python -m craft.evaluation.score --runs {params.runs:q} --tests {params.tests:q} --manifests {params.manifests:q}"
-            " {params.code:q} > {log:q} 2>&1"
+rule score_runs:
+    """Score the predictions of a batch of runs with the labels of their test sets."""
+    input:
+        unpack(inputs_of_scores),
+        current=current(SCORED),
+    output:
+        scored=SCORED,
+    log:
+        f"{LOGS}/score_runs/{{batch}}.log",
+    benchmark:
+        f"{BENCHMARKS}/score_runs/{{batch}}.tsv"
+    # Seconds of work: sending it to a cluster would cost more than doing it.
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        what=scoring,
+        code=planned("craft.evaluation.score"),
+    message:
+        "Score {wildcards.batch}"
+    shell:
+        "python -m craft.evaluation.score --runs {params.what[runs]:q}"
+        " --tests {params.what[tests]:q} --manifests {params.what[manifests]:q}"
+        " --scored {output.scored:q} {params.code:q} > {log:q} 2>&1"
 
 
 rule write_request:
@@ -46,7 +39,7 @@ rule write_request:
     output:
         request=REQUEST,
     log:
-        f"{LOG}/write_request/{{artefact}}.log",
+        f"{LOGS}/write_request/{{artefact}}.log",
     wildcard_constraints:
         artefact=one_of([*ASKED, SUITE_REQUEST]),
     # Rendered by Snakemake itself: of a large suite it is longer than a command line may be.
@@ -72,9 +65,9 @@ rule gather_runs:
     output:
         gathered=GATHERED,
     log:
-        f"{LOG}/gather_runs/{{artefact}}.log",
+        f"{LOGS}/gather_runs/{{artefact}}.log",
     benchmark:
-        f"{BENCHMARK}/gather_runs/{{artefact}}.tsv"
+        f"{BENCHMARKS}/gather_runs/{{artefact}}.tsv"
     # Seconds of work: sending it to a cluster would cost more than doing it.
     localrule: True
     conda:
@@ -85,7 +78,7 @@ rule gather_runs:
         runtime=10,
     params:
         results=subpath(output.gathered, ancestor=2),
-        job=job(GATHERING),
+        job=GATHERING,
     message:
         "Gather what {wildcards.artefact} is made from"
     shell:
@@ -97,15 +90,15 @@ rule gather_suite:
     """Gather every run of the suite, and where it comes from."""
     input:
         request=f"{RESULTS}/{paths.REQUEST.format(artefact=SUITE_REQUEST)}",
-        scores=scores(RUNS),
+        scores=scored(RUNS),
         current=current(f"{RESULTS}/{paths.RUNS}"),
     output:
         runs=f"{RESULTS}/{paths.RUNS}",
         provenance=f"{RESULTS}/{paths.PROVENANCE}",
     log:
-        f"{LOG}/gather_suite/runs.log",
+        f"{LOGS}/gather_suite/runs.log",
     benchmark:
-        f"{BENCHMARK}/gather_suite/runs.tsv"
+        f"{BENCHMARKS}/gather_suite/runs.tsv"
     # Seconds of work: sending it to a cluster would cost more than doing it.
     localrule: True
     conda:
@@ -116,9 +109,30 @@ rule gather_suite:
         runtime=10,
     params:
         results=subpath(output.runs, parent=True),
-        job=job(GATHERING),
+        job=GATHERING,
     message:
         "Gather every run, and where it comes from, into {output}"
     shell:
         "python -m craft.evaluation.gather --request {input.request:q} --results {params.results:q}"
         " --out {output.runs:q} --provenance {output.provenance:q} {params.job:q} > {log:q} 2>&1"
+
+
+rule write_suite:
+    """Write the resolved configuration beside the results: what each job is to do."""
+    input:
+        template=workflow.source_path("../templates/text.j2"),
+    output:
+        suite=SUITE_FILE,
+    log:
+        f"{LOGS}/write_suite/suite.log",
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=100,
+        runtime=5,
+    params:
+        text=resolved_suite,
+    message:
+        "Write the resolved configuration to {output.suite}"
+    template_engine:
+        "jinja2"

@@ -17,9 +17,9 @@ rule draw_figure:
         ),
         csv=f"{RESULTS}/{paths.FIGURE}.csv",
     log:
-        f"{LOG}/draw_figure/{{artefact}}.log",
+        f"{LOGS}/draw_figure/{{artefact}}.log",
     benchmark:
-        f"{BENCHMARK}/draw_figure/{{artefact}}.tsv"
+        f"{BENCHMARKS}/draw_figure/{{artefact}}.tsv"
     wildcard_constraints:
         artefact=one_of(each.name for each in figures() if each.name in ASKED),
     # As in evaluate.smk: seconds of work.

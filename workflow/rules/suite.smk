@@ -1,11 +1,14 @@
 # The suite of the working folder, config/config.yaml, unless --configfile names another, which then
 # stands alone, or a module statement gives one.
 
+import os
 import sys
 from pathlib import Path
 
-# Jobs run the code beside this file, whatever else is installed; where the workflow was fetched file
-# by file (a module on github) there is none, and the installed package is the project.
+from snakemake.logging import logger
+
+# Jobs run the code beside this file, whatever else is installed; where the workflow was fetched
+# file by file (a module on github) there is none, and the installed package is the project.
 PROJECT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 if (PROJECT / "craft").is_dir():
     sys.path.insert(0, str(PROJECT))
@@ -13,6 +16,7 @@ if (PROJECT / "craft").is_dir():
 from craft.config.load import ConfigError, load, merged
 from craft.runtime.command import use_utf8
 from craft.runtime.provenance import ROOT
+from craft.runtime.startup import start_problems
 
 # Nothing has been started yet that a new process would not start as well.
 use_utf8()
@@ -34,3 +38,18 @@ if not IS_MODULE:
 
     config.clear()
     config.update(GIVEN)
+
+
+try:
+    SUITE = load(config, source=" + ".join(map(os.path.relpath, CONFIG_FILES)))
+except ConfigError as error:
+    raise WorkflowError(str(error))
+
+# For the user, and no part of the design.
+NOTICES = SUITE.pop("notices")
+if workflow.is_main_process:
+    places = (ROOT, SUITE["results"], SUITE["data"], ".snakemake")
+    if problems := list(start_problems(*map(Path, places))):
+        raise WorkflowError("\n".join(problems))
+    for notice in NOTICES:
+        logger.warning(f"notice: {notice}")

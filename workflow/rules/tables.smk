@@ -18,9 +18,9 @@ rule make_table:
             labels=label_of,
         ),
     log:
-        f"{LOG}/make_table/{{artefact}}.log",
+        f"{LOGS}/make_table/{{artefact}}.log",
     benchmark:
-        f"{BENCHMARK}/make_table/{{artefact}}.tsv"
+        f"{BENCHMARKS}/make_table/{{artefact}}.tsv"
     wildcard_constraints:
         artefact=one_of(each.name for each in tables() if each.name in ASKED),
     # As in evaluate.smk: seconds of work.

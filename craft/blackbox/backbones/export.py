@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Export the text side of a backbone."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
-    parser.add_argument("--weights", type=Path, help="safetensors (default: the YAML's, else hub)")
+    parser.add_argument(
+        "--weights", type=Path, nargs="?", help="safetensors (default: the YAML's, else the hub's)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="safetensors to write")
     receipts.add_argument(parser)
     options = parser.parse_args(arguments)

@@ -97,7 +97,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="--manifest to --out take one value for each set of images to encode.",
     )
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
-    parser.add_argument("--weights", type=Path, help="safetensors (default: the YAML's, else hub)")
+    parser.add_argument(
+        "--weights", type=Path, nargs="?", help="safetensors (default: the YAML's, else the hub's)"
+    )
     several = {"nargs": "+", "required": True}
     parser.add_argument("--manifest", type=Path, help="manifest CSV", **several)
     parser.add_argument("--root", type=Path, help="the data set's folder", **several)

@@ -12,7 +12,6 @@ CLAIMED = []
 onstart:
     try:
         CLAIMED.append(claim(Path(RESULTS, "cache", "snakemake.lock"), wait=False))
-        write_suite_file()
     except Busy as error:
         raise WorkflowError(f"{error}: wait for that Snakemake, or end it")
     except OSError as error:

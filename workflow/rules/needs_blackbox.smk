@@ -1,0 +1,79 @@
+# What the jobs of the black box's side need.
+
+
+# What names the log of a job.
+TOKENISED = "{backbone}" if TOGETHER else "{backbone}/{dataset}"
+ENCODED_BY = "{backbone}" if TOGETHER else "{backbone}/{dataset}/{part}"
+
+
+def datasets_to_tokenise(wildcards):
+    """Return the descriptions and manifests of the data sets that one job tokenises."""
+    names = TRAINED if TOGETHER else [wildcards.dataset]
+    files = ancient([DATASET_FILES[name] for name in names])
+    return {"datasets": files, "manifests": expand(MANIFEST, dataset=names)}
+
+
+def tokenising(names):
+    """Return arguments of the job that tokenises data sets together."""
+    return job("craft.blackbox.text.prompts", described=[described(name) for name in names])
+
+
+def tokenising_of(wildcards):
+    """Return those of the data sets that one job tokenises."""
+    return tokenising(TRAINED if TOGETHER else [wildcards.dataset])
+
+
+def encoded(wildcards):
+    """Return (data set, part) of each set of images that one job encodes."""
+    return ENCODED if TOGETHER else [(wildcards.dataset, wildcards.part)]
+
+
+def drawn_of(name, part):
+    """Return the splits that say which images of a data set's part to encode; none for all.
+
+    Where a pool is too large for all, and of augmented copies, drawn images alone are encoded.
+    """
+    if TOGETHER or part == "test" or part == "train" and DATASETS[name]["encode"] == "pool":
+        return []
+    return expand(SPLIT, dataset=name, shots=SHOTS, seed=DESIGN.seeds)
+
+
+def images_to_encode(wildcards):
+    """Return descriptions, manifests and splits of the images that one job encodes."""
+    names = [name for name, _ in encoded(wildcards)]
+    return {
+        "datasets": ancient([DATASET_FILES[name] for name in names]),
+        "manifests": [MANIFEST.format(dataset=name) for name in names],
+        "splits": [] if TOGETHER else drawn_of(wildcards.dataset, wildcards.part),
+    }
+
+
+def images_told(wildcards):
+    """Return what the command is told of them, set by set."""
+    split = [(name, *part.partition("-")) for name, part in encoded(wildcards)]
+    return {
+        "roots": [tree_of(name) for name, *_ in split],
+        "parts": [part for _, part, *_ in split],
+        "copies": [copy or "none" for *_, copy in split],
+    }
+
+
+def encoding(sets):
+    """Return arguments of the job that encodes (data set, part) together."""
+    about = [[described(name), part] for name, part in sets]
+    return job("craft.blackbox.images.__main__", described=about)
+
+
+def encoding_of(wildcards):
+    """Return those of the images that one job encodes."""
+    return encoding(encoded(wildcards))
+
+
+def image_states(name, part):
+    """Return the state of the image files of a data set's part: other images are encoded again."""
+    splits = [Path(path) for path in drawn_of(name, part)]
+    root, manifest = Path(tree_of(name)), Path(MANIFEST.format(dataset=name))
+    return [current_images(DATASETS[name], root, manifest, part.partition("-")[0], splits)]
+
+
+EXPORTING = job("craft.blackbox.backbones.export")

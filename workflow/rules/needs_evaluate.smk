@@ -1,0 +1,38 @@
+# What scores need, and what is gathered.
+
+
+def tests_of(wildcards):
+    """Return the test sets of a batch of runs, each once."""
+    return list(dict.fromkeys(name for run in SCORES[wildcards.batch] for name in TESTS[run]))
+
+
+def inputs_of_scores(wildcards):
+    """Return what says that runs are fitted, and the manifests with the labels of their tests."""
+    fits = dict.fromkeys(FIT_OF[run] for run in SCORES[wildcards.batch])
+    return {
+        "fitted": [FITTED.format(batch=name) for name in fits],
+        "manifests": [MANIFEST.format(dataset=name) for name in tests_of(wildcards)],
+    }
+
+
+def scoring(wildcards, input):
+    """Return what the command is told: folders of runs, test sets of each, and manifests."""
+    runs, names = SCORES[wildcards.batch], tests_of(wildcards)
+    return {
+        "runs": [f"{RESULTS}/{paths.RUN.format(**run.identity)}" for run in runs],
+        "tests": [",".join(TESTS[run]) for run in runs],
+        "manifests": [f"{name}={path}" for name, path in zip(names, input.manifests)],
+    }
+
+
+def scored(runs):
+    """Return what says that runs are scored."""
+    return [SCORED.format(batch=name) for name in dict.fromkeys(SCORE_OF[run] for run in runs)]
+
+
+def resolved_suite(wildcards):
+    """Return the configuration with defaults filled in, and the runs of every job."""
+    return json_text(suite_content(SUITE, JOBS))
+
+
+GATHERING = job("craft.evaluation.gather")

@@ -1,0 +1,60 @@
+# What a fit needs, and where its job is described.
+
+
+PLAIN = {name for name, facts in BACKBONES.items() if facts["text"] != "fast"}
+PLAIN_ENV, LEARNER_ENV = "../../envs/plain.yaml", "../../envs/learner.yaml"
+JOBS_FILE = (
+    f"{RESULTS}/{paths.CACHE}/jobs/{config_hash({n: j.digest for n, j in JOBS.items()})}.json"
+)
+CODE = {
+    learner: planned("craft.fit.__main__", learner.partition(":")[0])
+    for learner in {run.learner for run in RUNS}
+}
+
+
+def inputs_of_fit(wildcards):
+    """Return what a batch is fitted on: tower and prompts, features and splits of its data set."""
+    runs = FITS[wildcards.batch]
+    at = {"backbone": runs[0].backbone, "dataset": runs[0].dataset}
+    trained = [run for run in runs if run.shots]
+    copies = dict.fromkeys(copy for run in trained for copy in run.options.copies)
+    parts = ["train", *(f"train-{copy}" for copy in copies)] if trained else []
+    tests = dict.fromkeys(name for run in runs for name in TESTS[run])
+    return {
+        "tower": TOWER.format(**at),
+        "prompts": PROMPTS.format(**at),
+        "train": [FEATURES.format(part=part, **at) for part in parts],
+        "splits": [SPLIT.format(shots=run.shots, seed=run.seed, **at) for run in trained],
+        "tests": [FEATURES.format(part="test", **at | {"dataset": name}) for name in tests],
+    }
+
+
+def fitting(wildcards):
+    """Return what decides a batch's bytes beside its inputs, as the command is told."""
+    runs = FITS[wildcards.batch]
+    tests = dict.fromkeys(name for run in runs for name in TESTS[run])
+    features = FEATURES.replace("{part}", "test").replace("{backbone}", runs[0].backbone)
+    return {
+        "digest": JOBS[wildcards.batch].digest,
+        "splits": os.path.dirname(os.path.dirname(SPLIT)).replace("{dataset}", runs[0].dataset),
+        "tests": [f"{name}={features.replace('{dataset}', name)}" for name in tests],
+        "out": f"{RESULTS}/{paths.RUNS_FOLDER}",
+        "code": CODE[runs[0].learner],
+    }
+
+
+def jobs_file(wildcards, input):
+    """Return the file with the runs of every job, written by the first that asks.
+
+    It is no input, as it holds more than a job depends on, and an ancient input that is made again
+    hides from Snakemake that a job's own parameters have changed. Other jobs have another file: a
+    second call does not take it from the first. As a function of ``input`` it re-runs nothing.
+    """
+    if not (workflow.dryrun or os.path.exists(JOBS_FILE)):
+        write_suite(JOBS_FILE, suite_content({}, JOBS))
+    return JOBS_FILE
+
+
+def environment_of_fit(wildcards):
+    """Return the environment of a fit: open_clip runs a plain text tower, which learners lack."""
+    return PLAIN_ENV if FITS[wildcards.batch][0].backbone in PLAIN else LEARNER_ENV
