@@ -55,7 +55,7 @@ class LFA(Learner):
     ) -> Self:
         """Align features (N, E) with labels (N,); ``refine_sets`` are the centre and both ends."""
         options = self.options
-        rng = np.random.default_rng(seed)
+        rng = np.random.Generator(np.random.PCG64(seed))
         generator = torch.Generator().manual_seed(seed)
         self.offset_ = torch.zeros(1, box.context_length, box.context_width)
         shots = Shots(box)
