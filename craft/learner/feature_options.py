@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from craft.learner.options import Options, Problem, option
+from craft.learner.declaration import Problem, option
+from craft.learner.options import Options
 
 #: Epochs of CBBT's authors: 150, and fewer on larger data sets, which their files here say.
 _EPOCHS = 150

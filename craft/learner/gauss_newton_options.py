@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from craft.learner.options import Options, Problem, option
+from craft.learner.declaration import Problem, option
+from craft.learner.options import Options
 from craft.learner.probe_options import ProbeOptions
 
 #: Dampings of a round, in units of the prior's curvature scale; each gives a point to ask for.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from craft.learner.options import Options, Problem, option
+from craft.learner.declaration import Problem, option
+from craft.learner.options import Options
 
 
 @dataclass(frozen=True)
