@@ -119,7 +119,8 @@ wildcard_constraints:
 
 
 # Snakemake itself sees that these are missing only where they are targets.
-MANIFESTS = expand(MANIFEST, dataset=FACTS)
+FITTED_RUNS = [FITTED.format(batch=name) for name in FITS]
+MANIFESTS = expand(MANIFEST, dataset=DATASETS)
 
 ALL_TABLES = [
     f"{RESULTS}/{paths.TABLE}.csv".format(artefact=each.name)
@@ -131,6 +132,3 @@ ALL_FIGURES = [
     for each in figures()
     if each.name in ASKED
 ]
-# What a table shows is looked at behind these, whatever Snakemake remembers (current.smk).
-FITTED_RUNS = [FITTED.format(batch=name) for name in FITS]
-MANIFESTS = expand(MANIFEST, dataset=DATASETS)
