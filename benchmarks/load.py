@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,13 @@ import yaml
 from benchmarks import measure
 from craft.config.load import load
 from craft.design.artefacts import ARTEFACTS
-from craft.design.request import request, request_of_all
+from craft.design.request import claims_of, request, request_of_all
 from craft.design.runs import Design, Run
+from craft.evaluation.staleness import Expected, expected
 from craft.files import yaml12
+from craft.files.atomic import SEAL, content_sha256
+from craft.files.receipts import Index
+from craft.runtime.provenance import code_hash
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("Snakefile", "config", "craft", "envs", "profiles", "workflow")
@@ -43,11 +48,12 @@ def suite(runs: int, results: str) -> dict[str, Any]:
     return config | {"seeds": list(range(1, math.ceil((runs - once) / (one - once)) + 1))}
 
 
-def score(design: Design, run: Run) -> dict[str, Any]:
-    """A made-up score of a run, as ``score.json`` holds it."""
+def score(design: Design, run: Run, expected: Expected) -> dict[str, Any]:
+    """A made-up score of a run, as ``score.json`` holds it, that is of what is ``expected``."""
     tests = design.tests_of(run)
     black_box = not run.method.startswith("coop")
     record = {
+        "images": {"upload": 100} if black_box else {},
         "queries": {"search": 8000, "refine": 200, "evaluate": 1} if black_box else {},
         "access": "predictions" if black_box else "weights",
         "options": run.options.as_dict(),
@@ -63,10 +69,8 @@ def score(design: Design, run: Run) -> dict[str, Any]:
         "learner_parameters": 100_000,
         "learner_bytes": 400_000,
         "learner": run.learner,
-        "code_hash": "0" * 16,
-        "config_hash": "0" * 16,
+        **asdict(expected),
         "commit": None,
-        "inputs": {"tower": "0" * 64, "prompts": "1" * 64, "train": "2" * 64},
         "versions": {"python": "3", "torch": "2", "numpy": "2"},
         "machine": {"device": "cpu", "threads": "1", "processor": "none", "cores": "1"},
     }
@@ -78,16 +82,24 @@ def score(design: Design, run: Run) -> dict[str, Any]:
         "accuracy": dict.fromkeys(tests, curve),
         "class_accuracy": {test: {"a": curve[-1], "b": curve[-1]} for test in tests},
         "test_images": dict.fromkeys(tests, 1000),
+        "manifests": {},
         "record": record,
+        "code_hash": code_hash("craft.evaluation.score"),
     }
 
 
 def write_scores(design: Design, folder: Path) -> None:
-    """Write a made-up score of every run below ``folder``."""
+    """Write a made-up score of every run below ``folder``, and stand-ins for what it read."""
+    for path in {path for run in design.all_runs for path in design.inputs(run).values()}:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(path, encoding="utf-8")
+    index = Index()
     for run in design.all_runs:
+        claimed = expected(claims_of(design, run), str(folder), index)
         path = folder / "runs" / run.folder / "score.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(score(design, run)), encoding="utf-8")
+        content = score(design, run, claimed)
+        path.write_text(json.dumps(content | {SEAL: content_sha256(content)}), encoding="utf-8")
 
 
 def measured(command: Sequence[str], folder: Path) -> dict[str, float]:
