@@ -17,6 +17,8 @@ from craft.evaluation.scores import Scores
 from craft.evaluation.trace import trace
 from tests.unit.synthetic_scores import table as made
 
+pytestmark = pytest.mark.exhaustive
+
 #: Times are noisy: quadratic would be 2, linear is 1.
 MOST = 1.3
 
@@ -46,7 +48,6 @@ def table(design: Design) -> None:
     made(design, "ablation_components")
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("step", [gather, table, lambda d: Design(d.config).all_runs])
 def test_steps_stay_linear(designs: list[Design], step: Callable[[Design], object]) -> None:
     def seconds(design: Design) -> float:
