@@ -53,8 +53,8 @@ class TestLabels:
         """
         if predicted.ndim != 2 or predicted.shape[1] != len(self.labels):
             raise RecordError(
-                f"{self.dataset}: predictions of shape {predicted.shape} for "
-                f"{len(self.labels)} test images; accepted: (points, {len(self.labels)})"
+                f"{self.dataset}: expected predictions for {len(self.labels)} test images, got "
+                f"shape {predicted.shape}"
             )
         foreign = predicted[~np.isin(predicted, self.classes)]
         if foreign.size:
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if len(tests_of) != len(given.runs):
         parser.error(f"--tests names the test sets of {len(tests_of)} runs of {len(given.runs)}")
     if unknown := {name for names in tests_of for name in names.split(",")} - set(every.split(",")):
-        parser.error(f"--tests {min(unknown)!r} has no manifest; accepted: {every}")
+        parser.error(f"--tests: expected some of {every}, got {min(unknown)!r}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     tests = {name: TestLabels.read(name, path) for name, path in given.manifests}
     scores = {}

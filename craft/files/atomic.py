@@ -187,7 +187,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _metadata(stream: Any) -> dict[str, Any]:
     value = json.loads((stream.metadata() or {}).get(METADATA, "{}"))
     if not isinstance(value, dict):
-        raise ValueError(f"its metadata {METADATA!r} is {value!r:.40}; accepted: a JSON object")
+        raise ValueError(f"metadata {METADATA!r}: expected a JSON object, got {value!r:.40}")
     return value
 
 

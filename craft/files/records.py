@@ -67,7 +67,7 @@ class Manifest:
                     for row in csv.DictReader(stream)
                 ]
             if foreign := {row.split for row in rows} - set(PARTS):
-                raise ValueError(f"split {foreign.pop()!r}; accepted: {', '.join(PARTS)}")
+                raise ValueError(f"split: expected {', '.join(PARTS)}, got {foreign.pop()!r}")
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise RecordError(f"{path}: not a readable manifest ({error!r})") from error
         if not rows:
@@ -117,13 +117,15 @@ class Split:
         classes = len(split.class_names)
         for image, label in zip(split.paths, split.labels, strict=True):
             if not 0 <= label < classes:
-                raise RecordError(f"{path}: label {label} of {image}; accepted: 0 to {classes - 1}")
+                raise RecordError(
+                    f"{path}: label of {image}: expected 0 to {classes - 1}, got {label}"
+                )
         counts = Counter(split.labels)
         for label, name in enumerate(split.class_names):
             if split.shots < 1 or counts[label] != split.shots:
                 raise RecordError(
-                    f"{path}: {counts[label]} images of class {label} ({name!r}) in a split of "
-                    f"{split.shots} shots; accepted: as many as shots, 1 or more"
+                    f"{path}: class {label} ({name!r}): expected as many images as shots, 1 or "
+                    f"more, got {counts[label]} in a split of {split.shots} shots"
                 )
         return split
 
@@ -185,8 +187,8 @@ class Features:
             right = array.ndim == axes and array.dtype == np.float32
             if not right or len(array) != len(value.paths):
                 raise RecordError(
-                    f"{path}: {name} of shape {array.shape}, {array.dtype}, for {len(value.paths)} "
-                    f"paths; accepted: {axes} axes, the first {len(value.paths)} long, float32"
+                    f"{path}: {name}: expected {axes} axes of float32, the first "
+                    f"{len(value.paths)} long, got shape {array.shape}, {array.dtype}"
                 )
             if not np.isfinite(array).all():
                 raise RecordError(f"{path}: {name} that are not finite")
@@ -226,8 +228,8 @@ class Predictions:
         manifests = metadata.get("test_sets")
         if not isinstance(manifests, dict):
             raise RecordError(
-                f"{path}: not a predictions file (test_sets = {reprlib.repr(manifests)}: accepted: "
-                "test sets with the SHA-256 of their manifests)"
+                f"{path}: not a predictions file (test_sets: expected the SHA-256 of the manifest "
+                f"of each, got {reprlib.repr(manifests)})"
             )
         axes = {"queries": 1} | {f"labels.{n}": 2 for n in range(len(manifests))}
         for name, count in axes.items():
@@ -236,8 +238,8 @@ class Predictions:
             array = tensors[name]
             if array.ndim != count or array.dtype.kind != "i":
                 raise RecordError(
-                    f"{path}: {name} of shape {array.shape}, {array.dtype}; accepted: {count} "
-                    "axes of whole numbers"
+                    f"{path}: {name}: expected {count} axes of whole numbers, got shape "
+                    f"{array.shape}, {array.dtype}"
                 )
         labels = {name: tensors[f"labels.{n}"] for n, name in enumerate(manifests)}
         value = {"queries": tensors["queries"], "labels": labels, "manifests": manifests}

@@ -20,7 +20,7 @@ from craft.blackbox.text.prefix_sharing import DTYPES
 from craft.files import paths
 from craft.files.atomic import RecordError, sha256, write_json
 from craft.files.suite import Job
-from craft.fit.inputs import Bench, Inputs
+from craft.fit.inputs import JobFiles, JobInputs
 from craft.fit.run import Keeping, run
 from craft.learner.lookup import load_learner
 from craft.runtime.command import run_command
@@ -90,16 +90,16 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
     if given.splits is None and any(run.shots for run in job.runs):
         raise ValueError(f"--splits: expected a folder, as {given.job} trains, got none")
     cls = load_learner(job.learner)
-    inputs = Inputs(given.tower, given.prompts, tuple(given.train), dict(given.tests))
+    files = JobFiles(given.tower, given.prompts, tuple(given.train), dict(given.tests))
     identity = {name: getattr(job, name) for name in ("method", "backbone", "dataset")}
     # Of the module that the configuration names, as planned, wherever the class is written.
     code = code_hash("craft.fit.__main__", job.learner.partition(":")[0])
-    bench = Bench(inputs, cls.prompts, given.device, given.dtype)
+    inputs = JobInputs(files, cls.prompts, given.device, given.dtype)
     for what in ("backbone", "dataset"):
-        if identity[what] != getattr(bench, what):
+        if identity[what] != getattr(inputs, what):
             raise RecordError(
                 f"{given.prompts}: expected prompts of {what} {identity[what]}, got those of "
-                f"{getattr(bench, what)}"
+                f"{getattr(inputs, what)}"
             )
     cell, records = paths.CELL.format(**identity), {}
     for planned in job.runs:
@@ -107,8 +107,8 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
         name = paths.RUN_OF_CELL.format(shots=shots, seed=seed)
         path = given.splits / f"{name}.json" if shots else None
         own = replace(keeping, cache=given.cache / cell / name) if given.cache else keeping
-        bench_of_run = bench.run(cls(**planned.options), path, planned.tests)
-        split = bench_of_run.split
+        of_run = inputs.for_run(cls(**planned.options), path, planned.tests)
+        split = of_run.split
         if split and (split.shots, split.seed) != (shots, seed):
             raise RecordError(
                 f"{path}: expected a split of {shots} shots, seed {seed}, got one of "
@@ -124,7 +124,7 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
         }
         hashes = {"config_hash": config_hash(settings), "code_hash": code}
         folder = given.out / cell / name
-        record = run(bench_of_run, identity | hashes, folder, own)
+        record = run(of_run, identity | hashes, folder, own)
         records[f"{cell}/{name}"] = sha256(folder / "record.json")
         log.info(
             "%d shots, seed %d: %.1f s, %s queries, train accuracy %s",

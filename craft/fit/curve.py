@@ -10,7 +10,7 @@ import torch
 
 from craft.files.records import Predictions
 from craft.fit.boxes import Box
-from craft.fit.inputs import RunBench
+from craft.fit.inputs import RunInputs
 from craft.learner.base import Learner
 
 
@@ -21,13 +21,13 @@ class CurveRecorder:
     spends no search query has its end alone.
     """
 
-    def __init__(self, bench: RunBench, box: Box) -> None:
-        self._bench, self._box = bench, box
-        options = bench.learner.options
+    def __init__(self, inputs: RunInputs, box: Box) -> None:
+        self._inputs, self._box = inputs, box
+        options = inputs.learner.options
         points = np.linspace(0, options.budget, options.curve_points + 1)[1:-1]
         self._due = [int(point) for point in points]
         self._queries: list[int] = []
-        self._labels: dict[str, list[np.ndarray]] = {name: [] for name in bench.tests}
+        self._labels: dict[str, list[np.ndarray]] = {name: [] for name in inputs.tests}
         self.seconds = 0.0  # spent predicting, not fitting
         self._last = 0.0  # of them, for the last point
 
@@ -52,7 +52,7 @@ class CurveRecorder:
         return Predictions(
             queries=np.array(self._queries, dtype=np.int64),
             labels={name: np.stack(rows) for name, rows in self._labels.items()},
-            manifests={name: test.manifest_sha256 for name, test in self._bench.tests.items()},
+            manifests={name: test.manifest_sha256 for name, test in self._inputs.tests.items()},
         )
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -77,7 +77,7 @@ class CurveRecorder:
         """Predict every test set, among the classes that its task covers."""
         start = time.perf_counter()
         self._queries.append(learner.queries_)
-        for name, features in self._bench.tests.items():
+        for name, features in self._inputs.tests.items():
             classes = np.array(features.classes, dtype=np.int32)
             logits = learner.predict(self._box, f"test/{name}")  # (N, K)
             columns = logits[:, torch.from_numpy(classes).long().to(logits.device)].argmax(dim=1)

@@ -1,4 +1,4 @@
-"""The bench of a job's fits: their inputs in memory, and from them a box for each run."""
+"""Load and check the inputs of a job's fits; give each run its own, and a box from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRAIN = "train"
 
 
 @dataclass(frozen=True)
-class Inputs:
+class JobFiles:
     """Everything that a fit reads but its split; no label of a test image is among it."""
 
     tower: Path
@@ -40,14 +40,14 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-class Bench:
+class JobInputs:
     """The inputs of one job's fits in memory, from which each run gets a box of its own.
 
     ``kind`` says which of the prompts the learners speak with (:attr:`Learner.prompts`).
     """
 
     def __init__(
-        self, inputs: Inputs, kind: str, device: str = "cpu", dtype: str = "float32"
+        self, inputs: JobFiles, kind: str, device: str = "cpu", dtype: str = "float32"
     ) -> None:
         self._device = torch.device(device)
         self._dtype = dtype
@@ -55,7 +55,7 @@ class Bench:
         with unchanged([inputs.tower, inputs.prompts, *inputs.train, *inputs.tests.values()]):
             self._read(inputs, kind)
 
-    def _read(self, inputs: Inputs, kind: str) -> None:
+    def _read(self, inputs: JobFiles, kind: str) -> None:
         prompts = Prompts.read(inputs.prompts)
         tokens = prompts.zero_shot if kind == "template" else prompts.learner
         self._tower = read_tower(inputs.tower, tokens, self._dtype, device=self._device)
@@ -76,8 +76,8 @@ class Bench:
             classes, known = self._tests[name].classes, range(len(self.class_names))
             if not classes or not set(classes) <= set(known):
                 raise RecordError(
-                    f"{path}: task of {len(classes)} classes up to {max(classes, default=None)}; "
-                    f"accepted: one or more of 0 to {known[-1]}"
+                    f"{path}: expected a task of one or more classes of 0 to {known[-1]}, got "
+                    f"{len(classes)} classes up to {max(classes, default=None)}"
                 )
         files = {"tower": inputs.tower, "prompts": inputs.prompts}
         files |= dict(zip(self._train, inputs.train, strict=True))
@@ -87,8 +87,8 @@ class Bench:
         features = [*train, *self._tests.values()]
         self._checksums |= {f"manifest/{one.dataset}": one.manifest_sha256 for one in features}
 
-    def run(self, learner: Learner, path: Path | None, tests: Sequence[str]) -> RunBench:
-        """What one run has of the bench, as if it were alone in its job; ``path`` is its split's.
+    def for_run(self, learner: Learner, path: Path | None, tests: Sequence[str]) -> RunInputs:
+        """Return the inputs of one run, as if it were alone in its job; ``path`` is its split's.
 
         Raises ValueError for a test set or a copy that was not given, RecordError for a split of
         another data set, other classes or other images.
@@ -117,7 +117,7 @@ class Bench:
             )
         roles = ["tower", "prompts", *uploads, *(f"test/{name}" for name in tests)]
         roles += [f"manifest/{name}" for name in {*tests, *([self.dataset] if split else [])}]
-        return RunBench(
+        return RunInputs(
             learner=learner,
             device=self._device,
             dtype=self._dtype,
@@ -131,7 +131,7 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class RunBench:
+class RunInputs:
     """Towers and features of one run."""
 
     learner: Learner

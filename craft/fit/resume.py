@@ -20,7 +20,7 @@ log = logging.getLogger("craft.fit")
 
 
 class Attempt:
-    """One attempt at a run: goes on from the last one, keeps its state, ends when told to.
+    """One attempt at a run: resumes the last one, saves its state, ends on a signal.
 
     A learner's ``progress``: hands it on to the curve, then saves the state every ``every`` seconds
     and where a signal was received; raises Ended then.

@@ -1,4 +1,4 @@
-"""One run: a learner fitted at its bench, and its files."""
+"""One run: a learner fitted at its inputs, and its files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from craft.files.atomic import METADATA, replacing, sha256, write_text
 from craft.files.records import RUN_FILES, RunRecord, Split
 from craft.fit.boxes import Box, black_box
 from craft.fit.curve import CurveRecorder
-from craft.fit.inputs import TRAIN, RunBench, device_name
+from craft.fit.inputs import TRAIN, RunInputs, device_name
 from craft.fit.resume import Attempt
 from craft.fit.state import Place, recorded
 from craft.learner.base import Learner, accuracy, query
@@ -49,7 +49,9 @@ class Keeping:
             place.drop()
 
 
-def run(bench: RunBench, identity: Mapping[str, str], folder: Path, keeping: Keeping) -> RunRecord:
+def run(
+    inputs: RunInputs, identity: Mapping[str, str], folder: Path, keeping: Keeping
+) -> RunRecord:
     """Fit one run, unless its unfinished job has done so, and write its files, the record last.
 
     ``identity`` holds the record's ``method``, ``backbone``, ``dataset``, ``config_hash`` and
@@ -57,57 +59,57 @@ def run(bench: RunBench, identity: Mapping[str, str], folder: Path, keeping: Kee
     Ended where a signal ended it, and what the fit raises.
     """
     if keeping.cache is None:
-        _fit(bench, identity, folder, None, keeping)
+        _fit(inputs, identity, folder, None, keeping)
         return RunRecord.read(folder / "record.json")
-    place = Place(keeping.cache, key(bench, identity))
+    place = Place(keeping.cache, key(inputs, identity))
     with place.held() as waited:
-        if waited and _is_of(recorded(folder), bench, identity):
+        if waited and _is_of(recorded(folder), inputs, identity):
             log.info("%s: fitted by the process that was waited for", folder)
             return RunRecord.read(folder / "record.json")
         if place.finished:
             log.info("%s: fitted by an earlier attempt at this job, in %s", folder, place.files)
         else:
-            _fit(bench, identity, place.files, place, keeping)
+            _fit(inputs, identity, place.files, place, keeping)
         place.publish(folder)
     keeping.places.append(place)
     return RunRecord.read(folder / "record.json")
 
 
-def _is_of(record: RunRecord | None, bench: RunBench, identity: Mapping[str, str]) -> bool:
+def _is_of(record: RunRecord | None, inputs: RunInputs, identity: Mapping[str, str]) -> bool:
     same = record and all(getattr(record, name) == value for name, value in identity.items())
-    return bool(same) and record.inputs == bench.checksums
+    return bool(same) and record.inputs == inputs.checksums
 
 
-def key(bench: RunBench, identity: Mapping[str, str]) -> str:
+def key(inputs: RunInputs, identity: Mapping[str, str]) -> str:
     """Return the hash of all that decides a run's bytes on one machine: 16 hex digits."""
     decisive = {
         "identity": dict(identity),
-        "inputs": dict(bench.checksums),
+        "inputs": dict(inputs.checksums),
         "versions": versions(),
-        "device": device_name(bench.device),
+        "device": device_name(inputs.device),
         "threads": torch.get_num_threads(),
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _fit(
-    bench: RunBench,
+    inputs: RunInputs,
     identity: Mapping[str, str],
     folder: Path,
     place: Place | None,
     keeping: Keeping,
 ) -> None:
-    learner, split = bench.learner, bench.split
+    learner, split = inputs.learner, inputs.split
     shots, seed = (split.shots, split.seed) if split else (0, 0)
-    labels = torch.tensor(split.labels if split else [], dtype=torch.int64, device=bench.device)
-    box = bench.box()
-    curve = CurveRecorder(bench, box)
-    attempt = Attempt(place, box, curve, keeping.signals, keeping.every, bench.device)
-    reset_peak_memory(bench.device)  # runs may share a process: each has its own peak
+    labels = torch.tensor(split.labels if split else [], dtype=torch.int64, device=inputs.device)
+    box = inputs.box()
+    curve = CurveRecorder(inputs, box)
+    attempt = Attempt(place, box, curve, keeping.signals, keeping.every, inputs.device)
+    reset_peak_memory(inputs.device)  # runs may share a process: each has its own peak
     attempt.begin(
-        learner, functools.partial(_initial_accuracy, bench, box, labels) if split else None
+        learner, functools.partial(_initial_accuracy, inputs, box, labels) if split else None
     )
-    progress = _progress(learner, identity, len(labels), len(bench.tower.class_names), split)
+    progress = _progress(learner, identity, len(labels), len(inputs.tower.class_names), split)
 
     def after_generation(learner: Learner) -> None:
         progress.reach(learner.generations_, functools.partial(_facts, learner, box))
@@ -118,8 +120,8 @@ def _fit(
             box,
             labels,
             seed=seed,
-            train_set=bench.search_set(),
-            refine_sets=bench.refine_sets(),
+            train_set=inputs.search_set(),
+            refine_sets=inputs.refine_sets(),
             progress=after_generation,
         )
     fit_seconds = attempt.spent().fit_seconds
@@ -137,7 +139,7 @@ def _fit(
         fitted = {
             "learner": f"{type(learner).__module__}:{type(learner).__qualname__}",
             "options": options,
-            "classes": list(bench.tower.class_names),
+            "classes": list(inputs.tower.class_names),
         }
         save_file(state, temporary, {METADATA: json.dumps(fitted)})
     write_history(learner, folder / "history.csv")
@@ -158,16 +160,16 @@ def _fit(
         peak_device_memory_mb=spent.peak_device_memory_mb,
         learner_parameters=sum(value.numel() for value in learned),
         learner_bytes=sum(value.numel() * value.element_size() for value in learned),
-        inputs=dict(bench.checksums),
+        inputs=dict(inputs.checksums),
         files={name: sha256(folder / name) for name in RUN_FILES},
         versions=versions(),
-        machine=machine(device_name(bench.device), torch.get_num_threads())
-        | {"text_dtype": bench.dtype},
+        machine=machine(device_name(inputs.device), torch.get_num_threads())
+        | {"text_dtype": inputs.dtype},
         commit=commit(),
         initial_accuracy=initial,
-        near_chance=initial is not None and near_chance(initial, len(bench.tower.class_names)),
-        distinct_prompts=len(bench.tower.class_names)
-        - sum(len(group) - 1 for group in bench.indistinct),
+        near_chance=initial is not None and near_chance(initial, len(inputs.tower.class_names)),
+        distinct_prompts=len(inputs.tower.class_names)
+        - sum(len(group) - 1 for group in inputs.indistinct),
         notes={"resumes": spent.resumes},
     )
     record.write(folder / "record.json")
@@ -199,7 +201,7 @@ def near_chance(accuracy: float, classes: int) -> bool:
     return accuracy <= chance + 0.1 * (100 - chance)
 
 
-def _initial_accuracy(bench: RunBench, box: Box, labels: torch.Tensor) -> float:
+def _initial_accuracy(inputs: RunInputs, box: Box, labels: torch.Tensor) -> float:
     """Return the accuracy (per cent) of the box's own context on the training images, labels (N,).
 
     One query, made for the refinement's sake; a learner of another access level is told of none.
@@ -207,7 +209,7 @@ def _initial_accuracy(bench: RunBench, box: Box, labels: torch.Tensor) -> float:
     asked = (
         box
         if isinstance(box, BlackBox)
-        else black_box(bench.tower, {TRAIN: bench.image_sets()[TRAIN]})
+        else black_box(inputs.tower, {TRAIN: inputs.image_sets()[TRAIN]})
     )
     untouched = torch.zeros(1, asked.context_length, asked.context_width)
     reached, classes = accuracy(query(asked, TRAIN, untouched, "refine"), labels), asked.class_names
