@@ -15,6 +15,10 @@ from craft.design.runs import Design, Run
 from craft.runtime.provenance import code_hash, config_hash
 
 
+#: Keys of a configuration that say where its files lie: the same suite elsewhere is the same.
+PLACES = ("results", "data")
+
+
 def request(design: Design, artefact: str) -> dict[str, Any]:
     """Return what a table or figure asks for; no order but that of lists matters.
 
@@ -55,7 +59,7 @@ def request_of_all(design: Design) -> dict[str, Any]:
     ]
     asked = {
         "suite": design.config["suite"],
-        "config_hash": config_hash(design.config),
+        "config_hash": config_hash({k: v for k, v in design.config.items() if k not in PLACES}),
         "seeds": list(design.seeds),
     }
     return asked | _described(design, rows, runs, cells)

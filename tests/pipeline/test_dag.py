@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 
@@ -170,6 +171,18 @@ def test_no_command_line_grows_with_the_suite(checkout: Checkout) -> None:
     commands = re.findall(r"python -m craft\..*$", plan, re.M)
     assert len(commands) > 5000
     assert max(map(len, commands)) < 8192
+
+
+def test_a_suite_six_times_the_papers_says_what_it_asks_for(checkout: Checkout) -> None:
+    seeds = f"seeds={list(range(1, 19))}"
+    target = "results/gathered/few_shot_curves.json"
+    checkout.snakemake(target, "--cores", "1", "--config", seeds)
+    file = checkout.folder / target
+    assert file.stat().st_size > 128 * 1024
+    asked = json.loads(file.read_text())
+    file.unlink()
+    methods = {run.method for run in PAPER.runs("few_shot_curves")}
+    assert set(asked["rows"]) == methods and len(asked["runs"]) > 2000
 
 
 def test_the_rule_graph_shows_that_fits_see_no_test_label(checkout: Checkout) -> None:
