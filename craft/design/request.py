@@ -14,7 +14,6 @@ from craft.design.option_layers import Variant, spelled
 from craft.design.runs import Design, Run
 from craft.runtime.provenance import code_hash, config_hash
 
-
 #: Keys of a configuration that say where its files lie: the same suite elsewhere is the same.
 PLACES = ("results", "data")
 
