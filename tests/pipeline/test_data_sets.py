@@ -120,9 +120,11 @@ def test_complete_trees_on_a_read_only_disk_are_taken_as_they_are(
         path.write_text(yaml.safe_dump(suite))
         checkout.snakemake(target, "--configfile", str(path), "--cores", "1")
         assert checkout.plan(target, "--configfile", str(path)) == {}
+        (checkout.folder / "results/read-only/fetched/EuroSAT.json").unlink()
+        assert checkout.plan(target, "--configfile", str(path))["fetch"] == 1
         path.write_text(yaml.safe_dump(suite | {"datasets": ["EuroSAT", "DTD"]}))
         output = checkout.snakemake(target, "--configfile", str(path), "-n", succeeds=False)
-        assert "data = " in output and "dtd is missing" in output
+        assert "data: expected " in output and "DTD" in output
     assert [entry.name for entry in tmp_path.iterdir()] == ["eurosat"]
     whole = (checkout.folder / "results/manifests/EuroSAT.csv").read_bytes()
     assert (checkout.folder / target).read_bytes() == whole
