@@ -121,7 +121,7 @@ def test_complete_trees_on_a_read_only_disk_are_taken_as_they_are(
         checkout.snakemake(target, "--configfile", str(path), "--cores", "1")
         assert checkout.plan(target, "--configfile", str(path)) == {}
         (checkout.folder / "results/read-only/fetched/EuroSAT.json").unlink()
-        assert checkout.plan(target, "--configfile", str(path))["fetch"] == 1
+        assert checkout.plan(target, "--configfile", str(path))["fetch_dataset"] == 1
         path.write_text(yaml.safe_dump(suite | {"datasets": ["EuroSAT", "DTD"]}))
         output = checkout.snakemake(target, "--configfile", str(path), "-n", succeeds=False)
         assert "data: expected " in output and "DTD" in output
