@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Job:
         runs = [vars(run) | {"options": config_hash(run.options)} for run in self.runs]
         return vars(self) | {"runs": runs}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hash of all that it says: 16 hex digits."""
         return config_hash(self.content)
