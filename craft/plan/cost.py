@@ -1,5 +1,4 @@
-"""What runs and encodings cost: counts from the design, seconds from a measured table that the
-suite's finished runs correct."""
+"""What runs and encodings cost: counts of the design, seconds of a table that records correct."""
 
 from __future__ import annotations
 
@@ -30,13 +29,12 @@ _IMAGE = {
     "mini-rn": 0.001,
     "mini-vit": 0.0015,
 }
-#: Start and end of a job's process: 0.5 s without torch, 3 s with it.
-START = 1.6
+#: Rules whose jobs start torch, which takes seconds.
+_TORCH = {"encode_images", "export_text_tower", "fit_learner", "tokenise_prompts"}
 
 #: Bytes of a run's records and history, and of a feature's path.
 _RECORDS, _PATH = 25_000, 60
-#: What open_clip takes where an architecture's text side says nothing.
-_TEXT_DEFAULTS = {"width": 512, "layers": 12}
+_TEXT_DEFAULTS = {"width": 512, "layers": 12}  # open_clip's
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,8 @@ def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
     learner = load_learner(run.learner)(**run.options.as_dict())
     options, classes = learner.options, facts[run.dataset]["counts"]["classes"]
     work = learner.work(run.shots * classes, classes)
-    generations = work.search // options.population
-    points = min(options.curve_points, generations) if work.search and options.curve_points else 1
+    generations = work.generations if work.search else 0
+    points = max(1, min(options.curve_points, generations))
     sets = [facts[name]["counts"]["test"] for name in design.tests_of(run)]
     # The training images: at the untouched context, and at the end.
     other = work.refine + points * len(sets) + 2 * bool(run.shots)
@@ -76,11 +74,7 @@ def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
 
 
 class Pace:
-    """How much longer than by the table runs took here, from the records of finished runs.
-
-    Records of the method on the backbone count where there are any, then those of the backbone,
-    then all.
-    """
+    """How much longer than by the table runs took: those of a method and backbone first."""
 
     def __init__(self, design: Design, architectures: Mapping[str, Mapping[str, Any]]) -> None:
         self._took: dict[tuple[str, ...], tuple[float, float]] = {}
@@ -107,6 +101,11 @@ class Pace:
         """Return the factor on the table's seconds of a run; 1 without records."""
         found = next((self._took[key] for key in self._keys(run) if key in self._took), (1.0, 1.0))
         return found[0] / found[1]
+
+
+def starts(jobs: Mapping[str, int]) -> float:
+    """Return the seconds in which the processes of jobs (rule -> number) start and end."""
+    return sum(count * (3.0 if rule in _TORCH else 0.5) for rule, count in jobs.items())
 
 
 def images_of(design: Design, dataset: str, part: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from craft.plan.cost import START, Cost
+from craft.plan.cost import Cost, starts
 from craft.runtime.progress import duration
 
 
@@ -34,7 +34,7 @@ class Plan:
     def busy(self) -> float:
         """Seconds of all that is estimated, one after the other."""
         fits = sum(cost.seconds for cost in self.fits.values())
-        return fits + self.features.seconds + START * sum(self.jobs.values())
+        return fits + self.features.seconds + starts(self.jobs)
 
     @property
     def wall(self) -> float:

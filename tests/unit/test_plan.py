@@ -12,7 +12,7 @@ from craft.blackbox.backbones.description import architecture, complete
 from craft.config.load import load
 from craft.design.runs import ZERO_SHOT, Design, Run
 from craft.files.paths import FETCHED, at
-from craft.plan.cost import START, Cost, Pace, images_of, of_run, to_fetch, weights_of
+from craft.plan.cost import Cost, Pace, images_of, of_run, starts, to_fetch, weights_of
 from craft.plan.dry_run import Pending
 from craft.plan.plan import make_plan
 from craft.plan.summary import Plan, size, summary
@@ -43,11 +43,15 @@ def cost(method: str, dataset: str, shots: int) -> Cost:
 def test_the_papers_queries_are_counted_by_method() -> None:
     made = plan(left(*DESIGN.all_runs))
     assert sum(made.runs.values()) == made.total_runs == len(DESIGN.all_runs)
-    searching = {"bbt", "craft", "sequential", "alternate", "no-residual", "linear"}
+    budget = dict.fromkeys(
+        ("bbt", "craft", "sequential", "alternate", "no-residual", "linear"), 8000
+    )
+    budget |= dict.fromkeys(("zero-shot", "refine", "coop-4", "coop-16"), 0)
     for method, total in made.fits.items():
-        searches = method.partition("@")[0] in searching
-        assert total.search == (8000 * made.runs[method] if searches else 0), method
+        if (name := method.partition("@")[0]) in budget:
+            assert total.search == budget[name] * made.runs[method], method
         assert bool(total.other) == (not method.startswith("coop")), method
+    assert {method.partition("@")[0] for method in made.fits} >= set(budget)
 
 
 def test_a_run_is_counted_as_it_will_be_metered() -> None:
@@ -81,10 +85,12 @@ def test_only_runs_that_are_left_cost() -> None:
 
 
 def test_time_is_shared_by_jobs_down_to_the_longest_run() -> None:
-    todo = left(*(run_of("craft", "RN50", "EuroSAT", 16, seed) for seed in (1, 2, 3)), fit=3)
+    todo = left(
+        *(run_of("craft", "RN50", "EuroSAT", 16, seed) for seed in (1, 2, 3)), fit_learner=3
+    )
     one = cost("craft", "EuroSAT", 16).seconds
-    assert plan(todo).wall == pytest.approx(3 * (one + START))
-    assert plan(todo, 2).wall == pytest.approx(1.5 * (one + START))
+    assert plan(todo).wall == pytest.approx(3 * one + starts(todo.jobs))
+    assert plan(todo, 2).wall == pytest.approx((3 * one + starts(todo.jobs)) / 2)
     assert plan(todo, 64).wall == pytest.approx(one)
 
 
