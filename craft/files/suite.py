@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ class Job:
         runs = [vars(run) | {"options": config_hash(run.options)} for run in self.runs]
         return vars(self) | {"runs": runs}
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Hash of all that it says: 16 hex digits."""
         return config_hash(self.content)

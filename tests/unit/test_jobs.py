@@ -55,6 +55,7 @@ def test_no_runs_have_no_batch() -> None:
 def suite_file(path: Path, suite: dict[str, Any], per_job: str) -> dict[str, Job]:
     """Write ``suite.json`` with its jobs; return these."""
     jobs = jobs_of(Design(suite), per_job)
+    assert len({job.digest for job in jobs.values()}) == len(jobs)  # asked before it is written
     write_suite(path, suite_content(suite, jobs))
     return jobs
 
