@@ -149,6 +149,7 @@ def files_of(artefact):
     return [f"{prefix}.{end}" for end in ends]
 
 
-add_all()
+if workflow.is_main_process:  # jobs on other nodes read this file too
+    add_all()
 # At the end, as Snakemake does not say here whether this is a dry-run, which writes nothing.
 atexit.register(lambda: workflow.dryrun or INDEX.save())
