@@ -84,7 +84,7 @@ def test_a_fit_that_fails_on_a_second_run_leaves_no_old_number(suite: Checkout) 
 
 def test_moved_results_of_other_options_are_made_again(suite: Checkout) -> None:
     shutil.copytree(suite.folder / "results/tiny", suite.folder / "elsewhere")
-    assert not {"fit", "score", "features"} & set(
+    assert not {"fit_learner", "score_runs", "encode_images"} & set(
         suite.plan(*SUITE, "--config", "results=elsewhere")
     )
     configure(suite, options=SMALL | {"budget": 60}, results="elsewhere")
