@@ -36,7 +36,7 @@ def read_arguments(arguments: str) -> None:
     _, read = parse_args(words)
     assert all(re.match(r"\w+=", entry) for entry in read.config or ()), arguments
     # Options that take all words that follow leave none to be a target.
-    assert read.targets or {"--unlock", "--until"} & set(words), arguments
+    assert read.targets or {"--list", "--unlock", "--until"} & set(words), arguments
 
 
 def test_documented_commands_name_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
