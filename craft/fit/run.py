@@ -135,7 +135,7 @@ def _fit(
     options = asdict(learner.options)
     predictions.write(folder / "predictions.safetensors")
     with replacing(folder / "learner.safetensors") as temporary:
-        # What restoring needs, and no times: equal runs give equal bytes (and see storage.py).
+        # What restoring needs, and no times: equal runs give equal bytes (see craft.files.atomic).
         fitted = {
             "learner": f"{type(learner).__module__}:{type(learner).__qualname__}",
             "options": options,
