@@ -14,7 +14,7 @@ import numpy as np
 
 from craft.files import paths
 from craft.files.atomic import RecordError, sha256, unchanged, write_json
-from craft.files.records import Manifest, Predictions, RunRecord, Score
+from craft.files.records import PREDICTIONS_FILE, Manifest, Predictions, RunRecord, Score
 from craft.runtime.command import run_command
 from craft.runtime.provenance import code_hash
 
@@ -131,14 +131,14 @@ def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, Te
 def score_run(folder: str | os.PathLike[str], tests: Mapping[str, TestLabels]) -> Score:
     """Write ``score.json`` into a run's folder; raises RecordError naming the folder."""
     folder = Path(folder)
-    record = RunRecord.read(folder / "record.json")
+    record = RunRecord.read(folder / paths.RECORD_NAME)
     record.require_files(folder)
-    predictions = Predictions.read(folder / "predictions.safetensors")
+    predictions = Predictions.read(folder / PREDICTIONS_FILE)
     try:
         score = evaluate(record, predictions, tests)
     except RecordError as error:
         raise RecordError(f"{folder}: {error}") from error
-    score.write(folder / "score.json")
+    score.write(folder / paths.SCORE_NAME)
     return score
 
 
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         final = {name: round(values[-1], 2) for name, values in score.accuracy.items()}
         log.info("%s: %s", folder, final)
         name = f"{paths.CELL}/{paths.RUN_OF_CELL}".format(**vars(score))
-        scores[name] = sha256(Path(folder) / "score.json")
+        scores[name] = sha256(Path(folder) / paths.SCORE_NAME)
     if given.scored:
         write_json(given.scored, {"scores": scores})
 

@@ -9,7 +9,7 @@ from typing import Any
 from craft.evaluation.staleness import expected, score_difference
 from craft.files import paths
 from craft.files.atomic import RecordError
-from craft.files.receipts import INDEX, Index
+from craft.files.receipts import Index
 from craft.files.records import Score
 
 #: What identifies a run of a suite.
@@ -44,7 +44,7 @@ class Scores:
 
     def __init__(self, request: Mapping[str, Any], results: str) -> None:
         self._runs, self._results = request["runs"], results
-        self._index = Index(Path(results, INDEX))
+        self._index = Index(Path(results, paths.INDEX))
         self._read: dict[str, Score | RecordError] = {}
 
     def path(self, folder: str) -> str:

@@ -30,12 +30,11 @@ RUNS_FOLDER = "runs"
 #: The resolved configuration, and what each job of it is to do.
 SUITE = "suite.json"
 
-RUN = f"runs/{CELL}/{RUN_OF_CELL}"
-LEARNER = f"{RUN}/learner.safetensors"
-HISTORY = f"{RUN}/history.csv"
-PREDICTIONS = f"{RUN}/predictions.safetensors"
-RECORD = f"{RUN}/record.json"
-SCORE = f"{RUN}/score.json"
+RUN = f"{RUNS_FOLDER}/{CELL}/{RUN_OF_CELL}"
+#: In the folder of a run, beside craft.files.records.RUN_FILES.
+RECORD_NAME, SCORE_NAME = "record.json", "score.json"
+RECORD = f"{RUN}/{RECORD_NAME}"
+SCORE = f"{RUN}/{SCORE_NAME}"
 
 #: What the job of a batch of runs is done with; the runs' files lie below the same folder.
 FITTED = f"{RUNS_FOLDER}/{{batch}}/fitted.json"
@@ -57,6 +56,9 @@ FIGURE = "figures/{artefact}"
 LOGS = "logs"
 BENCHMARKS = "benchmarks"
 CACHE = "cache"
+#: Checksums of files, and the lock of the one Snakemake that works on a suite.
+INDEX = f"{CACHE}/index.json"
+LOCK = f"{CACHE}/snakemake.lock"
 
 
 def at(results: str, pattern: str, **names: object) -> str:

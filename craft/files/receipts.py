@@ -26,9 +26,6 @@ from craft.files.atomic import (
     write_sealed,
 )
 
-#: Where a suite keeps its :class:`Index`, below its results.
-INDEX = "cache/index.json"
-
 #: Seconds after which a file's times tell a later change for sure: disks round them.
 _SETTLED = 2.0
 

@@ -249,7 +249,11 @@ class Predictions:
 # --- run records and scores ----------------------------------------------------------------------
 
 #: What a run publishes beside its record, which names the SHA-256 of each.
-RUN_FILES = ("learner.safetensors", "history.csv", "predictions.safetensors")
+RUN_FILES = LEARNER_FILE, HISTORY_FILE, PREDICTIONS_FILE = (
+    "learner.safetensors",
+    "history.csv",
+    "predictions.safetensors",
+)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
         hashes = {"config_hash": config_hash(settings), "code_hash": code}
         folder = given.out / cell / name
         record = run(of_run, identity | hashes, folder, own)
-        records[f"{cell}/{name}"] = sha256(folder / "record.json")
+        records[f"{cell}/{name}"] = sha256(folder / paths.RECORD_NAME)
         log.info(
             "%d shots, seed %d: %.1f s, %s queries, train accuracy %s",
             shots,

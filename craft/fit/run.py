@@ -15,8 +15,16 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from craft.files import paths
 from craft.files.atomic import METADATA, replacing, sha256, write_text
-from craft.files.records import RUN_FILES, RunRecord, Split
+from craft.files.records import (
+    HISTORY_FILE,
+    LEARNER_FILE,
+    PREDICTIONS_FILE,
+    RUN_FILES,
+    RunRecord,
+    Split,
+)
 from craft.fit.boxes import Box, black_box
 from craft.fit.curve import CurveRecorder
 from craft.fit.inputs import TRAIN, RunInputs, device_name
@@ -60,19 +68,19 @@ def run(
     """
     if keeping.cache is None:
         _fit(inputs, identity, folder, None, keeping)
-        return RunRecord.read(folder / "record.json")
+        return RunRecord.read(folder / paths.RECORD_NAME)
     place = Place(keeping.cache, key(inputs, identity))
     with place.held() as waited:
         if waited and _is_of(recorded(folder), inputs, identity):
             log.info("%s: fitted by the process that was waited for", folder)
-            return RunRecord.read(folder / "record.json")
+            return RunRecord.read(folder / paths.RECORD_NAME)
         if place.finished:
             log.info("%s: fitted by an earlier attempt at this job, in %s", folder, place.files)
         else:
             _fit(inputs, identity, place.files, place, keeping)
         place.publish(folder)
     keeping.places.append(place)
-    return RunRecord.read(folder / "record.json")
+    return RunRecord.read(folder / paths.RECORD_NAME)
 
 
 def _is_of(record: RunRecord | None, inputs: RunInputs, identity: Mapping[str, str]) -> bool:
@@ -133,8 +141,8 @@ def _fit(
     state = {name: value.cpu().contiguous() for name, value in learner.state().items()}
     learned = state.values() if split else ()  # an untrained context is the box's own
     options = asdict(learner.options)
-    predictions.write(folder / "predictions.safetensors")
-    with replacing(folder / "learner.safetensors") as temporary:
+    predictions.write(folder / PREDICTIONS_FILE)
+    with replacing(folder / LEARNER_FILE) as temporary:
         # What restoring needs, and no times: equal runs give equal bytes (see craft.files.atomic).
         fitted = {
             "learner": f"{type(learner).__module__}:{type(learner).__qualname__}",
@@ -142,7 +150,7 @@ def _fit(
             "classes": list(inputs.tower.class_names),
         }
         save_file(state, temporary, {METADATA: json.dumps(fitted)})
-    write_history(learner, folder / "history.csv")
+    write_history(learner, folder / HISTORY_FILE)
     record = RunRecord(
         **identity,
         shots=shots,
@@ -172,7 +180,7 @@ def _fit(
         - sum(len(group) - 1 for group in inputs.indistinct),
         notes={"resumes": spent.resumes},
     )
-    record.write(folder / "record.json")
+    record.write(folder / paths.RECORD_NAME)
 
 
 def _progress(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from craft.files import paths
 from craft.files.atomic import RecordError, read_tensors, replacing, write_tensors
 from craft.files.locks import Busy, locked
 from craft.files.records import RUN_FILES, RunRecord
@@ -19,7 +20,7 @@ from craft.learner.checkpoint import Checkpoint
 log = logging.getLogger("craft.fit")
 
 #: What a finished run is; the record is written last.
-FILES = (*RUN_FILES, "record.json")
+FILES = (*RUN_FILES, paths.RECORD_NAME)
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,10 @@ class Place:
 
 def recorded(folder: Path) -> RunRecord | None:
     """Return the record of the run whose files lie in ``folder``; None where they are not whole."""
-    if not (folder / "record.json").exists():
+    if not (folder / paths.RECORD_NAME).exists():
         return None
     try:
-        record = RunRecord.read(folder / "record.json")
+        record = RunRecord.read(folder / paths.RECORD_NAME)
         record.require_files(folder)
     except RecordError as error:
         log.warning("fitting again: %s", error)

@@ -11,7 +11,7 @@ CLAIMED = []
 
 onstart:
     try:
-        CLAIMED.append(claim(Path(RESULTS, "cache", "snakemake.lock"), wait=False))
+        CLAIMED.append(claim(Path(RESULTS, paths.LOCK), wait=False))
     except Busy as error:
         raise WorkflowError(f"{error}: wait for that Snakemake, or end it")
     except OSError as error:

@@ -2,12 +2,11 @@
 # than was planned with, and leaves a receipt of what it was made from (current.smk compares them).
 
 from craft.evaluation.staleness import Graph
-from craft.files.receipts import INDEX as INDEX_FILE
 from craft.files.receipts import Index
 from craft.runtime.provenance import code_hash, config_hash
 
 # Checksums of files, kept from one call to the next.
-INDEX = Index(Path(RESULTS, INDEX_FILE))
+INDEX = Index(Path(RESULTS, paths.INDEX))
 GRAPH = Graph(INDEX)
 
 
