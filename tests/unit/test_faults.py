@@ -141,9 +141,9 @@ JOBS = {
     ),
     "gather": Job(
         gather.main,
-        "--request suite.json --results scores"
+        "--request request.json --results scores"
         " --out {out}/runs.csv --provenance {out}/provenance.json",
-        ("suite.json",),
+        ("request.json",),
     ),
     "gather_table": Job(
         gather.main,
@@ -192,7 +192,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_scores(design, seeds_apart)
         for name in design.artefacts():
             Path(f"{name}.json").write_text(json.dumps(request(design, name)))
-        Path("suite.json").write_text(json.dumps(request_of_all(design)))
+        Path("request.json").write_text(json.dumps(request_of_all(design)))
         for job in JOBS.values():
             job.run(".")
     return folder
