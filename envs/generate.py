@@ -89,14 +89,12 @@ ROLES = {
         "tables and figures",
         (
             "jinja2",
-            "markdown-it-py",
             "matplotlib",
             "numpy",
             "pandas",
             "pydantic",
             "pyyaml",
             "safetensors",
-            "tabulate",
         ),
     ),
 }
