@@ -1,4 +1,4 @@
-"""Whether files are of this configuration, code and inputs, whatever Snakemake remembers.
+"""Whether files are of this configuration, code and inputs, without asking Snakemake.
 
 Snakemake's own memory lies outside the results and goes when these are moved, copied or restored,
 and it does not look at missing files behind a target that is there. So the files themselves say

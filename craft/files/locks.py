@@ -1,4 +1,4 @@
-"""Locks between processes, which end with their process, whatever ends that."""
+"""Locks between processes, which end with their process, killed or not."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def write(
 
 
 def combined(hashes: Iterable[str | None]) -> str:
-    """One hash over those of several files, whatever their order; a missing file counts as none."""
+    """One hash over those of several files, in any order; a missing file counts as none."""
     return hashlib.sha256("\n".join(sorted({str(each) for each in hashes})).encode()).hexdigest()
 
 

@@ -186,7 +186,7 @@ def _fit(
 def _progress(
     learner: Learner, identity: Mapping[str, str], images: int, classes: int, split: Split | None
 ) -> Progress:
-    """Return the log of a fit's generations, which goes on from a checkpoint."""
+    """Return the log of a fit's generations, which resumes from a checkpoint."""
     about = "/".join(identity[name] for name in ("method", "backbone", "dataset"))
     about += f", {split.shots} shots, seed {split.seed}" if split else ""
     total = learner.work(images, classes).generations or None

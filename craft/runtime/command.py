@@ -17,8 +17,8 @@ from craft.runtime.signals import ENDED, Ended, Signals
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's ``main``; a bad file, bad input or a full disk becomes one line, status 1.
 
-    So does SIGTERM or Ctrl-C, with status 75: the same command, given again, goes on from what it
-    kept. A fault of the program keeps its traceback: whoever mends it needs that.
+    So does SIGTERM or Ctrl-C, with status 75: the same command, given again, resumes from what it
+    kept. A fault of the program keeps its traceback, which is needed to mend it.
     """
     use_utf8()
     try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-# Jobs run the code beside this file, whatever else is installed; where the workflow was fetched
-# file by file (a module on github) there is none, and the installed package is the project.
+# Jobs run the code beside this file, even where another copy is installed; where the workflow was
+# fetched file by file (a module on github) there is none, and the installed package is the project.
 PROJECT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 if (PROJECT / "craft").is_dir():
     sys.path.insert(0, str(PROJECT))
