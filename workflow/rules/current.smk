@@ -1,7 +1,7 @@
-# What is there but is not of this configuration, code and inputs is made again, also where Snakemake
-# remembers it as made. Its memory stays behind when results are moved; it looks at no missing file
-# behind a target that is there; a job that fails takes its outputs along, but not what was made of
-# them.
+# What is there but is not of this configuration, code and inputs is made again, also where
+# Snakemake remembers it as made. Its memory stays behind when results are moved; it looks at no
+# missing file behind a target that is there; a job that fails takes its outputs along, but not what
+# was made of them.
 
 import atexit
 from functools import partial
