@@ -525,13 +525,13 @@ def test_every_form_has_the_same_number_of_cells_in_each_row(design, artefact):
 
 
 def test_names_are_escaped_where_they_stand(tmp_path):
-    methods = {"a_b": {"learner": CRAFT, "label": "50%_*|<b>[x](y)&lt;"}}
+    methods = {"a_b": {"learner": CRAFT, "label": r"50%_*|<b>[x](y)&lt;$\x$"}}
     design = Design(config(tmp_path, methods=methods, artefacts={"architectures": {"shots": [16]}}))
     write_scores(design, seeds_apart)
     made = table(design, "architectures")
     assert r"50\%\_" in latex(made)
-    assert r"| Res\_Net | 50%\_\*\|\<b>\[x\](y)\&lt; | 81.00" in markdown(made)
-    assert '<td class="text">50%_*|&lt;b&gt;[x](y)&amp;lt;</td>' in html(made)
+    assert r"| Res\_Net | 50%\_\*\|\<b>\[x\](y)\&lt;\$\\x\$ | 81.00" in markdown(made)
+    assert '<td class="text">50%_*|&lt;b&gt;[x](y)&amp;lt;$\\x$</td>' in html(made)
 
 
 def test_backbones_are_named_once_and_ruled_apart(design):

@@ -55,7 +55,7 @@ def markdown(table: Table) -> str:
 
 def escaped(text: str) -> str:
     """Return text with the characters escaped that Markdown takes as markup, and cells' borders."""
-    return re.sub(r"([\\|*_`<\[\]]|&(?=[#\w]+;))", r"\\\1", text)
+    return re.sub(r"([\\|*_`<\[\]$]|&(?=[#\w]+;))", r"\\\1", text)
 
 
 def _grid(table: Table, marks: dict[str, str], printed: bool) -> Iterator[list[str]]:
