@@ -51,7 +51,13 @@ def jobs_file(wildcards, input):
     second call does not take it from the first. As a function of ``input`` it re-runs nothing.
     """
     if not (workflow.dryrun or os.path.exists(JOBS_FILE)):
-        write_suite(JOBS_FILE, suite_content({}, JOBS))
+        try:
+            write_suite(JOBS_FILE, suite_content({}, JOBS))
+        except OSError as error:
+            why = str(error.strerror).removeprefix("cannot be written: ")
+            raise WorkflowError(
+                f"results: expected a folder that can be made ({why}), got {RESULTS!r}"
+            )
     return JOBS_FILE
 
 
