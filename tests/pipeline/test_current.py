@@ -88,7 +88,8 @@ def test_moved_results_of_other_options_are_made_again(suite: Checkout) -> None:
         suite.plan(*SUITE, "--config", "results=elsewhere")
     )
     configure(suite, options=SMALL | {"budget": 60}, results="elsewhere")
-    assert suite.plan(*SUITE)["fit_learner"] == 2
+    # Zero-shot too: its record states the options.
+    assert suite.plan(*SUITE)["fit_learner"] == 3
     suite.snakemake(*SUITE, "--forcerun", "make_table", "gather_suite")
     assert {row["queries_counted"] for row in runs(suite, "elsewhere")} == {"60"}
 
@@ -144,7 +145,7 @@ def test_what_is_made_again_has_the_bytes_of_before(suite: Checkout) -> None:
         for p in (suite.folder / "made/results/tiny").rglob(n)
         if "cache" not in p.parts
     ]
-    assert len(before) == 3 * 3 + 1
+    assert len(before) == 3 * 3 + 2  # the table, and what was gathered for it
     for path in before:
         again = suite.folder / path.relative_to(suite.folder / "made")
         assert again.read_bytes() == path.read_bytes(), again

@@ -223,10 +223,10 @@ def test_threads_of_a_fit_are_the_configurations_not_the_machines(checkout: Chec
 
 
 def test_a_wrong_configuration_stops_before_any_job(checkout: Checkout) -> None:
-    output = checkout.snakemake(
-        "all", *MINI, "--config", "seed=3", "options={budgt: 3}", "runs_per_job=2", succeeds=False
-    )
-    assert "3 problems in the configuration" in output
-    for key in ("seed", "options.budgt", "runs_per_job"):
-        assert f"config/mini.yaml: {key}" in output
-    assert "Job stats" not in output
+    # Form first, then meaning: all problems of a step at once.
+    steps = [("seed=3", "runs_per_job=2"), ("options={budgt: 3}",)]
+    for overrides in steps:
+        output = checkout.snakemake("all", *MINI, "--config", *overrides, succeeds=False)
+        for override in overrides:
+            assert f"config/mini.yaml: {override.partition('=')[0]}" in output
+        assert "Job stats" not in output
