@@ -181,7 +181,7 @@ def test_a_change_of_the_figures_fits_nothing_again(finished: Checkout) -> None:
     code = finished.folder / "craft/report/figures/__main__.py"
     before = code.read_text()
     try:
-        code.write_text(before + "\n# changed\n")
+        code.write_text(before + "\nCHANGED = True\n")
         assert finished.plan("all", *TINY) == {"all": 1, "draw_figure": 1, "total": 2}
     finally:
         code.write_text(before)
@@ -191,7 +191,7 @@ def test_a_change_of_one_learner_fits_its_methods_again(finished: Checkout) -> N
     code = finished.folder / "craft/whitebox/coop.py"
     before = code.read_text()
     try:
-        code.write_text(before + "\n# changed\n")
+        code.write_text(before + "\nCHANGED = True\n")
         assert finished.plan("all", *TINY)["fit_learner"] == 1  # both shots of its only method
     finally:
         code.write_text(before)
