@@ -37,6 +37,11 @@ def start_problems(project: Path, results: Path, data: Path, kept: Path) -> Iter
             f"project's folder: expected a path without braces, got '{project}'; Snakemake reads "
             "braces in the path of an environment's file as wildcards"
         )
+    if os.pathsep in str(project):
+        yield (
+            f"project's folder: expected a path without {os.pathsep!r}, got '{project}'; jobs find "
+            "the code by PYTHONPATH, in which it parts folders"
+        )
     if sys.flags.optimize > 1:
         yield (
             f"PYTHONOPTIMIZE: expected 0 or 1, got {sys.flags.optimize}; the package cma reads its "

@@ -37,13 +37,16 @@ def refused(checkout: Checkout, *arguments: str) -> str:
     return output
 
 
-def test_braces_in_the_path_of_the_checkout_are_refused(tmp_path: Path) -> None:
-    checkout = Checkout(tmp_path / "a{dataset}b")
-    assert "without braces" in refused(checkout, *MANIFEST)
+@pytest.mark.parametrize(("name", "what"), [("a{dataset}b", "braces"), ("a:b", "':'")])
+def test_paths_of_the_checkout_that_jobs_cannot_have_are_refused(
+    tmp_path: Path, name: str, what: str
+) -> None:
+    checkout = Checkout(tmp_path / name)
+    assert f"without {what}" in refused(checkout, *MANIFEST)
 
 
 def test_an_odd_path_of_the_checkout_is_none_to_a_job(tmp_path: Path) -> None:
-    checkout = Checkout(tmp_path / f"-{SHELL} %20 ünï *?[x] ~ a:b\nc")
+    checkout = Checkout(tmp_path / f"-{SHELL} %20 ünï *?[x] ~ a b\nc")
     checkout.snakemake(*MANIFEST)
     assert (checkout.folder / MANIFEST[0]).stat().st_size
     assert not list(tmp_path.rglob("pwned"))
