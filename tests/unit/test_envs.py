@@ -23,7 +23,7 @@ MINI = yaml.safe_load(Path("config/mini.yaml").read_text())
 #: Run with an environment's packages and modules: imports those with no other package at hand.
 IMPORT = """
 import importlib, importlib.machinery, importlib.metadata, re, sys
-allowed = set(sys.argv[1].split())
+allowed = {"craft-pipeline", *sys.argv[1].split()}  # the checkout itself may be installed
 homes = {
     top: {re.sub(r"[-_.]+", "-", name).lower() for name in names}
     for top, names in importlib.metadata.packages_distributions().items()
