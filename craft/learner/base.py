@@ -5,12 +5,13 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import torch
 
 from craft.learner.checkpoint import Checkpoint, Part
 from craft.learner.divergence import BOX, Diverged, require_finite
+from craft.learner.gate import Gate
 from craft.learner.options import Options
 from craft.learner.workload import Work
 from craft.protocol import BlackBox
@@ -18,11 +19,19 @@ from craft.protocol import BlackBox
 Progress = Callable[["Learner"], None]
 
 
+class Answer(NamedTuple):
+    """A learner's scores (N, K), and the box's own (N, K) where those came with the same query."""
+
+    scores: torch.Tensor
+    own: torch.Tensor | None = None
+
+
 class Learner(abc.ABC):
     """Base of all learners; what ``fit`` learns ends in an underscore.
 
     A subclass sets ``offset_`` (1, L, D), the context that it ended with, and may override
-    :meth:`refine`; the default returns the black box's logits as they are.
+    :meth:`refine`; the default returns the black box's logits as they are. Its ``fit`` calls
+    :meth:`_fit_gate` before it moves anything, so that all its answers can be gated.
     """
 
     Options: ClassVar[type[Options]] = Options
@@ -35,6 +44,7 @@ class Learner(abc.ABC):
     def __init__(self, **options: Any) -> None:
         self.options = self.Options.resolve(options)
         self.offset_: torch.Tensor | None = None
+        self.gate_: Gate | None = None
         self._rows: list[dict[str, float | torch.Tensor]] = []
         self.queries_ = 0
         self._resumed: Checkpoint | None = None
@@ -134,6 +144,7 @@ class Learner(abc.ABC):
             return None
         phase, done, parts = self._position
         tensors = {} if self.offset_ is None else {"offset": self.offset_}
+        tensors |= self.gate_.state() if self.gate_ else {}
         for name, part in parts.items():
             tensors |= {f"{name}/{key}": value for key, value in part.state().items()}
         return Checkpoint(phase, done, self.queries_, self.history_, tensors)
@@ -142,6 +153,7 @@ class Learner(abc.ABC):
         """Let the next :meth:`fit`, given what the first was given, go on from a checkpoint."""
         self.queries_, self.history_ = checkpoint.queries, list(checkpoint.history)
         self.offset_ = checkpoint.tensors.get("offset")
+        self.gate_ = Gate.restore(checkpoint.tensors) if self.gates else None
         self._resumed = checkpoint
         return self
 
@@ -153,41 +165,78 @@ class Learner(abc.ABC):
     def work(self, images: int, classes: int) -> Work:
         """Return what :meth:`fit` takes on N ``images`` of K ``classes``: a search here."""
         del images, classes
-        generations = self.options.generations
-        return Work(generations, search=generations * self.options.population)
+        generations, gates = self.options.generations, int(self.gates)
+        searched = generations * self.options.population
+        return Work(generations, search=searched, refine=gates, predict=1 + gates)
+
+    @property
+    def gates(self) -> bool:
+        """Return whether the answers are gated: see :mod:`craft.learner.gate`."""
+        return self.options.gate
+
+    def _fit_gate(self, box: BlackBox, labels: torch.Tensor, train_set: str) -> None:
+        """Fit the gate on the shots, labels (N,), by one query; do nothing without that option.
+
+        A resumed fit has its gate already.
+        """
+        if self.gates and not self._resumed:
+            self._set_gate(self._own_scores(box, train_set, "refine"), labels)
+
+    def _set_gate(self, scores: torch.Tensor, labels: torch.Tensor) -> None:
+        """Fit the gate on the box's own scores (N, K) of the shots, labels (N,)."""
+        self.gate_ = Gate.fit(scores, labels) if self.gates else None
+
+    def _own_scores(self, box: BlackBox, image_set: str, purpose: str) -> torch.Tensor:
+        """Return the box's scores (N, K) at its own context."""
+        untouched = torch.zeros(1, box.context_length, box.context_width)
+        return query(box, image_set, untouched, purpose)
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the learner's logits for those of the black box, (..., N, K)."""
         return logits
 
-    def predict(self, box: BlackBox, image_set: str) -> torch.Tensor:
-        """Return logits (N, K) on an uploaded image set, by one query.
+    def _answer(self, box: BlackBox, image_set: str) -> Answer:
+        """Return the learner's scores before any gate, by as few queries as they take."""
+        assert self.offset_ is not None, "checked by predict"
+        logits = query(box, image_set, self.offset_, "evaluate")
+        return Answer(self.refine(logits), None if self.offset_.any() else logits)
 
-        Raises RuntimeError before fit, and Diverged.
+    @torch.no_grad()
+    def predict(self, box: BlackBox, image_set: str) -> torch.Tensor:
+        """Return logits (N, K) on an uploaded image set; log-probabilities, where they are gated.
+
+        One query, and one more for the gate of a learner that moved the context. Raises
+        RuntimeError before fit, and Diverged.
         """
         if self.offset_ is None:
             raise RuntimeError(f"{type(self).__name__}.predict was called before fit")
-        with torch.no_grad():
-            refined = self.refine(query(box, image_set, self.offset_, "evaluate"))
-        if not torch.isfinite(refined).all():
+        scores, own = self._answer(box, image_set)
+        if not torch.isfinite(scores).all():
             _ = self.history_  # raises for the generation that it began in
             raise Diverged(
                 f"the learner's scores on {image_set!r} are not finite after generation "
                 f"{len(self._rows)}: {self._cause()}"
             )
-        return refined
+        if not self.gates:
+            return scores.float()
+        if self.gate_ is None:
+            raise RuntimeError(f"option gate: expected {type(self).__name__}.fit to fit a gate")
+        if own is None:
+            own = self._own_scores(box, image_set, "evaluate")
+        return self.gate_.to(own.device)(own, scores.double().softmax(dim=1)).log().float()
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors that make up the fitted learner, for safetensors."""
         if self.offset_ is None:
             raise RuntimeError(f"{type(self).__name__}.state was called before fit")
-        return {"offset": self.offset_}
+        return {"offset": self.offset_} | (self.gate_.state() if self.gate_ else {})
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> Self:
         """Become the learner whose :meth:`state` this is; raises ValueError for a foreign one."""
         if "offset" not in state:
             raise ValueError(f"state of a learner: expected 'offset', got {[*state]}")
         self.offset_ = state["offset"]
+        self.gate_ = Gate.restore(state) if self.gates else None
         return self
 
 

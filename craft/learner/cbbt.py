@@ -16,11 +16,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from craft.learner.base import Learner, Progress
+from craft.learner.base import Answer, Progress
 from craft.learner.checkpoint import Descent, Draws, Part
 from craft.learner.divergence import BOX, lower, require_finite
+from craft.learner.feature_learner import FeatureLearner, Shots, image_features, prototypes_of
 from craft.learner.feature_options import CBBTOptions
-from craft.learner.feature_queries import Shots, image_features, prototypes_of
 from craft.learner.sphere_gradient import sphere_directions, sphere_gradient
 from craft.learner.workload import Work
 from craft.protocol import FeatureBox
@@ -51,10 +51,9 @@ class Adapter(nn.Module):
         return F.normalize(self._ratio * adapted + (1 - self._ratio) * features, dim=-1)
 
 
-class CBBT(Learner):
+class CBBT(FeatureLearner):
     """Learns a shift of the context's first words and an adapter of image features."""
 
-    access = "features"
     Options: ClassVar[type[CBBTOptions]] = CBBTOptions
     options: CBBTOptions
     adapter_: Adapter | None = None
@@ -70,8 +69,8 @@ class CBBT(Learner):
         progress: Progress | None = None,
     ) -> Self:
         """Learn from features (N, E) of ``refine_sets``, which epochs take in turn, labels (N,)."""
-        del train_set
         options = self.options
+        self._fit_gate(box, labels, train_set)  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(seed)
         shape = (box.context_length, box.context_width)
         size = math.prod(shape)
@@ -147,17 +146,14 @@ class CBBT(Learner):
         """Return features (N, E) as the adapter gives them."""
         return features if self.adapter_ is None else self.adapter_(features)
 
-    def predict(  # type: ignore[override]  # the box of another access level
+    def _answer(  # type: ignore[override]  # the box of another access level
         self, box: FeatureBox, image_set: str
-    ) -> torch.Tensor:
-        """Return logits (N, K) on an image set; raises RuntimeError before fit, Diverged."""
-        if self.offset_ is None:
-            raise RuntimeError("CBBT.predict was called before fit")
+    ) -> Answer:
+        """Return scores of adapted features at the learnt prompt."""
+        assert self.offset_ is not None, "checked by predict"
         text = prototypes_of(box, self.offset_, "evaluate")
-        with torch.no_grad():
-            features = self.adapted(image_features(box, image_set, "evaluate"))
-            logits = box.logit_scale * features @ text.T
-        return require_finite(logits, f"the learner's scores on {image_set!r}", self._cause())
+        features = image_features(box, image_set, "evaluate")
+        return Answer(box.logit_scale * self.adapted(features) @ text.T)
 
     def _cause(self) -> str:
         return lower("the prompt or the adapter", self.options, "learning_rate", "adapter_rate")
@@ -172,7 +168,8 @@ class CBBT(Learner):
         options = self.options
         steps = options.epochs * max(1, images // options.batch_size)
         views = min(max(1, len(options.refine_copies)), options.epochs)
-        return Work(options.epochs, search=steps * (options.directions + 1), refine=views)
+        searched, own = steps * (options.directions + 1), 2 * self.gates
+        return Work(options.epochs, search=searched, refine=views + own, predict=2 + own)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors that make up the fitted learner, for safetensors."""

@@ -37,6 +37,7 @@ class Collaborative(RefiningLearner):
     ) -> Self:
         """Learn a context and a refiner; see :meth:`Learner.fit`."""
         options = self.options
+        self._fit_gate(box, labels, train_set)
         rng = np.random.Generator(np.random.PCG64(seed))
         prompts = PromptGenerator(
             box.context_length, box.context_width, box.embedding_std, options, rng
@@ -81,4 +82,5 @@ class Collaborative(RefiningLearner):
         """Return the search, and one score to refine per generation; see :meth:`Learner.work`."""
         options, base = self.options, super().work(images, classes)
         needed = self._scores_refined(options.weight("lambda1", classes))
-        return replace(base, refine=options.generations, scored=base.search if needed else 0)
+        refined = options.generations + int(self.gates)
+        return replace(base, refine=refined, scored=base.search if needed else 0)

@@ -116,6 +116,7 @@ class GaussNewton(Learner):
                 f"{self.options.most_noise:g} of a step's, got {share:.2g}; ask for more digits, "
                 "or use a learner that ranks candidates"
             )
+        self._set_gate(scores[0], labels)
         point.scores = scores[0]
         point.cost = self._cost(point.x, point.scores, labels)
 
@@ -154,7 +155,8 @@ class GaussNewton(Learner):
     def work(self, images: int, classes: int) -> Work:
         """Return the queries of all rounds; see :meth:`Learner.work`."""
         del images, classes
-        return Work(self.options.rounds, search=self.options.searched)
+        searched, gates = self.options.searched, int(self.gates)
+        return Work(self.options.rounds, search=searched, predict=1 + gates)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors that make up the fitted learner, for safetensors."""

@@ -13,11 +13,11 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 
-from craft.learner.base import Learner, Progress
+from craft.learner.base import Answer, Progress
 from craft.learner.checkpoint import Descent, Draws, Part
-from craft.learner.divergence import lower, require_finite
+from craft.learner.divergence import lower
+from craft.learner.feature_learner import FeatureLearner, Shots, image_features, prototypes_of
 from craft.learner.feature_options import LFAOptions
-from craft.learner.feature_queries import Shots, image_features, prototypes_of
 from craft.learner.procrustes import (
     adaptive_reranking_loss,
     chosen_shrinkage,
@@ -34,10 +34,9 @@ _LAST_RATE = 1e-7
 _CENTRE = 0.2
 
 
-class LFA(Learner):
+class LFA(FeatureLearner):
     """Learns W (E, E); the answer is scale * unit(x W) . c for prototypes c."""
 
-    access = "features"
     prompts = "template"
     Options: ClassVar[type[LFAOptions]] = LFAOptions
     options: LFAOptions
@@ -75,7 +74,9 @@ class LFA(Learner):
         parts: dict[str, Part] = {"map": descent, "draws": Draws(generator), "shots": shots}
         for _ in self._generations("alignment", 1, **parts):
             views = [shots.images(name) for name in refine_sets]
-            aligned = self._aligned(views, shots.prototypes(), labels, rng)
+            prototypes = shots.prototypes()
+            self._set_gate(box.logit_scale * views[0] @ prototypes.T, labels)
+            aligned = self._aligned(views, prototypes, labels, rng)
             weight.data.copy_(aligned)
             self._noted(weight, progress)
         for step in self._generations("refinement", options.iterations, **parts):
@@ -154,16 +155,16 @@ class LFA(Learner):
             features = features * kept.to(features.device) / (1 - self.options.dropout)
         return features
 
-    def predict(  # type: ignore[override]  # the box of another access level
+    def _answer(  # type: ignore[override]  # the box of another access level
         self, box: FeatureBox, image_set: str
-    ) -> torch.Tensor:
-        """Return logits (N, K) on an image set; raises RuntimeError before fit, Diverged."""
-        if self.offset_ is None or self.weight_ is None:
-            raise RuntimeError("LFA.predict was called before fit")
+    ) -> Answer:
+        """Return scores of the aligned features, and those of the features as they are."""
+        assert self.offset_ is not None and self.weight_ is not None, "checked by predict"
         prototypes = prototypes_of(box, self.offset_, "evaluate")
         features = image_features(box, image_set, "evaluate")
-        logits = box.logit_scale * unit(features @ self.weight_.to(features.device)) @ prototypes.T
-        return require_finite(logits, f"the learner's scores on {image_set!r}", self._cause())
+        aligned = unit(features @ self.weight_.to(features.device))
+        scores, own = (box.logit_scale * rows @ prototypes.T for rows in (aligned, features))
+        return Answer(scores, own)
 
     def _cause(self) -> str:
         return lower("the alignment", self.options, "learning_rate", "weight_decay")
@@ -171,7 +172,8 @@ class LFA(Learner):
     def work(self, images: int, classes: int) -> Work:
         """Return the features asked for; see :meth:`Learner.work`."""
         del images, classes
-        return Work(1 + self.options.iterations, refine=1 + max(1, len(self.options.refine_copies)))
+        uploads = max(1, len(self.options.refine_copies))
+        return Work(1 + self.options.iterations, refine=1 + uploads, predict=2)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors that make up the fitted learner, for safetensors."""

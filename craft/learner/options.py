@@ -135,6 +135,12 @@ class Options:
         "logits whose cross-entropy CMA-ES minimises",
         accepted=("black-box", "refined"),
     )
+    # --- prediction ---
+    gate: bool = option(
+        False,
+        "give an image that is far from all shots the box's own answer; one more query per image "
+        "set where the context has moved",
+    )
     # --- recording ---
     curve_points: int = option(
         0, "points of the run at which the test images are predicted too", least=0, most=10_000

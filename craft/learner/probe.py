@@ -12,9 +12,8 @@ from typing import ClassVar, Self
 import torch
 
 from craft.learner import ridge_path
-from craft.learner.base import Learner, Progress, percent_right
+from craft.learner.base import Answer, Learner, Progress, percent_right
 from craft.learner.divergence import BOX, require_finite
-from craft.learner.gate import Gate
 from craft.learner.probe_options import ProbeOptions
 from craft.learner.score_space import Whitening, centred, temperature
 from craft.learner.workload import Work
@@ -141,7 +140,6 @@ class Probe(Learner):
     Options: ClassVar[type[ProbeOptions]] = ProbeOptions
     options: ProbeOptions
     head_: Head | None = None
-    gate_: Gate | None = None
 
     def fit(
         self,
@@ -161,7 +159,8 @@ class Probe(Learner):
         for _ in self._generations("scores", 1, asked=asked):
             asked.scores = scores_at(box, train_set, self.offset_, "refine")
             self._fit_head(asked.scores, labels)
-            reached = percent_right(self._answer(asked.scores), labels)
+            assert self.head_ is not None, "just set"
+            reached = percent_right(self.head_.probabilities(asked.scores), labels)
             self._note(queries=self.queries_, train_accuracy=reached)
             if progress:
                 progress(self)
@@ -171,39 +170,28 @@ class Probe(Learner):
 
     def _fit_head(self, scores: torch.Tensor, labels: torch.Tensor) -> None:
         self.head_ = Head.fit(scores, labels, self.options)
-        if self.options.gate:
-            self.gate_ = Gate.fit(scores[0], labels, self.options.shrinkage)
+        self._set_gate(scores[0], labels)
 
-    def _answer(self, scores: torch.Tensor) -> torch.Tensor:
-        assert self.head_ is not None, "set by fit and restore"
-        probabilities = self.head_.probabilities(scores)
-        return self.gate_(scores[0], probabilities) if self.gate_ else probabilities
-
-    def predict(self, box: BlackBox, image_set: str) -> torch.Tensor:
-        """Return log-probabilities (N, K) on an image set, ``queries`` queries.
-
-        Raises RuntimeError before fit, and Diverged.
-        """
-        if self.offset_ is None or self.head_ is None:
-            raise RuntimeError("Probe.predict was called before fit")
-        return self._answer(scores_at(box, image_set, self.offset_, "evaluate")).log().float()
+    def _answer(self, box: BlackBox, image_set: str) -> Answer:
+        """Return log-probabilities (N, K) by ``queries`` queries, and the first one's scores."""
+        assert self.offset_ is not None and self.head_ is not None, "checked by predict"
+        scores = scores_at(box, image_set, self.offset_, "evaluate")
+        return Answer(self.head_.probabilities(scores).log(), scores[0])
 
     def work(self, images: int, classes: int) -> Work:
         """Return the queries of the shots; see :meth:`Learner.work`."""
         del images, classes
-        return Work(1, refine=self.options.queries)
+        return Work(1, refine=self.options.queries, predict=self.options.queries)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors that make up the fitted learner, for safetensors."""
         assert self.head_ is not None, "set by fit and restore"
-        gate = self.gate_.state() if self.gate_ else {}
-        return super().state() | self.head_.state() | gate
+        return super().state() | self.head_.state()
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> Self:
         """Become the learner whose :meth:`state` this is; raises ValueError for a foreign one."""
         super().restore(state)
         self.head_ = Head.restore(state)
-        self.gate_ = Gate.restore(state) if self.options.gate else None
         return self
 
 

@@ -39,6 +39,7 @@ class PromptOnly(Learner):
         train_set: str,
         progress: Progress | None,
     ) -> None:
+        self._fit_gate(box, labels, train_set)
         prompts = PromptGenerator(
             box.context_length, box.context_width, box.embedding_std, self.options, rng
         )

@@ -26,12 +26,12 @@ class RefineOnly(RefiningLearner):
         refine_sets: tuple[str, ...] = ("train",),
         progress: Progress | None = None,
     ) -> Self:
-        """Learn a refiner; see :meth:`Learner.fit`. ``train_set`` is not used."""
-        del train_set
+        """Learn a refiner; see :meth:`Learner.fit`. ``train_set`` is the gate's alone."""
+        self._fit_gate(box, labels, train_set)
         self.offset_ = torch.zeros(1, box.context_length, box.context_width)
         self._refine_to_end(box, labels, seed, refine_sets, progress)
         return self
 
     def work(self, images: int, classes: int) -> Work:
         """Return the refinement alone; see :meth:`Learner.work`."""
-        return replace(super().work(images, classes), search=0)
+        return replace(super().work(images, classes), search=0, predict=1)

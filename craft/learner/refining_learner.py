@@ -94,10 +94,10 @@ class RefiningLearner(Learner):
 
     def work(self, images: int, classes: int) -> Work:
         """Return that, and the training on one score per upload; see :meth:`Learner.work`."""
-        options = self.options
+        options, base = self.options, super().work(images, classes)
         return replace(
-            super().work(images, classes),
-            refine=min(max(1, options.views), options.generations),
+            base,
+            refine=base.refine + min(max(1, options.views), options.generations),
             passes=options.generations * options.passes,
         )
 

@@ -11,7 +11,8 @@ class Work:
 
     ``generations`` (epochs, for CoOp) are the rows that its history will have. ``scored`` search
     queries go through the refiner, ``passes`` over the training images train it; ``gradients``
-    counts the white-box steps through the text tower.
+    counts the white-box steps through the text tower. ``predict`` is no part of the fit: the
+    queries of one prediction of one image set.
     """
 
     generations: int = 0
@@ -20,3 +21,4 @@ class Work:
     scored: int = 0
     passes: int = 0
     gradients: int = 0
+    predict: int = 1

@@ -33,6 +33,11 @@ class ZeroShot(Learner):
             progress(self)
         return self
 
+    @property
+    def gates(self) -> bool:
+        """Return False: nothing is tuned that a gate could keep out."""
+        return False
+
     def work(self, images: int, classes: int) -> Work:
         """Return no work: zero-shot is not fitted."""
         del images, classes

@@ -62,8 +62,9 @@ def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
     generations = work.generations if work.search else 0
     points = max(1, min(options.curve_points, generations))
     sets = [facts[name]["counts"]["test"] for name in design.tests_of(run)]
-    # The training images: at the untouched context, and at the end.
-    other = work.refine + points * len(sets) + 2 * bool(run.shots)
+    # The training images too: at the untouched context, and at the end.
+    trained = bool(run.shots)
+    other = work.refine + (points * len(sets) + trained) * work.predict + trained
     text = _TEXT_DEFAULTS | architecture["text_cfg"]
     one = classes * _TEXT * text["layers"] * text["width"] ** 2 / _TEXT_SIZE
     seconds = (work.search + other + _GRADIENT * work.gradients) * one + generations * _GENERATION

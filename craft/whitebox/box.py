@@ -12,6 +12,7 @@ import torch
 class DifferentiableTower(Protocol):
     """A text tower whose features carry gradients to the context (white-box access)."""
 
+    context_length: int
     context_width: int
     class_names: Sequence[str]
     logit_scale: float

@@ -9,9 +9,9 @@ from typing import ClassVar, Self
 import torch
 import torch.nn.functional as F
 
-from craft.learner.base import Learner, Progress, accuracy
+from craft.learner.base import Answer, Learner, Progress, accuracy
 from craft.learner.checkpoint import Descent, Draws
-from craft.learner.divergence import Diverged, lower, require_finite
+from craft.learner.divergence import Diverged, lower
 from craft.learner.options import Options
 from craft.learner.workload import Work
 from craft.whitebox.box import WhiteBox
@@ -42,8 +42,8 @@ class CoOp(Learner):
         progress: Progress | None = None,
     ) -> Self:
         """Learn the context from features (N, E) of ``refine_sets`` in turn, labels (N,)."""
-        del train_set
         options = self.options
+        self._fit_gate(box, labels, train_set)
         generator = torch.Generator().manual_seed(seed)
         shape = (options.context_tokens, box.tower.context_width)
         context = (options.init_std * torch.randn(shape, generator=generator)).requires_grad_()
@@ -69,15 +69,18 @@ class CoOp(Learner):
         self.history_[-1]["train_accuracy"] = accuracy(self.predict(box, refine_sets[0]), labels)
         return self
 
-    def predict(self, box: WhiteBox, image_set: str) -> torch.Tensor:
-        """Return logits (N, K) on cached features; raises RuntimeError before fit, Diverged."""
-        if self.offset_ is None:
-            raise RuntimeError("CoOp.predict was called before fit")
-        with torch.no_grad():
-            text = box.tower.with_context(torch.zeros_like(self.offset_[0])).encode(self.offset_)
-            logits = box.tower.logit_scale * box.image_sets[image_set] @ text[0].T
-        about = f"after epoch {len(self.history_)}, the learner's scores on {image_set!r}"
-        return require_finite(logits, about, self._cause())
+    def _answer(self, box: WhiteBox, image_set: str) -> Answer:
+        """Return scores of cached features at the learnt context."""
+        assert self.offset_ is not None, "checked by predict"
+        text = box.tower.with_context(torch.zeros_like(self.offset_[0])).encode(self.offset_)
+        return Answer(box.tower.logit_scale * box.image_sets[image_set] @ text[0].T)
+
+    @torch.no_grad()
+    def _own_scores(self, box: WhiteBox, image_set: str, purpose: str) -> torch.Tensor:
+        """Return scores at the tower's own words; nothing is asked of a service."""
+        del purpose
+        untouched = torch.zeros(1, box.tower.context_length, box.tower.context_width)
+        return box.tower.logit_scale * box.image_sets[image_set] @ box.tower.encode(untouched)[0].T
 
     def _cause(self) -> str:
         names = ("learning_rate", "init_std", "momentum", "weight_decay")

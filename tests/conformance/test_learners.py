@@ -68,6 +68,18 @@ VARIANTS = [pytest.param(cls, {}, id=cls.__name__) for cls in learners()] + [
     pytest.param(Collaborative, options, id=f"Collaborative-{name}")
     for name, options in COLLABORATIVE.items()
 ]
+#: The gate of every learner that tunes something, Probe's being on anyway.
+GATED = [
+    pytest.param(
+        cls,
+        {"gate": True},
+        id=f"{cls.__name__}-gated",
+        marks=[] if cls.__name__ in ("Collaborative", "LFA", "CBBT") else pytest.mark.exhaustive,
+    )
+    for cls in learners()
+    if not cls().gates and cls(gate=True).gates
+]
+VARIANTS += GATED
 
 
 def fitted(cls: type[Learner], options: dict, seed: int = 1, box: ToyBox | None = None) -> tuple:
@@ -163,6 +175,12 @@ class TestEveryLearner:
         with pytest.raises(ValueError, match=r"expected .(offset|refiner)"):
             small(cls, options).restore({"weights": torch.zeros(3)})
 
+    def test_a_prediction_takes_the_queries_that_are_stated(self, cls, options) -> None:
+        learner, _ = fitted_once(cls, options)
+        box = toy(cls)
+        learner.predict(box, "test")
+        assert box.meter.counts["evaluate"] == learner.work(80, 4).predict == box.meter.total
+
     def test_unknown_option_is_refused_by_name(self, cls, options) -> None:
         with pytest.raises(ValueError, match="budgett"):
             cls(**options, budgett=3)
@@ -230,6 +248,37 @@ class TestEveryLearner:
         refined = [r for r in learner.history_ if "refine_loss" in r and cls.access != "features"]
         assert work.passes == learner.options.passes * len(refined)
         assert work.scored in (0, work.search)
+
+
+@pytest.mark.parametrize(("cls", "options"), GATED)
+class TestEveryGatedLearner:
+    def test_images_like_the_shots_get_its_answer_and_far_ones_the_boxs(self, cls, options) -> None:
+        """Answers lie between the learner's and the box's own, by the gate's weight alone."""
+        learner, _ = fitted_once(cls, options)
+        plain, _ = fitted(cls, {})
+        own = learner._own_scores(toy(cls), "test", "evaluate").double()
+        tuned = plain.predict(toy(cls), "test").double().softmax(dim=1)
+        weight = learner.gate_.weights(own, tuned.argmax(dim=1))[:, None]
+        assert weight.min() < 0.9 < weight.max()
+        expected = weight * tuned + (1 - weight) * (learner.gate_.tau * own).softmax(dim=1)
+        answer = learner.predict(toy(cls), "test").double().exp()
+        torch.testing.assert_close(answer, expected, atol=1e-5, rtol=0)
+
+    def test_a_state_without_its_gate_is_refused(self, cls, options) -> None:
+        learner, _ = fitted_once(cls, options)
+        state = {name: v for name, v in learner.state().items() if not name.startswith("gate.")}
+        with pytest.raises(ValueError, match="gate"):
+            small(cls, options).restore(state)
+
+
+def test_a_learner_that_fits_no_gate_says_so() -> None:
+    class Forgets(Collaborative):
+        def _fit_gate(self, *_) -> None:
+            pass
+
+    learner, box = fitted(Forgets, {"gate": True})
+    with pytest.raises(RuntimeError, match="gate"):
+        learner.predict(box, "test")
 
 
 def test_prompt_search_nears_the_known_optimum() -> None:

@@ -133,7 +133,7 @@ def test_whitened_scores_have_about_unit_covariance() -> None:
 
 def test_the_gate_gives_a_shot_the_learners_answer_and_a_far_image_the_boxs() -> None:
     scores, labels = shots(8)
-    gate = Gate.fit(scores, labels, 0.5)
+    gate = Gate.fit(scores, labels)
     answer = torch.nn.functional.one_hot(labels, 5).double() * 0.96 + 0.008
     torch.testing.assert_close(gate(scores, answer), answer, atol=1e-6, rtol=0)
     far = scores + 100 * torch.randn_like(scores)
@@ -143,7 +143,7 @@ def test_the_gate_gives_a_shot_the_learners_answer_and_a_far_image_the_boxs() ->
 
 def test_the_gate_closes_with_distance() -> None:
     scores, labels = shots(8)
-    gate = Gate.fit(scores, labels, 0.5)
+    gate = Gate.fit(scores, labels)
     weights = [
         gate.weights(scores[:1] + distance * torch.eye(5)[:1], labels[:1]).item()
         for distance in (0.0, 1.0, 2.0, 4.0, 8.0)

@@ -1,4 +1,4 @@
-"""Questions that learners ask of a service of features."""
+"""Learners that are given features, and the questions that they ask of such a service."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
+from craft.learner.base import Learner
 from craft.learner.divergence import BOX, require_finite
 from craft.protocol import FeatureBox
 
@@ -49,3 +50,17 @@ class Shots:
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
         """Have what was asked for."""
         self._kept = dict(state)
+
+
+class FeatureLearner(Learner):
+    """A learner of features, which multiplies them itself; its ``_answer`` asks for both kinds."""
+
+    access = "features"
+
+    def _own_scores(  # type: ignore[override]  # the box of another access level
+        self, box: FeatureBox, image_set: str, purpose: str
+    ) -> torch.Tensor:
+        """Return scores (N, K) of features as they are at the untouched prompt: two queries."""
+        untouched = torch.zeros(1, box.context_length, box.context_width)
+        texts = prototypes_of(box, untouched, purpose)
+        return box.logit_scale * image_features(box, image_set, purpose) @ texts.T
