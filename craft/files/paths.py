@@ -20,8 +20,11 @@ MANIFEST = "manifests/{dataset}.csv"
 REPORT = "manifests/{dataset}.json"
 SPLIT = f"splits/{{dataset}}/{SHOTS}/{SEED}.json"
 TOWER = "backbones/{backbone}/text.safetensors"
+IMAGE_TOWER = "backbones/{backbone}/image.safetensors"
 PROMPTS = "prompts/{backbone}/{dataset}.json"
 FEATURES = "features/{backbone}/{dataset}/{part}.safetensors"
+#: Decoded images, for runs that encode images themselves.
+PIXELS = "pixels/{backbone}/{dataset}/{part}.safetensors"
 
 # --- runs ---
 

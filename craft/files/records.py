@@ -196,14 +196,22 @@ class Features:
 
     def rows(self, paths: Sequence[str]) -> np.ndarray:
         """Row numbers of ``paths``, (n,) int64; raises RecordError naming a path not cached."""
-        index = {path: row for row, path in enumerate(self.paths)}
-        missing = [path for path in paths if path not in index]
-        if missing:
-            raise RecordError(
-                f"{len(missing)} images of the split are not among the cached features of "
-                f"{self.dataset} ({self.backbone}, {self.part}); the first: {missing[0]}"
-            )
-        return np.array([index[path] for path in paths], dtype=np.int64)
+        about = f"cached features of {self.dataset} ({self.backbone}, {self.part})"
+        return row_numbers(self.paths, paths, about)
+
+
+def row_numbers(known: Sequence[str], paths: Sequence[str], about: str) -> np.ndarray:
+    """Return the positions (n,) int64 of ``paths`` in ``known``.
+
+    Raises RecordError for a path that is not ``about`` what is known.
+    """
+    index = {path: row for row, path in enumerate(known)}
+    missing = [path for path in paths if path not in index]
+    if missing:
+        raise RecordError(
+            f"{len(missing)} images of the split are not among the {about}; the first: {missing[0]}"
+        )
+    return np.array([index[path] for path in paths], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ JOBS = {
     ),
     "weights": Job(
         export.main,
-        "--backbone b.yaml --weights b.safetensors --out {out}/text.safetensors",
+        "--backbone b.yaml --weights b.safetensors --side text --out {out}/text.safetensors",
         ("b.safetensors",),
     ),
     "prompts": Job(

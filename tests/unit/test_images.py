@@ -12,13 +12,19 @@ import yaml
 from PIL import Image as Pillow
 
 from craft.blackbox.backbones.description import read_backbone
+from craft.blackbox.backbones.export import main as export_main
 from craft.blackbox.backbones.load import load
-from craft.blackbox.images.__main__ import main, select
+from craft.blackbox.images.__main__ import main
+from craft.blackbox.images.decode import main as decode_main
 from craft.blackbox.images.encode import Encoder, Pictures, encode
 from craft.blackbox.images.partial import Shards
 from craft.blackbox.images.preprocess import Preprocess
+from craft.blackbox.images.selection import select
+from craft.blackbox.images.vision_tower import VisionTower
+from craft.blackbox.images.vision_weights import VisionWeights
 from craft.data.decode import ImageError
 from craft.files.atomic import sha256
+from craft.files.pixels import Pixels
 from craft.files.records import Features, Image, Manifest, RecordError, Split
 from craft.mini import backbone as mini
 from craft.runtime.progress import read_line
@@ -471,3 +477,49 @@ def test_a_broken_image_stops_the_command_and_leaves_no_file(suite):
     with pytest.raises(ImageError, match=r"3\.png"):
         run(suite, "--part train")
     assert not (suite / "out.safetensors").exists()
+
+
+# --- images that a fit encodes itself ---
+
+
+def decode(suite, rest):
+    given = f"--backbone {suite}/b.yaml --manifest {suite}/m.csv --root {suite}/data "
+    given += f"--dataset {suite}/d.yaml --out {suite}/pixels.safetensors {rest}"
+    decode_main(given.split())
+    return Pixels.read(suite / "pixels.safetensors")
+
+
+@pytest.mark.parametrize("copy", ["none", "view-1", "crop-2"])
+def test_decoded_images_and_the_exported_tower_give_the_features(suite, copy):
+    features = run(suite, f"--part train --copy {copy}")
+    pixels = decode(suite, f"--part train --copy {copy} --threads 2")
+    assert pixels.facts.paths == features.paths and pixels.facts.copy == features.copy
+    assert (pixels.facts.dataset, pixels.facts.part) == ("toy", "train")
+    assert pixels.facts.manifest_sha256 == features.manifest_sha256
+    given = f"--backbone {suite}/b.yaml --weights {suite}/b.safetensors --side image"
+    export_main(f"{given} --out {suite}/image.safetensors".split())
+    tower = VisionTower(VisionWeights.read(suite / "image.safetensors"))
+    images = torch.from_numpy(pixels.all().read(slice(None))).permute(0, 3, 1, 2) / 255
+    assert (tower.encode(images) - torch.from_numpy(features.features)).abs().max() < 1e-6
+
+
+def test_only_drawn_images_are_decoded(suite):
+    Split("toy", 1, 1, ("4.png", "3.png"), (0, 1), ("a", "b")).write(suite / "s.json")
+    assert decode(suite, f"--part train --splits {suite}/s.json").facts.paths == ("3.png", "4.png")
+    assert decode(suite, f"--part test --splits {suite}/s.json").facts.paths == ("1.png",)
+
+
+def test_every_image_that_cannot_be_decoded_is_named_and_no_file_is_left(suite):
+    for name in ("0.png", "3.png"):
+        (suite / "data" / "images" / name).write_bytes(b"")
+    with pytest.raises(ImageError, match=r"(?s)0\.png.*3\.png"):
+        decode(suite, "--part train")
+    assert not (suite / "pixels.safetensors").exists()
+
+
+def test_images_that_change_while_they_are_decoded_leave_no_file(suite, monkeypatch):
+    states = iter(["before", "after"])
+    monkeypatch.setattr("craft.blackbox.images.decode.fingerprint", lambda *_: next(states))
+    with pytest.raises(RecordError, match="changed"):
+        decode(suite, "--part train")
+    assert not (suite / "pixels.safetensors").exists()

@@ -193,7 +193,7 @@ def test_the_export_chooses_and_says_so(model, text, kind, named, tmp_path, capl
     describe(named, model, text)
     caplog.set_level("INFO")
     out = tmp_path / "tower.safetensors"
-    arguments = ["--backbone", named / f"{model}.yaml", "--out", out]
+    arguments = ["--backbone", named / f"{model}.yaml", "--side", "text", "--out", out]
     main(list(map(str, [*arguments, "--weights", named / f"{model}.safetensors"])))
     chosen = "fast" if kind is TextTower else "plain"
     assert any(

@@ -71,7 +71,9 @@ def real(
 def test_text_features_are_encode_texts(real: Real) -> None:
     """At the initial context, to 1e-5 of a unit vector."""
     out = real.folder / "text.safetensors"
-    export.main(["--backbone", str(real.folder / "backbone.yaml"), "--out", str(out)])
+    export.main(
+        ["--backbone", str(real.folder / "backbone.yaml"), "--side", "text", "--out", str(out)]
+    )
     tokenizer = tokenizer_of(read_backbone(real.folder / "backbone.yaml"))
     tokens = PromptTokens.tokenise(tokenizer, NAMES)
     assert len({len(ids) for ids in tokens.suffix_ids}) >= 4

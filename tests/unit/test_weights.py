@@ -387,7 +387,7 @@ def test_descriptions_that_lack_something(config, named, tmp_path):
 def test_the_command_exports_the_text_side(weights, tmp_path):
     (tmp_path / "b.yaml").write_text(yaml.safe_dump(TOY))
     out = tmp_path / "out" / "text.safetensors"
-    main(f"--backbone {tmp_path}/b.yaml --weights {weights} --out {out}".split())
+    main(f"--backbone {tmp_path}/b.yaml --weights {weights} --side text --out {out}".split())
     exported, direct = TextWeights.read(out), text_side(load(TOY, weights))
     assert exported.tensors.keys() == direct.tensors.keys()
     assert all(torch.equal(exported.tensors[name], direct.tensors[name]) for name in direct.tensors)

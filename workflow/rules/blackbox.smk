@@ -27,7 +27,7 @@ rule export_text_tower:
         "Export the text tower of {wildcards.backbone}"
     shell:
         "python -m craft.blackbox.backbones.export --backbone {input.backbone:q}"
-        " --weights {input.weights:q} --out {output.tower:q} {params.job:q} > {log:q} 2>&1"
+        " --weights {input.weights:q} --side text --out {output.tower:q} {params.job:q} > {log:q} 2>&1"
 
 
 rule tokenise_prompts:

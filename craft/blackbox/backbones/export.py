@@ -1,6 +1,8 @@
-"""Export the text side of a backbone: all that a learner's box needs besides image features.
+"""Export a side of a backbone: the text side, which every fit asks, or the image side, for fits
+that prompt or upload images.
 
-``python -m craft.blackbox.backbones.export --backbone B.yaml [--weights FILE] --out FILE``
+``python -m craft.blackbox.backbones.export --backbone B.yaml [--weights FILE] --side text|image
+--out FILE``
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import open_clip
 
 from craft.blackbox.backbones.description import architecture, read_backbone
 from craft.blackbox.backbones.load import Backbone, load
+from craft.blackbox.images.vision_weights import UnsupportedImageTower, VisionWeights
 from craft.blackbox.text.full_length import PlainText
 from craft.blackbox.text.prefix_sharing import TextTower
 from craft.blackbox.text.prompts import PromptTokens
@@ -46,13 +49,25 @@ def text_side(backbone: Backbone) -> TextWeights | PlainText:
     return PlainText.from_model(backbone.model, architecture(backbone.config))
 
 
+def image_side(backbone: Backbone) -> VisionWeights:
+    """Return the image tower; raises UnsupportedImageTower naming the backbone."""
+    try:
+        return VisionWeights.from_model(backbone.model, backbone.config["image"])
+    except UnsupportedImageTower as error:
+        raise UnsupportedImageTower(f"{backbone.config['name']}: {error}") from error
+
+
+SIDES = {"text": text_side, "image": image_side}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Export the text side of a backbone."""
+    """Export a side of a backbone."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
     parser.add_argument(
         "--weights", type=Path, nargs="?", help="safetensors (default: the YAML's, else the hub's)"
     )
+    parser.add_argument("--side", choices=SIDES, required=True)
     parser.add_argument("--out", type=Path, required=True, help="safetensors to write")
     receipts.add_argument(parser)
     options = parser.parse_args(arguments)
@@ -63,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "weights_sha256": backbone.weights_sha256,
         "open_clip": open_clip.__version__,
     }
-    text_side(backbone).write(options.out, provenance)
+    SIDES[options.side](backbone).write(options.out, provenance)
     weights = [options.weights] if options.weights else []
     receipts.write([options.out], options.receipt, [options.backbone, *weights])
-    log.info("text side of %s written to %s", backbone.config["name"], options.out)
+    log.info("%s side of %s written to %s", options.side, backbone.config["name"], options.out)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from craft.blackbox.text.parallel import cores, on_each_core
+from craft.blackbox.parallel import cores, on_each_core
+from craft.blackbox.residual_block import activated
 from craft.blackbox.text.prompts import PromptError, PromptTokens
 from craft.blackbox.text.token_tree import pack
 from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
@@ -247,13 +248,7 @@ class TextTower:
     def _mlp(self, x: torch.Tensor, block: _Block) -> torch.Tensor:
         normed = self._norm(x, block["ln_2.weight"], block["ln_2.bias"]).to(self._dtype)
         hidden = F.linear(normed, block["fc.weight"], block["fc.bias"])
-        match self._activation:
-            case "quick_gelu":
-                hidden = F.silu(hidden, inplace=True)
-            case "gelu_tanh":
-                hidden = F.gelu(hidden, approximate="tanh")
-            case _:
-                hidden = F.gelu(hidden)
+        hidden = activated(hidden, self._activation)
         return x + F.linear(hidden, block["proj.weight"], block["proj.bias"])
 
 

@@ -12,29 +12,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from craft.blackbox.residual_block import (
+    ACTIVATIONS,
+    BLOCK,
+    UnsupportedBlock,
+    activation,
+    block_tensors,
+    folded,
+)
 from craft.files.atomic import RecordError, read_tensors, write_tensors
 from craft.files.typed import build
 
-#: Tensors of one residual block; linear weights are (out, in).
-BLOCK = (
-    "ln_1.weight",
-    "ln_1.bias",
-    "qkv.weight",
-    "qkv.bias",
-    "out.weight",
-    "out.bias",
-    "ln_2.weight",
-    "ln_2.bias",
-    "fc.weight",
-    "fc.bias",
-    "proj.weight",
-    "proj.bias",
-)
 SHARED = ("token_embedding", "positional_embedding", "ln_final.weight", "ln_final.bias")
-ACTIVATIONS = ("gelu", "gelu_tanh", "quick_gelu")
 POOLING = ("argmax", "eos")
-#: QuickGELU(x) = x sigmoid(1.702 x) = silu(1.702 x) / 1.702.
-_QUICK_GELU = 1.702
 
 
 class UnsupportedTextTower(ValueError):
@@ -91,12 +81,16 @@ class TextWeights:
             "ln_final.weight": text.ln_final.weight,
             "ln_final.bias": text.ln_final.bias,
         }
+        try:
+            named = [block_tensors(block) for block in blocks]
+            activations = {activation(block.mlp.gelu) for block in blocks}
+        except UnsupportedBlock as error:
+            raise _unsupported(str(error)) from error
         for n, block in enumerate(blocks):
-            tensors |= {f"blocks.{n}.{name}": value for name, value in _block(block).items()}
+            tensors |= {f"blocks.{n}.{name}": value for name, value in named[n].items()}
             norms += [block.ln_1, block.ln_2]
         tensors |= _projection(text.text_projection)
         eps = {norm.eps for norm in norms}
-        activations = {_activation(block.mlp.gelu) for block in blocks}
         heads = {block.attn.num_heads for block in blocks}
         for name, values in (("eps", eps), ("activations", activations), ("heads", heads)):
             _require(len(values) == 1, f"{name} that differ between blocks: {sorted(values)}")
@@ -122,16 +116,9 @@ class TextWeights:
         return replace(self, tensors=tensors)
 
     def block(self, n: int) -> dict[str, torch.Tensor]:
-        """Tensors of block n by the names of BLOCK.
-
-        QuickGELU's constants are folded into the layers around it, which leaves silu between them.
-        """
-        block = {name: self.tensors[f"blocks.{n}.{name}"] for name in BLOCK}
-        if self.activation == "quick_gelu":
-            for name in ("fc.weight", "fc.bias"):
-                block[name] = block[name] * _QUICK_GELU
-            block["proj.weight"] = block["proj.weight"] / _QUICK_GELU
-        return block
+        """Return tensors of block n by the names of BLOCK, QuickGELU's constants folded in."""
+        named = {name: self.tensors[f"blocks.{n}.{name}"] for name in BLOCK}
+        return folded(named, self.activation)
 
     def read_out(self, ids: Sequence[int]) -> int:
         """Position in a prompt's token ids at which the model reads its features out.
@@ -223,50 +210,22 @@ def embedding_std(model: nn.Module, table: torch.Tensor) -> float:
     return float(table.detach().float()[tokens].std(correction=1))
 
 
+def _unsupported(what: str) -> UnsupportedTextTower:
+    return UnsupportedTextTower(
+        f"unsupported text tower: {what}; supported is open_clip's own causal text "
+        "transformer read out at the end-of-text token"
+    )
+
+
 def _require(supported: bool, what: str) -> None:
     if not supported:
-        raise UnsupportedTextTower(
-            f"unsupported text tower: {what}; supported is open_clip's own causal text "
-            "transformer read out at the end-of-text token"
-        )
+        raise _unsupported(what)
 
 
 def _require_causal(mask: torch.Tensor | None) -> None:
     _require(mask is not None, "no causal mask")
     expected = torch.full_like(mask, float("-inf")).triu(1)
     _require(torch.equal(mask, expected), "an attention mask that is not causal")
-
-
-def _block(block: nn.Module) -> dict[str, torch.Tensor]:
-    """Tensors of one block by the names of BLOCK, a layer scale folded in."""
-    attention = getattr(block, "attn", None)
-    _require(
-        isinstance(attention, nn.MultiheadAttention)
-        and attention.in_proj_weight is not None
-        and attention.in_proj_bias is not None
-        and not hasattr(block, "ln_1_kv"),
-        f"blocks of type {type(block).__name__} with {type(attention).__name__}",
-    )
-    values = (
-        block.ln_1.weight,
-        block.ln_1.bias,
-        attention.in_proj_weight,
-        attention.in_proj_bias,
-        *_scaled(attention.out_proj, block.ls_1),
-        block.ln_2.weight,
-        block.ln_2.bias,
-        block.mlp.c_fc.weight,
-        block.mlp.c_fc.bias,
-        *_scaled(block.mlp.c_proj, block.ls_2),
-    )
-    return dict(zip(BLOCK, values, strict=True))
-
-
-def _scaled(linear: nn.Linear, scale: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight and bias of a linear layer followed by a layer scale (or by nothing)."""
-    if isinstance(scale, nn.Identity):
-        return linear.weight, linear.bias
-    return linear.weight * scale.gamma[:, None], linear.bias * scale.gamma
 
 
 def _projection(projection: nn.Linear | torch.Tensor | None) -> dict[str, torch.Tensor]:
@@ -277,11 +236,3 @@ def _projection(projection: nn.Linear | torch.Tensor | None) -> dict[str, torch.
         return {"projection.weight": projection.T}
     bias = {} if projection.bias is None else {"projection.bias": projection.bias}
     return {"projection.weight": projection.weight} | bias
-
-
-def _activation(module: nn.Module) -> str:
-    if isinstance(module, nn.GELU):
-        return "gelu" if module.approximate == "none" else "gelu_tanh"
-    # By name: the class lives in open_clip, which need not be imported to read a model.
-    _require(type(module).__name__ == "QuickGELU", f"activation {type(module).__name__}")
-    return "quick_gelu"
