@@ -51,15 +51,23 @@ class LocalBox:
         # Not a generator itself, so that a refused call raises here and not at the first block.
         check_question(self, image_set, context_offsets)
         self.meter.charge(purpose, len(context_offsets))
-        return self._blocks(self._images[image_set], context_offsets)
+        return self._blocks(image_set, context_offsets)
+
+    def _features(self, image_set: str) -> torch.Tensor:
+        """Return the features (N, E) of an image set."""
+        return self._images[image_set]
+
+    def _text(self, offsets: torch.Tensor) -> torch.Tensor:
+        """Return the text features (B, K, E) of a block of contexts."""
+        return self._tower.encode(offsets)
 
     @torch.no_grad()
-    def _blocks(self, images: torch.Tensor, offsets: torch.Tensor) -> Iterator[torch.Tensor]:
-        classes = len(self.class_names)
+    def _blocks(self, image_set: str, offsets: torch.Tensor) -> Iterator[torch.Tensor]:
+        images, classes = self._features(image_set), len(self.class_names)
         per_context = 4 * classes * (len(images) + images.shape[1])
         size = max(1, self._max_block_bytes // per_context)
         for part in offsets.split(size):
-            text = self._scale * self._tower.encode(part)  # (B, K, E)
+            text = self._scale * self._text(part)  # (B, K, E)
             logits = images.to(text.device) @ text.flatten(0, 1).T  # (N, B K)
             yield logits.unflatten(1, (-1, classes)).transpose(0, 1)
 

@@ -17,6 +17,7 @@ SHIPPED = {
     "craft.learner.zero_shot:ZeroShot": "craft.learner.options:Options",
     "craft.learner.lfa:LFA": "craft.learner.feature_options:LFAOptions",
     "craft.learner.cbbt:CBBT": "craft.learner.feature_options:CBBTOptions",
+    "craft.learner.blackvip:BlackVIP": "craft.learner.blackvip_options:BlackVIPOptions",
     "craft.learner.probe:Probe": "craft.learner.probe_options:ProbeOptions",
     "craft.learner.gauss_newton:GaussNewton": (
         "craft.learner.gauss_newton_options:GaussNewtonOptions"

@@ -8,7 +8,7 @@ by backpropagation. Every step asks for q + 1 contexts' text features.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import torch
@@ -17,10 +17,12 @@ from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from craft.learner.base import Answer, Progress
-from craft.learner.checkpoint import Descent, Draws, Part
+from craft.learner.batches import whole_batches
+from craft.learner.checkpoint import Draws, Part
 from craft.learner.divergence import BOX, lower, require_finite
 from craft.learner.feature_learner import FeatureLearner, Shots, image_features, prototypes_of
 from craft.learner.feature_options import CBBTOptions
+from craft.learner.optimizers import adam, delayed_cosine
 from craft.learner.sphere_gradient import sphere_directions, sphere_gradient
 from craft.learner.workload import Work
 from craft.protocol import FeatureBox
@@ -77,40 +79,21 @@ class CBBT(FeatureLearner):
         radius = options.radius or max(1 / size, _LEAST_RADIUS)
         shots = Shots(box)
         offset = torch.zeros(size, requires_grad=True)
-        prompt = Descent(
-            torch.optim.Adam(
-                [offset],
-                lr=options.learning_rate,
-                betas=(0.9, 0.999),
-                eps=1e-8,
-                weight_decay=options.weight_decay,
-                amsgrad=False,
-                foreach=False,
-                fused=False,
-            )
-        )
+        prompt = adam([offset], options.learning_rate, options.weight_decay, decoupled=False)
         parts: dict[str, Part] = {"prompt": prompt, "draws": Draws(generator), "shots": shots}
         adapting = None
         if options.adapter:
             self.adapter_ = Adapter(box.feature_width, options, generator)
-            adapting = Descent(
-                torch.optim.Adam(
-                    self.adapter_.parameters(),
-                    lr=options.adapter_rate,
-                    betas=(0.9, 0.999),
-                    eps=1e-8,
-                    weight_decay=0.0,
-                    amsgrad=False,
-                    foreach=False,
-                    fused=False,
-                )
-            )
+            weights = self.adapter_.parameters()
+            adapting = adam(weights, options.adapter_rate, 0.0, decoupled=False)
             parts["adapter"] = adapting
         for epoch in self._generations("epochs", options.epochs, **parts):
-            prompt.set_rate(self._rate(epoch))
+            prompt.set_rate(
+                delayed_cosine(epoch, options.epochs, options.learning_rate, options.warmup_rate)
+            )
             features = shots.images(refine_sets[epoch % len(refine_sets)])
             total, steps = 0.0, 0
-            for batch in self._batches(len(labels), generator):
+            for batch in whole_batches(len(labels), options.batch_size, generator):
                 asked = Asked(self, box, features[batch], labels[batch])
                 directions = sphere_directions(options.directions, size, generator)
                 gradient = sphere_gradient(asked, offset.detach(), directions, radius)
@@ -128,19 +111,6 @@ class CBBT(FeatureLearner):
                 progress(self)
         _ = self.history_
         return self
-
-    def _rate(self, epoch: int) -> float:
-        """Return the rate of a zero-based epoch: one constant, then the cosine one late."""
-        options = self.options
-        if epoch == 0:
-            return options.warmup_rate
-        return options.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / options.epochs)) / 2
-
-    def _batches(self, images: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-        """Yield shuffled batches; the incomplete one only where there is no complete one."""
-        batches = torch.randperm(images, generator=generator).split(self.options.batch_size)
-        complete = [batch for batch in batches if len(batch) == self.options.batch_size]
-        yield from complete or batches
 
     def adapted(self, features: torch.Tensor) -> torch.Tensor:
         """Return features (N, E) as the adapter gives them."""

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from craft.learner.base import Answer, Progress
-from craft.learner.checkpoint import Descent, Draws, Part
+from craft.learner.checkpoint import Draws, Part
 from craft.learner.divergence import lower
 from craft.learner.feature_learner import FeatureLearner, Shots, image_features, prototypes_of
 from craft.learner.feature_options import LFAOptions
+from craft.learner.optimizers import adam
 from craft.learner.procrustes import (
     adaptive_reranking_loss,
     chosen_shrinkage,
@@ -59,18 +60,7 @@ class LFA(FeatureLearner):
         self.offset_ = torch.zeros(1, box.context_length, box.context_width)
         shots = Shots(box)
         weight = torch.empty(box.feature_width, box.feature_width, requires_grad=True)
-        descent = Descent(
-            torch.optim.AdamW(
-                [weight],
-                lr=options.learning_rate,
-                betas=(0.9, 0.999),
-                eps=1e-8,
-                weight_decay=options.weight_decay,
-                amsgrad=False,
-                foreach=False,
-                fused=False,
-            )
-        )
+        descent = adam([weight], options.learning_rate, options.weight_decay, decoupled=True)
         parts: dict[str, Part] = {"map": descent, "draws": Draws(generator), "shots": shots}
         for _ in self._generations("alignment", 1, **parts):
             views = [shots.images(name) for name in refine_sets]

@@ -234,6 +234,11 @@ class Options:
         return 0
 
     @property
+    def own_codes(self) -> str:
+        """Return the backbone whose codes the user's own images come with; empty: none come."""
+        return ""
+
+    @property
     def refine_copies(self) -> tuple[str, ...]:
         """Copies that generations of refinement take in turn, "" the images; none: these alone."""
         return tuple(f"view-{view}" for view in range(1, self.views + 1))

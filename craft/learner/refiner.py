@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import nn
 
-from craft.learner.checkpoint import Descent, Draws
+from craft.learner.checkpoint import Draws
 from craft.learner.losses import refine_loss
+from craft.learner.optimizers import adam
 from craft.learner.options import Options
 
 
@@ -53,18 +54,11 @@ class RefinerTrainer:
         self.refiner = refiner
         self._options = options
         self._generator = generator
-        algorithm = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
-        self._descent = Descent(
-            algorithm(
-                refiner.parameters(),
-                lr=options.learning_rate,
-                betas=(0.9, 0.999),
-                eps=1e-8,
-                weight_decay=options.weight_decay,
-                amsgrad=False,
-                foreach=False,
-                fused=False,
-            )
+        self._descent = adam(
+            refiner.parameters(),
+            options.learning_rate,
+            options.weight_decay,
+            decoupled=options.optimizer == "adamw",
         )
 
     def train(self, logits: torch.Tensor, labels: torch.Tensor, *, weight: float) -> torch.Tensor:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 
 from craft.learner.base import Answer, Learner, Progress, accuracy
+from craft.learner.batches import whole_batches
 from craft.learner.checkpoint import Descent, Draws
 from craft.learner.divergence import Diverged, lower
+from craft.learner.optimizers import adam, delayed_cosine, sgd
 from craft.learner.options import Options
 from craft.learner.workload import Work
 from craft.whitebox.box import WhiteBox
@@ -48,14 +50,16 @@ class CoOp(Learner):
         shape = (options.context_tokens, box.tower.context_width)
         context = (options.init_std * torch.randn(shape, generator=generator)).requires_grad_()
         tower = box.tower.with_context(torch.zeros(shape))
-        descent = Descent(self._optimizer(context))
+        descent = self._descent(context)
         epochs = self._epochs(len(labels), len(box.tower.class_names))
         parts = {"optimizer": descent, "shuffling": Draws(generator)}
         for epoch in self._generations("epochs", epochs, **parts):
-            descent.set_rate(self._rate(epoch, epochs))
+            descent.set_rate(
+                delayed_cosine(epoch, epochs, options.learning_rate, options.warmup_rate)
+            )
             features = box.image_sets[refine_sets[epoch % len(refine_sets)]]
             total, steps = 0.0, 0
-            for batch in self._batches(len(labels), generator):
+            for batch in whole_batches(len(labels), options.batch_size, generator):
                 text = tower.encode(context[None])[0]  # (K, E)
                 loss = F.cross_entropy(tower.logit_scale * features[batch] @ text.T, labels[batch])
                 descent.step(loss)
@@ -95,41 +99,12 @@ class CoOp(Learner):
         given = self.options.epochs
         return default_epochs(images // classes) if given is None else given
 
-    def _optimizer(self, context: torch.Tensor) -> torch.optim.Optimizer:
+    def _descent(self, context: torch.Tensor) -> Descent:
         options = self.options
-        settings = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
+        settings = options.learning_rate, options.weight_decay
         if options.optimizer == "sgd":
-            return torch.optim.SGD(
-                [context],
-                momentum=options.momentum,
-                dampening=0,
-                nesterov=False,
-                foreach=False,
-                fused=False,
-                **settings,
-            )
-        return torch.optim.AdamW(
-            [context],
-            betas=(0.9, 0.999),
-            eps=1e-8,
-            amsgrad=False,
-            foreach=False,
-            fused=False,
-            **settings,
-        )
-
-    def _rate(self, epoch: int, epochs: int) -> float:
-        """Return the rate of a zero-based epoch: one constant epoch, then the cosine one late."""
-        if epoch == 0:
-            return self.options.warmup_rate
-        share = (epoch - 1) / epochs
-        return 0.5 * self.options.learning_rate * (1 + math.cos(math.pi * share))
-
-    def _batches(self, images: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-        """Yield shuffled batches; the incomplete one only where no other is."""
-        batches = torch.randperm(images, generator=generator).split(self.options.batch_size)
-        complete = [batch for batch in batches if len(batch) == self.options.batch_size]
-        yield from complete or batches
+            return sgd([context], *settings, options.momentum)
+        return adam([context], *settings, decoupled=True)
 
 
 def default_epochs(shots: int, epochs: Mapping[int, int] = EPOCHS) -> int:

@@ -4,6 +4,7 @@ model's inside cannot be imported. Prints the fitted learners' names as JSON.
 ``python -m tests.boundary.hidden_model [MODULE ...]`` imports further modules, to be refused.
 """
 
+import contextlib
 import importlib
 import importlib.abc
 import inspect
@@ -49,7 +50,7 @@ def toy_box(access):
     """A box of an access level, of eight images in two classes, that depends on the context."""
     import torch
 
-    from craft.protocol import BlackBox, FeatureBox, QueryMeter
+    from craft.protocol import BlackBox, FeatureBox, QueryMeter, UploadBox
 
     class Box:
         context_length, context_width, embedding_std = 1, 2, 1.0
@@ -71,9 +72,44 @@ def toy_box(access):
             turned = torch.eye(2) + 0.1 * context_offsets.sum(dim=(1, 2))[:, None, None]
             yield torch.nn.functional.normalize(turned, dim=-1)
 
-    box, kind = {"predictions": (Box(), BlackBox), "features": (Service(), FeatureBox)}[access]
+    class Uploads(Box):
+        image_size, image_std = 8, (0.5, 0.5, 0.5)
+
+        @contextlib.contextmanager
+        def upload(self, images, purpose="search"):
+            self.meter.charge(purpose, 0, len(images))
+            self.shift = images.mean()
+            yield "train"
+
+        def predict(self, *question):
+            for scores in super().predict(*question):
+                yield scores + self.shift * torch.tensor([1.0, -1.0])
+
+    boxes = {"predictions": (Box(), BlackBox), "features": (Service(), FeatureBox)}
+    box, kind = (boxes | {"uploads": (Uploads(), UploadBox)})[access]
     assert isinstance(box, kind)
     return box, torch.tensor([0, 1] * 4)
+
+
+def own_side():
+    """The user's own eight images, and codes of them."""
+    import numpy as np
+    import torch
+
+    from craft.learner.own import Own
+
+    class Pixels:
+        def __len__(self):
+            return 8
+
+        def read(self, rows):
+            return np.full((len(rows), 8, 8, 3), 128, dtype=np.uint8)
+
+    return {"train": Own(Pixels(), torch.eye(8)[:, :4])}
+
+
+#: What a learner needs besides to be quick.
+QUICK = {"BlackVIP": {"steps": 2, "channels": "4", "trigger": 4}}
 
 
 def main():
@@ -83,9 +119,11 @@ def main():
     fitted = []
     for cls in learners():
         box, labels = toy_box(cls.access)
-        learner = cls(budget=40, population=8, intrinsic_dim=2, hidden=4)
-        assert learner.fit(box, labels, seed=1) is learner
-        assert learner.predict(box, "train").shape == (8, 2)
+        options = {"budget": 40, "population": 8, "intrinsic_dim": 2, "hidden": 4}
+        learner = cls(**options, **QUICK.get(cls.__name__, {}))
+        given = {"own": own_side()} if learner.options.own_codes else {}
+        assert learner.fit(box, labels, seed=1, **given) is learner
+        assert learner.predict(box, "train", **given).shape == (8, 2)
         fitted.append(cls.__name__)
     reached = [name for name in HIDDEN if name in sys.modules]
     assert not reached, f"{reached} were imported"

@@ -15,9 +15,9 @@ import torch
 import craft.learner
 from craft.learner.base import Learner
 from craft.learner.collaborative import Collaborative
-from craft.protocol import BlackBox, BudgetExceeded, FeatureBox
+from craft.protocol import BlackBox, BudgetExceeded, FeatureBox, UploadBox
 
-from .toy import TOYS, ToyBox, ToyFeatureBox
+from .toy import TOYS, ToyBox, ToyFeatureBox, ToyUploadBox, own_side
 
 SMALL = {"budget": 400, "population": 20, "intrinsic_dim": 6, "hidden": 16, "passes": 2}
 #: What a learner needs besides to be quick.
@@ -25,6 +25,7 @@ QUICK = {
     "LFA": {"iterations": 9, "shrinkage_values": 3},
     "CBBT": {"epochs": 8, "directions": 4, "batch_size": 20},
     "Probe": {"queries": 3},
+    "BlackVIP": {"steps": 9, "repeats": 2, "batch_size": 30, "trigger": 4, "channels": "6,4"},
 }
 
 
@@ -32,7 +33,7 @@ def small(cls: type[Learner], options: dict) -> Learner:
     return cls(**SMALL, **QUICK.get(cls.__name__, {}), **options)
 
 
-def toy(cls: type[Learner], **settings) -> ToyBox | ToyFeatureBox:
+def toy(cls: type[Learner], **settings) -> ToyBox | ToyFeatureBox | ToyUploadBox:
     return TOYS[cls.access](**settings)
 
 
@@ -82,9 +83,23 @@ GATED = [
 VARIANTS += GATED
 
 
+def fit(learner: Learner, box: ToyBox, **settings) -> Learner:
+    return learner.fit(box, box.labels["train"], **{"seed": 1} | settings | own_side(learner, box))
+
+
+def predict(learner: Learner, box: ToyBox) -> torch.Tensor:
+    return learner.predict(box, "test", **own_side(learner, box))
+
+
+def own_scores(learner: Learner, box: ToyBox) -> torch.Tensor:
+    if learner.options.own_codes:
+        return next(box.predict("test", torch.zeros(1, 1, 4)))[0]
+    return learner._own_scores(box, "test", "evaluate")
+
+
 def fitted(cls: type[Learner], options: dict, seed: int = 1, box: ToyBox | None = None) -> tuple:
-    box = box or toy(cls)
-    return small(cls, options).fit(box, box.labels["train"], seed=seed), box
+    box, learner = box or toy(cls), small(cls, options)
+    return fit(learner, box, seed=seed), box
 
 
 @functools.cache
@@ -100,11 +115,12 @@ def fitted_once(cls: type[Learner], options: dict) -> tuple:
 def test_the_package_holds_the_papers_learners() -> None:
     names = {cls.__name__ for cls in learners()}
     assert {"Collaborative", "PromptOnly", "RefineOnly", "Sequential", "ZeroShot"} <= names
-    assert {"LFA", "CBBT"} <= names
+    assert {"LFA", "CBBT", "BlackVIP"} <= names
 
 
 def test_the_toy_box_keeps_the_protocol() -> None:
     assert isinstance(ToyBox(), BlackBox)
+    assert isinstance(ToyUploadBox(), UploadBox) and not isinstance(ToyBox(), UploadBox)
     assert isinstance(ToyFeatureBox(), FeatureBox)
     assert not isinstance(ToyFeatureBox(), BlackBox)
 
@@ -114,22 +130,22 @@ class TestEveryLearner:
     def test_fit_returns_self_and_predicts_logits(self, cls, options) -> None:
         box = toy(cls)
         learner = small(cls, options)
-        assert learner.fit(box, box.labels["train"], seed=1) is learner
-        logits = learner.predict(box, "test")
+        assert fit(learner, box) is learner
+        logits = predict(learner, box)
         assert logits.shape == (box.image_sets["test"], len(box.class_names))
         assert torch.isfinite(logits).all()
         assert not logits.requires_grad
 
     def test_predict_before_fit_says_so(self, cls, options) -> None:
         with pytest.raises(RuntimeError, match="before fit"):
-            small(cls, options).predict(toy(cls), "test")
+            predict(small(cls, options), toy(cls))
 
     def test_same_seed_same_bits(self, cls, options) -> None:
         torch.manual_seed(5)
         first, _ = fitted_once(cls, options)
         torch.manual_seed(6)
         second, box = fitted(cls, options)
-        assert torch.equal(first.predict(toy(cls), "test"), second.predict(box, "test"))
+        assert torch.equal(predict(first, toy(cls)), predict(second, box))
         assert first.history_ == second.history_
 
     def test_leaves_global_generators_alone(self, cls, options) -> None:
@@ -148,7 +164,7 @@ class TestEveryLearner:
             pytest.skip("zero-shot draws nothing")
         first, _ = fitted_once(cls, options)
         second, box = fitted(cls, options, seed=2)
-        assert not torch.equal(first.predict(box, "test"), second.predict(box, "test"))
+        assert not torch.equal(predict(first, box), predict(second, box))
 
     def test_never_trains_on_test_images(self, cls, options) -> None:
         _, box = fitted_once(cls, options)
@@ -169,7 +185,7 @@ class TestEveryLearner:
     def test_state_round_trip(self, cls, options) -> None:
         learner, _ = fitted_once(cls, options)
         box, copy = toy(cls), small(cls, options).restore(learner.state())
-        assert torch.equal(learner.predict(box, "test"), copy.predict(box, "test"))
+        assert torch.equal(predict(learner, box), predict(copy, box))
 
     def test_foreign_state_is_refused(self, cls, options) -> None:
         with pytest.raises(ValueError, match=r"expected .(offset|refiner)"):
@@ -178,7 +194,7 @@ class TestEveryLearner:
     def test_a_prediction_takes_the_queries_that_are_stated(self, cls, options) -> None:
         learner, _ = fitted_once(cls, options)
         box = toy(cls)
-        learner.predict(box, "test")
+        predict(learner, box)
         assert box.meter.counts["evaluate"] == learner.work(80, 4).predict == box.meter.total
 
     def test_unknown_option_is_refused_by_name(self, cls, options) -> None:
@@ -196,7 +212,7 @@ class TestEveryLearner:
                     yield block * float("nan")
 
         with pytest.raises(FloatingPointError, match="not finite"):
-            fitted(cls, options, box=Broken())[0].predict(Broken(), "test")
+            predict(fitted(cls, options, box=Broken())[0], Broken())
 
     def test_goes_on_from_a_checkpoint_to_the_same_bits(self, cls, options) -> None:
         class Stop(Exception):
@@ -215,13 +231,12 @@ class TestEveryLearner:
 
             first, second = toy(cls), toy(cls)
             with contextlib.suppress(Stop):
-                small(cls, options).fit(first, first.labels["train"], seed=1, progress=stop)
+                fit(small(cls, options), first, progress=stop)
             if not kept:
                 assert generations > len(whole.history_)
                 continue
             second.meter.counts |= first.meter.counts
-            resumed = small(cls, options).resume(kept[0])
-            resumed.fit(second, second.labels["train"], seed=1)
+            resumed = fit(small(cls, options).resume(kept[0]), second)
             assert resumed.history_ == whole.history_
             assert resumed.state().keys() == whole.state().keys()
             for name, value in whole.state().items():
@@ -230,9 +245,7 @@ class TestEveryLearner:
 
     def test_progress_is_called(self, cls, options) -> None:
         box, seen = toy(cls), []
-        small(cls, options).fit(
-            box, box.labels["train"], seed=1, progress=lambda learner: seen.append(learner.queries_)
-        )
+        fit(small(cls, options), box, progress=lambda learner: seen.append(learner.queries_))
         assert seen == sorted(seen)
         assert seen
 
@@ -256,12 +269,12 @@ class TestEveryGatedLearner:
         """Answers lie between the learner's and the box's own, by the gate's weight alone."""
         learner, _ = fitted_once(cls, options)
         plain, _ = fitted(cls, {})
-        own = learner._own_scores(toy(cls), "test", "evaluate").double()
-        tuned = plain.predict(toy(cls), "test").double().softmax(dim=1)
+        own = own_scores(learner, toy(cls)).double()
+        tuned = predict(plain, toy(cls)).double().softmax(dim=1)
         weight = learner.gate_.weights(own, tuned.argmax(dim=1))[:, None]
         assert weight.min() < 0.9 < weight.max()
         expected = weight * tuned + (1 - weight) * (learner.gate_.tau * own).softmax(dim=1)
-        answer = learner.predict(toy(cls), "test").double().exp()
+        answer = predict(learner, toy(cls)).double().exp()
         torch.testing.assert_close(answer, expected, atol=1e-5, rtol=0)
 
     def test_a_state_without_its_gate_is_refused(self, cls, options) -> None:

@@ -1,11 +1,16 @@
-"""A toy black box whose best context is known in closed form."""
+"""A toy box for each access level."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import torch
 
+from craft.learner.base import Learner
+from craft.learner.own import Own
 from craft.protocol import QueryMeter
 
 
@@ -96,5 +101,76 @@ class ToyFeatureBox:
             yield torch.nn.functional.normalize(self._texts + shift[:, None], dim=-1)
 
 
+class ToyUploadBox:
+    """Scores 8 x 8 images by patterns of their classes, all of them below one wrong veil.
+
+    A prompt of the pixels can take the veil off; a context adds to the scores of a class. ``own``
+    are the images and codes on the user's side, whose reads are noted in ``asked``.
+    """
+
+    context_length, context_width, embedding_std = 1, 4, 0.5
+    image_size, image_std = 8, (0.3, 0.25, 0.2)
+
+    def __init__(self, classes: int = 4, per_class: int = 20, budget: int | None = None) -> None:
+        generator = torch.Generator().manual_seed(7)
+        self.class_names = tuple(f"class {k}" for k in range(classes))
+        self._patterns = torch.randn(classes, 3, 8, 8, generator=generator)
+        self._shift = torch.randn(4, classes, generator=generator)
+        encoder = torch.randn(192, 4, generator=generator)
+        veil = 0.15 * (self._patterns[0] - self._patterns[1])
+        self.asked: list[tuple[str, int, str]] = []
+        self.labels, self._images, self.own = {}, {}, {}
+        for name in ("train", "test"):
+            labels = torch.arange(classes).repeat_interleave(per_class)
+            noise = 0.1 * torch.randn(len(labels), 3, 8, 8, generator=generator)
+            images = (0.5 + 0.1 * self._patterns[labels] + veil + noise).clamp(0, 1)
+            decoded = (255 * images).round().to(torch.uint8)
+            self.labels[name], self._images[name] = labels, decoded / 255
+            pixels = ToyPixels(name, decoded.permute(0, 2, 3, 1).numpy(), self.asked)
+            self.own[name] = Own(pixels, (decoded / 255 - 0.5).flatten(1) @ encoder)
+        self.image_sets = {name: len(labels) for name, labels in self.labels.items()}
+        self.meter = QueryMeter(budget=budget)
+
+    @contextlib.contextmanager
+    def upload(self, images: torch.Tensor, purpose: str = "search") -> Iterator[str]:
+        """Give a name to images (n, 3, 8, 8) and forget it at the end."""
+        name = f"upload {sum(self.meter.images.values())}"
+        self.meter.charge(purpose, 0, len(images))
+        self._images[name], self.image_sets[name] = images, len(images)
+        try:
+            yield name
+        finally:
+            del self._images[name], self.image_sets[name]
+
+    def predict(
+        self, image_set: str, context_offsets: torch.Tensor, purpose: str = "search"
+    ) -> Iterator[torch.Tensor]:
+        """Yield two contexts at a time, so that learners cannot rely on one block."""
+        self.meter.charge(purpose, len(context_offsets))
+        scores = (self._images[image_set] - 0.5).flatten(1) @ self._patterns.flatten(1).T
+        for block in context_offsets.split(2):
+            yield 0.3 * scores + (block[:, 0] @ self._shift)[:, None]
+
+
+class ToyPixels:
+    """Decoded images that note who reads them."""
+
+    def __init__(self, name: str, images: np.ndarray, asked: list[tuple[str, int, str]]) -> None:
+        self._name, self._images, self._asked = name, images, asked
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Return images (n, 8, 8, 3) uint8."""
+        self._asked.append((self._name, len(rows), "pixels"))
+        return self._images[rows]
+
+
 #: Access level -> toy box.
-TOYS = {"predictions": ToyBox, "features": ToyFeatureBox}
+TOYS = {"predictions": ToyBox, "features": ToyFeatureBox, "uploads": ToyUploadBox}
+
+
+def own_side(learner: Learner, box: ToyUploadBox) -> dict[str, Any]:
+    """Return what of the user's own side ``fit`` and ``predict`` are given, as keywords."""
+    return {"own": box.own} if learner.options.own_codes else {}

@@ -6,6 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from craft.learner.batches import whole_batches
+from craft.learner.optimizers import delayed_cosine
 from craft.whitebox.box import WhiteBox
 from craft.whitebox.coop import CoOp, default_epochs
 
@@ -50,10 +52,9 @@ def test_it_learns_what_the_initial_context_does_not_know() -> None:
 
 
 def test_schedule_is_coops_as_printed_in_a_public_training_log() -> None:
-    coop = CoOp()
-    assert coop._rate(0, 50) == 1e-5
-    assert coop._rate(45, 50) == pytest.approx(7.022e-5, rel=1e-3)
-    assert coop._rate(49, 50) == pytest.approx(7.885e-6, rel=1e-3)
+    rates = [delayed_cosine(epoch, 50, 0.002, 1e-5) for epoch in (0, 45, 49)]
+    assert rates[0] == CoOp().options.warmup_rate == 1e-5
+    assert rates[1:] == pytest.approx([7.022e-5, 7.885e-6], rel=1e-3)
 
 
 @pytest.mark.parametrize(("shots", "epochs"), [(1, 50), (2, 100), (3, 100), (4, 100), (16, 200)])
@@ -62,9 +63,9 @@ def test_epochs_follow_the_shots(shots: int, epochs: int) -> None:
 
 
 def test_the_last_incomplete_batch_is_dropped_unless_it_is_the_only_one() -> None:
-    coop, generator = CoOp(batch_size=10), torch.Generator()
-    assert [len(b) for b in coop._batches(25, generator)] == [10, 10]
-    assert [len(b) for b in coop._batches(7, generator)] == [7]
+    generator = torch.Generator()
+    assert [len(b) for b in whole_batches(25, 10, generator)] == [10, 10]
+    assert [len(b) for b in whole_batches(7, 10, generator)] == [7]
 
 
 def test_same_seed_same_bits_and_round_trip() -> None:
