@@ -66,6 +66,18 @@ def run(checkout: Checkout, *targets: str, succeeds: bool = True) -> str:
     return checkout.snakemake(*targets, *SUITE, "--cores", "2", succeeds=succeeds)
 
 
+NAMES = (*DATASETS, *SHIFTED, "ImageNet")
+SPLITS = [f"results/splits/{name}/shots-2/seed-1.json" for name in (*DATASETS, "ImageNet")]
+
+
+@pytest.fixture(scope="module")
+def fetched(checkout: Checkout, data: dict[str, Miniature], site: Site) -> dict[str, Miniature]:
+    """All data sets, in place; one archive came in two parts."""
+    site.faults[next(path for path in data["SUN397"].files if path.endswith(".gz"))] = [cut(100)]
+    run(checkout, *manifests(*NAMES), *SPLITS)
+    return data
+
+
 def test_a_source_that_cannot_be_had_stops_the_run_and_says_why(
     checkout: Checkout, data: dict[str, Miniature], site: Site
 ) -> None:
@@ -80,31 +92,27 @@ def test_a_source_that_cannot_be_had_stops_the_run_and_says_why(
 
 
 def test_data_sets_are_fetched_listed_and_drawn_from(
-    checkout: Checkout, data: dict[str, Miniature], site: Site
+    checkout: Checkout, fetched: dict[str, Miniature]
 ) -> None:
-    site.faults[next(path for path in data["SUN397"].files if path.endswith(".gz"))] = [cut(100)]
-    names = (*DATASETS, *SHIFTED, "ImageNet")
-    assert len(names) == 15
-    splits = [f"results/splits/{name}/shots-2/seed-1.json" for name in (*DATASETS, "ImageNet")]
-    run(checkout, *manifests(*names), *splits)
-    for name in names:
-        counts = data[name].facts["counts"]
+    assert len(NAMES) == 15
+    for name in NAMES:
+        counts = fetched[name].facts["counts"]
         manifest = Manifest.read(checkout.folder / f"results/manifests/{name}.csv")
         assert {part: len(manifest.part(part)) for part in ("train", "val", "test")} | {
             "classes": len(manifest.class_names())
         } == counts
-    for path in splits:
+    for path in SPLITS:
         split = Split.read(checkout.folder / path)
         assert len(split.paths) == 2 * len(split.class_names)
     # Only SUN397's listed images are on disk, its archive is not.
     tree = checkout.folder / "data" / "sun397"
-    listed = sum(data["SUN397"].facts["counts"].values()) - 2
+    listed = sum(fetched["SUN397"].facts["counts"].values()) - 2
     assert sum(path.is_file() for path in tree.rglob("*.jpg")) == listed
     assert not list(checkout.folder.rglob("*.tar.gz"))
 
 
 def test_complete_trees_on_a_read_only_disk_are_taken_as_they_are(
-    checkout: Checkout, data: dict[str, Miniature], tmp_path: Path
+    checkout: Checkout, fetched: dict[str, Miniature], tmp_path: Path
 ) -> None:
     shutil.copytree(checkout.folder / "data/eurosat", tmp_path / "eurosat")
     suite = yaml.safe_load((checkout.folder / SUITE[1]).read_text()) | {
@@ -131,9 +139,9 @@ def test_complete_trees_on_a_read_only_disk_are_taken_as_they_are(
 
 
 def test_another_mirror_or_label_re_makes_nothing_and_another_template_does(
-    checkout: Checkout, data: dict[str, Miniature]
+    checkout: Checkout, fetched: dict[str, Miniature]
 ) -> None:
-    facts = data["EuroSAT"].facts
+    facts = fetched["EuroSAT"].facts
     target = "results/prompts/RN50/EuroSAT.json"
 
     def plan() -> dict[str, int]:
@@ -143,15 +151,15 @@ def test_another_mirror_or_label_re_makes_nothing_and_another_template_does(
     assert "write_manifest" not in before
     facts["sources"] = facts["sources"][1:]
     facts["label"] = "Eurosat"
-    data["EuroSAT"].description.write_text(yaml.safe_dump(facts))
+    fetched["EuroSAT"].description.write_text(yaml.safe_dump(facts))
     assert plan() == before
     facts["template"] = "a photo of {}."
-    data["EuroSAT"].description.write_text(yaml.safe_dump(facts))
+    fetched["EuroSAT"].description.write_text(yaml.safe_dump(facts))
     assert plan()["write_manifest"] == 1
 
 
 def test_a_tree_without_images_that_its_split_lists_stops_the_run(
-    checkout: Checkout, data: dict[str, Miniature]
+    checkout: Checkout, fetched: dict[str, Miniature]
 ) -> None:
     tree = checkout.folder / "data" / "caltech-101"
     image = next(path for path in tree.rglob("*0003.jpg"))
