@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from craft.console.serve import keys, serve
 from craft.runtime.command import run_command
 
 _PATH = click.Path(path_type=Path)
@@ -59,6 +60,10 @@ def watch(results: Path, once: bool, every: float) -> None:
     from craft.console.watch import show
 
     show(results, once=once, every=every)
+
+
+cli.add_command(serve)
+cli.add_command(keys)
 
 
 def main() -> None:

@@ -1,0 +1,60 @@
+"""Tasks in the database: those of the owner, for every key, and those of a key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from craft.service.database import Database
+from craft.service.model import Task
+
+#: Whose tasks and image sets are the owner's, which every key may use.
+OWNER = ""
+
+
+class TaskError(ValueError):
+    """A name has another task, or there are too many."""
+
+
+def store(
+    database: Database, key: str, name: str, task: Task, context_length: int, most: int
+) -> bool:
+    """Store a task under a name; return whether it is new. Raises TaskError."""
+    content = json.dumps(asdict(task) | {"context_length": context_length})
+    with database.writing() as opened:
+        row = opened.execute(
+            "SELECT content FROM tasks WHERE key = ? AND name = ?", (key, name)
+        ).fetchone()
+        if row and row["content"] == content:
+            return False
+        if row and key != OWNER:
+            raise TaskError(f"task {name!r}: expected the one that it is, got another")
+        (count,) = opened.execute("SELECT count(*) FROM tasks WHERE key = ?", (key,)).fetchone()
+        if count >= most:
+            raise TaskError(f"tasks: expected at most {most} of a key")
+        opened.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)", (key, name, content))
+    return True
+
+
+def tasks_of(database: Database, key: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return what is known of the tasks that a key may use, by name."""
+    with database.reading() as opened:
+        rows = opened.execute(
+            "SELECT name, content FROM tasks WHERE key IN (?, ?) ORDER BY key, name", (OWNER, key)
+        ).fetchall()
+    return {row["name"]: json.loads(row["content"]) for row in rows}
+
+
+def find(database: Database, key: str, name: str) -> Task | None:
+    """Return a task that a key may use; None where there is none of that name."""
+    with database.reading() as opened:
+        row = opened.execute(
+            "SELECT content FROM tasks WHERE name = ? AND key IN (?, ?) ORDER BY key DESC LIMIT 1",
+            (name, OWNER, key),
+        ).fetchone()
+    if row is None:
+        return None
+    content = json.loads(row["content"])
+    return Task(tuple(content["class_names"]), content["template"], content["context_words"])
