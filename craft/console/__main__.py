@@ -1,4 +1,4 @@
-"""``craft``: plan a target before it runs, watch a suite while it runs."""
+"""``craft``: plan and watch suites; tune, export and apply models."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from craft.console import apply
 from craft.console.serve import keys, serve
 from craft.runtime.command import run_command
 
@@ -14,7 +15,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def cli() -> None:
-    """Plan and watch suites of the CraFT pipeline; snakemake runs them."""
+    """Plan and watch suites, which snakemake runs; tune models on images, and apply them."""
 
 
 @cli.command()
@@ -62,8 +63,8 @@ def watch(results: Path, once: bool, every: float) -> None:
     show(results, once=once, every=every)
 
 
-cli.add_command(serve)
-cli.add_command(keys)
+for command in (apply.tune, apply.export, apply.predict, serve, keys):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -1,11 +1,15 @@
-"""Progress of a long job in its log: a line every 30 s, which ``craft watch`` reads back."""
+"""Progress of a long job in its log: a line every 30 s, which ``craft watch`` reads back.
+
+Commands that show bars of their own look on with :func:`observed`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -20,6 +24,20 @@ _LINE = re.compile(
     rf"progress of (?P<what>.*): (?P<done>{_NUMBER}) of (?P<total>{_NUMBER}|unknown) "
     r"(?P<unit>[\w-]+(?: [\w-]+)*)(?:, (?P<note>.*))?$"
 )
+
+
+#: Called with the state of every task of this process, whenever that changes.
+_observers: list[Callable[[State], None]] = []
+
+
+@contextlib.contextmanager
+def observed(observer: Callable[[State], None]) -> Iterator[None]:
+    """Call ``observer`` at the start, each unit and the end of every task within the block."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
 
 
 class Progress:
@@ -69,6 +87,7 @@ class Progress:
     def reach(self, done: float, facts: Callable[[], Facts] | None = None) -> None:
         """Note that ``done`` units are done; ``facts`` is called only where a line is due."""
         self._done = done
+        self._tell("")
         if self._clock() - self._logged >= self._every:
             self._log([*self._rate(), *_worded(facts() if facts else {})])
 
@@ -88,7 +107,12 @@ class Progress:
         self._logged = self._clock()
         total = "unknown" if self._total is None else _count(self._total)
         reached = f"{_count(self._done)} of {total} {self._unit}"
+        self._tell(", ".join(note))
         log.info("%s", f"progress of {self._what}: {', '.join([reached, *note])}")
+
+    def _tell(self, note: str) -> None:
+        for observer in _observers:
+            observer(State(self._what, self._done, self._total, self._unit, note))
 
 
 @dataclass(frozen=True)

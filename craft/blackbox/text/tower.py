@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -12,6 +12,9 @@ from craft.blackbox.text.prefix_sharing import DTYPES, TextTower
 from craft.blackbox.text.prompts import PromptTokens
 from craft.blackbox.text.weights import TextWeights
 from craft.files.atomic import RecordError, read_tensors
+
+if TYPE_CHECKING:
+    from craft.blackbox.text.full_length import PlainText
 
 
 class Tower(Protocol):
@@ -52,15 +55,28 @@ def read_tower(
     """
     arrays, metadata = read_tensors(path)
     if metadata.get("text") != "plain":
-        weights = TextWeights.from_arrays(arrays, metadata, path)
-        return TextTower.from_tokens(weights, prompt, dtype=DTYPES[dtype], **placement)
+        return tower_of(TextWeights.from_arrays(arrays, metadata, path), prompt, dtype, **placement)
     if dtype != "float32":
         raise RecordError(f"{path}: dtype of a plain text tower: expected float32, got {dtype}")
     try:
-        from craft.blackbox.text.full_length import PlainText, PlainTower
+        from craft.blackbox.text.full_length import PlainText
     except ImportError as error:
         raise RecordError(
             f"{path}: a plain text tower, which needs open_clip ({error}); its backbone's file "
             "does not say text: fast, so that envs/plain.yaml is the environment of its fits"
         ) from error
-    return PlainTower(PlainText.from_arrays(arrays, metadata, path), prompt, **placement)
+    return tower_of(PlainText.from_arrays(arrays, metadata, path), prompt, **placement)
+
+
+def tower_of(
+    side: TextWeights | PlainText, prompt: PromptTokens, dtype: str = "float32", **placement: Any
+) -> Tower:
+    """Return the tower of a text side in memory, over the classes of ``prompt``.
+
+    ``placement`` goes to the tower: device, max_batch_bytes. A plain tower runs in float32 alone.
+    """
+    if isinstance(side, TextWeights):
+        return TextTower.from_tokens(side, prompt, dtype=DTYPES[dtype], **placement)
+    from craft.blackbox.text.full_length import PlainTower
+
+    return PlainTower(side, prompt, **placement)

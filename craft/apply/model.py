@@ -1,0 +1,105 @@
+"""A tuned model as a portable folder: ``model.json`` and the learner's tensors beside it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from craft.blackbox.text.prompts import PromptTokens
+from craft.files.atomic import RecordError, read_sealed, sha256, write_sealed
+from craft.files.records import LEARNER_FILE
+from craft.files.typed import build
+from craft.learner.base import Learner
+from craft.learner.lookup import load_learner
+
+MODEL_FILE = "model.json"
+#: Learners that a folder may name without the user's consent, as naming one runs its code.
+_OWN = "craft."
+
+
+@dataclass(frozen=True)
+class TunedModel:
+    """All that applies a learner to new images, beside the backbone's weights.
+
+    The bits of a prediction depend on ``text_dtype`` and ``threads`` too, and on the machine.
+    """
+
+    learner: str  # module:Class
+    options: dict[str, Any]
+    access: str  # what the learner asks of the backbone, one of craft.protocol.ACCESS
+    method: str
+    dataset: str
+    shots: int
+    seed: int
+    train_images: int
+    prompts: PromptTokens  # those that the learner speaks with, classes in label order
+    backbone: dict[str, Any]  # its description, completed, with the digest of its weights
+    reading: str  # how files become pixels, one of craft.data.decode
+    text_dtype: str
+    threads: int
+    queries: dict[str, int]  # by purpose
+    images: dict[str, int]  # encodings by purpose
+    accuracy: float  # per cent of the test part
+    zero_shot_accuracy: float | None  # None where the suite has no such run
+    test_images: int
+    versions: dict[str, str]
+    code_hash: str
+    commit: str | None
+    learner_sha256: str  # of the file of the learner's tensors
+    format: int = 1
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K classes, in the order of probabilities."""
+        return self.prompts.class_names
+
+    def write(self, folder: Path) -> None:
+        """Write ``model.json`` into a folder, sealed."""
+        write_sealed(folder / MODEL_FILE, asdict(self))
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> TunedModel:
+        """Read a folder; raises RecordError for one that is edited, not whole, or newer."""
+        folder = Path(folder)
+        if not (folder / MODEL_FILE).is_file():
+            raise RecordError(
+                f"{folder}: expected the folder of a tuned model, got none with {MODEL_FILE}; "
+                "craft tune and craft export make one"
+            )
+        content = read_sealed(folder / MODEL_FILE)
+        if content.get("format") != 1:
+            raise RecordError(
+                f"{folder / MODEL_FILE}: expected format 1, got {content.get('format')}; a later "
+                "version of craft reads it"
+            )
+        model = build(cls, content, folder / MODEL_FILE, "tuned model")
+        path = folder / LEARNER_FILE
+        found = sha256(path) if path.is_file() else "no file"
+        if found != model.learner_sha256:
+            raise RecordError(
+                f"{path}: expected SHA-256 {model.learner_sha256} ({MODEL_FILE}), got {found}"
+            )
+        return model
+
+    def restore(self, folder: Path, device: torch.device, *, trust_code: bool = False) -> Learner:
+        """Return the fitted learner, its tensors on ``device``.
+
+        Raises ValueError for a learner that is not of this project, unless ``trust_code``, and what
+        restoring raises.
+        """
+        if not (self.learner.startswith(_OWN) or trust_code):
+            raise ValueError(
+                f"learner: expected one of {_OWN}*, got {self.learner!r}; --trust-code imports it"
+            )
+        path = folder / LEARNER_FILE
+        try:
+            state = load_file(path, device=str(device))
+        except SafetensorError as error:
+            raise RecordError(f"{path}: not a readable safetensors file ({error})") from error
+        return load_learner(self.learner)(**self.options).restore(state)

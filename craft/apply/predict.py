@@ -1,0 +1,146 @@
+"""Probabilities of a tuned model's classes for image files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from craft.apply.model import TunedModel
+from craft.blackbox.backbones.export import text_side
+from craft.blackbox.backbones.load import load
+from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
+from craft.blackbox.images.preprocess import Preprocess
+from craft.blackbox.text.tower import tower_of
+from craft.data.decode import ImageError, read_rgb
+from craft.data.user_images import SUFFIXES
+from craft.files.records import Image
+from craft.files.shipped import find
+from craft.fit.boxes import box_for
+from craft.runtime.progress import Progress
+
+#: Name under which a box holds the images.
+_UPLOAD = "images"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Probabilities (N, K) of N images, and what is wrong with the files that were skipped."""
+
+    paths: tuple[Path, ...]
+    probabilities: np.ndarray  # (N, K) float32, rows add up to 1
+    class_names: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def top(self, count: int) -> list[list[tuple[str, float]]]:
+        """Return each image's most probable classes, best first; equal ones in label order."""
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
+        return [
+            [(self.class_names[label], float(row[label])) for label in labels]
+            for labels, row in zip(order, self.probabilities, strict=True)
+        ]
+
+
+def images_of(given: Sequence[Path]) -> list[Path]:
+    """Return files as given, and the images of a folder by path, those of its subfolders too.
+
+    A folder's hidden files, and those that are no images by their names, are left out. Raises
+    FileNotFoundError for a folder without images.
+    """
+    found: list[Path] = []
+    for path in given:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        below = sorted(
+            (file.relative_to(path).parts, file)
+            for file in path.rglob("*")
+            if file.suffix.lower() in SUFFIXES and file.is_file()
+        )
+        inside = [file for parts, file in below if not any(part.startswith(".") for part in parts)]
+        if not inside:
+            raise FileNotFoundError(f"{path}: expected images ({' '.join(SUFFIXES)}), got none")
+        found += inside
+    return found
+
+
+def predict(
+    folder: Path,
+    images: Sequence[Path],
+    *,
+    weights: Path | None = None,
+    device: str = "cpu",
+    cores: int = 1,
+    trust_code: bool = False,
+) -> Answers:
+    """Return the answers of the tuned model in ``folder`` to image files.
+
+    For the whole test part of the run, in its order and on its machine, these are the run's own,
+    bit for bit. ``weights`` are the backbone's, looked for in its description's place or on the hub
+    otherwise; ``cores`` decode and encode, and change no bit. Raises what reading the folder and
+    loading the backbone raise.
+    """
+    model = TunedModel.read(folder)
+    learner = model.restore(folder, torch.device(device), trust_code=trust_code)
+    good, problems = _readable(images, model.reading, cores)
+    if not good:
+        nothing = np.empty((0, len(model.class_names)), np.float32)
+        return Answers((), nothing, model.class_names, problems)
+    weights = weights or _weights(model)
+    torch.set_num_threads(1)  # as for features of a suite
+    backbone = load(model.backbone, weights, device)
+    preprocess = Preprocess.of(backbone.config["image"])
+    listed = [(n, Image(str(path), 0, "", "test")) for n, path in enumerate(good)]
+    features, _ = encode(
+        Encoder(backbone.model, preprocess, device),
+        Pictures(listed, Path(), preprocess, reading=model.reading),
+        batch_size=batch_size(preprocess.size, device),
+        workers=cores,
+    )
+    torch.set_num_threads(model.threads)
+    tower = tower_of(text_side(backbone), model.prompts, model.text_dtype, device=device)
+    uploads = {_UPLOAD: torch.from_numpy(features).to(device)}
+    with threadpool_limits(1, user_api="blas"):  # as in a fit
+        logits = learner.predict(box_for(learner, tower, uploads, model.train_images), _UPLOAD)
+    probabilities = logits.softmax(dim=1).cpu().numpy()
+    return Answers(tuple(good), probabilities, model.class_names, problems)
+
+
+def _weights(model: TunedModel) -> Path | None:
+    """Return the backbone's file where its description names one, None where a hub has it."""
+    if named := model.backbone.get("weights"):
+        return find(named)
+    if not (model.backbone.get("hub") or model.backbone.get("pretrained")):
+        raise ValueError(
+            f"weights: expected the file of {model.backbone['name']} with SHA-256 "
+            f"{model.backbone['sha256']}, got none; name it by --weights"
+        )
+    return None
+
+
+def _readable(
+    images: Sequence[Path], reading: str, cores: int
+) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the files that can be decoded, and what is wrong with the others."""
+
+    def problem(path: Path) -> str | None:
+        try:
+            read_rgb(path, reading)
+        except ImageError as error:
+            return str(error)
+        return None
+
+    good, problems = [], []
+    with (
+        ThreadPoolExecutor(cores) as pool,
+        Progress("inspection", len(images), "images") as progress,
+    ):
+        for path, wrong in zip(images, pool.map(problem, images), strict=True):
+            problems.append(wrong) if wrong else good.append(path)
+            progress.reach(len(good) + len(problems))
+    return good, tuple(problems)

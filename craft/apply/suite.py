@@ -1,0 +1,122 @@
+"""A suite of one run on one's own images: its files, and where its results lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from craft.config.load import load
+from craft.design.jobs import BATCHES, jobs_of
+from craft.design.runs import ZERO_SHOT, Design, Run
+from craft.files import yaml12
+from craft.files.atomic import write_json
+from craft.files.shipped import BACKBONES, DATASETS, find
+from craft.files.suite import Job
+from craft.runtime.provenance import ROOT
+
+CONFIG = "config/config.yaml"
+#: The artefact that asks for the runs.
+_ASKS = "architectures"
+#: From this number of shots on, scores at more than one context pay (docs/apply.md).
+_SEVERAL_CONTEXTS_FROM = 4
+#: Shares of each class's images, where a folder has no train/ and test/.
+SHARES = {"train": 0.7, "test": 0.3}
+_PARTS = ("train", "test")
+
+
+def default_method(shots: int) -> dict[str, Any]:
+    """Return the method of who names none: a convex head on the scores of few contexts, gated."""
+    queries = 8 if shots >= _SEVERAL_CONTEXTS_FROM else 1
+    options = {"queries": queries, "gate": True}
+    return {"learner": "craft.learner.probe:Probe", "label": "Probe", "options": options}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is tuned, on which images; paths are absolute."""
+
+    images: Path  # train/ and test/, or a folder for each class
+    name: str  # of the data set
+    backbone: str
+    method: str | None  # one of ``methods``; None is the default one
+    options: Mapping[str, Any]  # of the learner, above all others
+    shots: int
+    seed: int
+    template: str
+    device: str = "cpu"
+    base: Path = ROOT / CONFIG  # the suite whose methods and options are meant
+
+    def write(self, folder: Path) -> None:
+        """Write the suite's files below ``folder``, which Snakemake runs as it stands.
+
+        Raises ValueError for a method that the base has not.
+        """
+        base = yaml12.read(self.base, "methods")
+        methods = {"probe": default_method(self.shots)} | base["methods"]
+        if self.method is None:
+            name, method = "probe", default_method(self.shots)
+        elif self.method in methods:
+            name, method = self.method, methods[self.method]
+        else:
+            raise ValueError(f"method: expected one of {', '.join(methods)}, got {self.method!r}")
+        method = {key: method[key] for key in ("learner", "label", "options") if key in method}
+        method["options"] = method.get("options", {}) | dict(self.options)
+        suite = {
+            "suite": self.name,
+            "results": "results",
+            "seeds": [self.seed],
+            "device": self.device,
+            "backbones": [self.backbone],
+            "datasets": [self.name],
+            "options": base.get("options", {}),
+            "methods": {ZERO_SHOT: base["methods"][ZERO_SHOT], name: method},
+            "artefacts": {_ASKS: {"shots": [self.shots]}},
+        }
+        for each in suite["methods"].values():
+            each |= {"artefacts": [_ASKS], "components": []}
+        write_json(folder / CONFIG, suite)
+        write_json(folder / DATASETS / f"{self.name}.yaml", self._dataset())
+        write_json(folder / BACKBONES / f"{self.backbone}.yaml", self._backbone())
+
+    def _dataset(self) -> dict[str, Any]:
+        facts = {"name": self.name, "kind": "image_folder", "root": str(self.images)}
+        folders = {path.name.lower() for path in self.images.iterdir() if path.is_dir()}
+        shares = {} if folders & set(_PARTS) else {"shares": SHARES | {"seed": self.seed}}
+        return facts | {"template": self.template} | shares
+
+    def _backbone(self) -> dict[str, Any]:
+        description = yaml12.read(find(f"{BACKBONES}/{self.backbone}.yaml"))
+        if description.get("weights"):
+            description["weights"] = str(find(description["weights"]).resolve())
+        return description
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a suite of one task comes to, in the working folder of the suite."""
+
+    weights: str | None  # of the backbone, a local file
+    dtype: str
+    threads: int
+    runs: tuple[Run, ...]  # the one that is tuned last
+    jobs: dict[Run, tuple[str, Job]]  # name and content
+    notices: tuple[str, ...]
+
+    @classmethod
+    def read(cls) -> Plan:
+        """Return the plan of the working folder's suite; raises ConfigError."""
+        suite = load(CONFIG)
+        design = Design(suite)
+        named, runs = jobs_of(design, "one"), sorted(design.all_runs, key=lambda run: run.shots)
+        names = {run: BATCHES["one"].format(**run.identity) for run in runs}
+        (backbone,) = suite["backbone_facts"].values()
+        return cls(
+            weights=backbone["weights"],
+            dtype=suite["dtype"],
+            threads=suite["fit_threads"],
+            runs=tuple(runs),
+            jobs={run: (name, named[name]) for run, name in names.items()},
+            notices=tuple(suite["notices"]),
+        )

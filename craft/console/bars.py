@@ -1,0 +1,34 @@
+"""Live bars of whatever this process does, on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from craft.runtime.progress import State, observed
+
+
+@contextlib.contextmanager
+def bars(console: Console) -> Iterator[None]:
+    """Show a bar for each task that runs within the block; nothing moves where no terminal is."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as shown:
+        tasks = {}
+
+        def show(state: State) -> None:
+            if state.what not in tasks:
+                tasks[state.what] = shown.add_task(state.what, unit=state.unit)
+            total = state.total if state.running else state.done  # a task may end early
+            shown.update(tasks[state.what], total=total, completed=state.done)
+
+        with observed(show):
+            yield
