@@ -30,6 +30,7 @@ from craft.evaluation.staleness import Expected, expected
 from craft.files import yaml12
 from craft.files.atomic import SEAL, content_sha256
 from craft.files.receipts import Index
+from craft.files.records import MEASURES
 from craft.runtime.provenance import code_hash
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +82,7 @@ def score(design: Design, run: Run, expected: Expected) -> dict[str, Any]:
         "queries": [800 * point for point in range(11)],
         "accuracy": dict.fromkeys(tests, curve),
         "class_accuracy": {test: {"a": curve[-1], "b": curve[-1]} for test in tests},
+        "measures": dict.fromkeys(tests, dict.fromkeys(MEASURES, 1.5)),
         "test_images": dict.fromkeys(tests, 1000),
         "manifests": {},
         "record": record,

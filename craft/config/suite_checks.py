@@ -120,7 +120,7 @@ def _check_artefact(
         yield Problem(f"{where}.{key}", expected, spec[key])
     if artefact.shots == "one" and len(spec.get("shots", ())) > 1:
         yield Problem(f"{where}.shots", "one number of shots", spec["shots"])
-    if artefact.shifted and not suite["shift"]:
+    if artefact.of_source and not suite["shift"]:
         yield Problem("shift", f"source and targets, for {where}", suite["shift"])
     for key in ("backbones", "datasets"):
         for value in spec.get(key, ()):
@@ -134,7 +134,7 @@ def _check_artefact(
 
 
 def _check_shots(suite: Mapping[str, Any], name: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
-    source_only = [(suite["shift"] or {}).get("source")] if ARTEFACTS[name].shifted else None
+    source_only = [(suite["shift"] or {}).get("source")] if ARTEFACTS[name].of_source else None
     for dataset in source_only or spec.get("datasets", suite["datasets"]):
         fact = suite["facts"].get(dataset, {})
         counts = fact.get("counts", {})

@@ -36,13 +36,20 @@ class Artefact:
     marks: tuple[str, ...] = ()  # headings of what is printed of a row beside its name
     order: tuple[str, ...] = ()  # of its methods in print; others follow in the suite's order
     measured: bool = False  # holds times and memory: run again, it has other numbers
-    shifted: bool = False  # learners of the shift's source, tested on its targets too
+    shifted: bool = False  # learners of the shift's source are tested on its targets too
     curve: bool = False  # reads every point of a run, not its end alone
+    priced: bool = False  # asks for the suite's prices
+    means: bool = False  # shows means that its methods' authors print
 
     @property
     def printed(self) -> str:
-        """Stem of the file of the paper's printed numbers; empty where the paper has none."""
-        return self.place.lower().replace(" ", "")
+        """Stem of the file of printed numbers; empty where there is none."""
+        return "means" if self.means else self.place.lower().replace(" ", "")
+
+    @property
+    def of_source(self) -> bool:
+        """Whether it shows learners of the shift's source alone."""
+        return self.columns == "test sets"
 
     @property
     def module(self) -> str:

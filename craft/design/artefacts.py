@@ -278,6 +278,30 @@ for _artefact in (
         "set, the ``note`` says so and the runs are those of paper mode.",
     ),
     Artefact(
+        name="access",
+        kind="table",
+        place="",
+        title="every method by access, queries and price",
+        rows="methods",
+        shots="one",
+        shifted=True,
+        priced=True,
+        means=True,
+        make=_TABLES + "access:access_table",
+        order=("zero-shot", "bbt", "craft"),
+        caption="What methods are given, what a fit asks of a service, and how good the answers "
+        "are: {backbone}{datasets}, {shots} shots. Means over the data sets. Calibration error: "
+        "expected, 15 bins. NLL: negative log-likelihood. {seeds}",
+        about="Methods by access level. ``fit_queries`` are contexts asked for in a fit, those of "
+        "search and refinement; ``fit_images_scored`` the images that a service scored for them, "
+        "each as often as it did; ``fit_images_encoded`` those that it encoded, the test images "
+        "aside; ``price`` what these cost by the suite's ``prices``. A method that uses weights "
+        "asks no service. ``shift:source`` and ``shift:targets`` are accuracies of the learners "
+        "that were trained on the shift's source, there and on its shifted test sets.\n\n" + MEANS,
+        about_paper="``published`` are means over the eleven data sets as methods' authors print "
+        "them; a note says by which protocol.",
+    ),
+    Artefact(
         name="few_shot_curves",
         kind="figure",
         place="Figure 2",
@@ -303,6 +327,22 @@ for _artefact in (
         "sample standard deviation over seeds. Methods that spend no query are dashed levels.",
         about_paper="The open circle is the published end point; the paper's curve is not "
         "available as numbers.",
+    ),
+    Artefact(
+        name="accuracy_by_queries",
+        kind="figure",
+        place="",
+        title="accuracy by queries",
+        rows="methods",
+        shots="several",
+        curve=True,
+        means=True,
+        make="craft.report.figures.accuracy_by_queries:panels",
+        about="Accuracy (%), averaged over the data sets, against the queries of a fit, those of "
+        "its search and of its refinement (in proportion along a curve), on a logarithmic axis; "
+        "error bars of one sample standard deviation at the end. A method has its end alone where "
+        "its runs were scored after different numbers of queries. Dotted levels need no query.",
+        about_paper="Open circles are published means.",
     ),
 ):
     register(_artefact)

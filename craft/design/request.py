@@ -34,6 +34,8 @@ def request(design: Design, artefact: str) -> dict[str, Any]:
     }
     if entry.rows == "data sets":
         return asked | {"manifests": manifests(design, artefact)}
+    if entry.priced:
+        asked["prices"] = design.config.get("prices")
     rows = dict(_rows(design, artefact))
     cells: list[tuple[Any, ...]] = []
     runs: dict[str, Run] = {}

@@ -68,7 +68,7 @@ class Design:
 
     def datasets(self, artefact: str) -> tuple[str, ...]:
         """Few-shot data sets whose runs an artefact needs."""
-        if ARTEFACTS[artefact].shifted:
+        if ARTEFACTS[artefact].of_source:
             return (self.config["shift"]["source"],)
         return tuple(self.config["artefacts"][artefact].get("datasets", self.config["datasets"]))
 

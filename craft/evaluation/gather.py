@@ -19,7 +19,7 @@ from craft.evaluation.scores import IDENTITY, RECORDED, Scores
 from craft.evaluation.trace import trace
 from craft.files import receipts
 from craft.files.atomic import RecordError, read_json, write_json, write_text
-from craft.files.records import Score
+from craft.files.records import MEASURES, Score
 from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,10 @@ OK = "ok"
 def gather(request: Mapping[str, Any], scores: Scores) -> pd.DataFrame:
     """Return a line for each run of each cell of an artefact, on each of the cell's test sets.
 
-    A figure that follows a run's curve has a line for each point of it, others for its end alone.
-    ``accuracy`` is per cent, ``queries`` those of the search. A run without a score, or a test set
-    on which it was not scored, keeps its line, with the reason in ``status``.
+    A figure that follows a run's curve has a line for each point of it, others for its end alone,
+    where the score's measures are. ``accuracy`` is per cent, ``queries`` those of the search. A run
+    without a score, or a test set on which it was not scored, keeps its line, with the reason in
+    ``status``.
     """
     lines = []
     for row, backbone, dataset, shots, tests, folder in request["cells"]:
@@ -43,7 +44,8 @@ def gather(request: Mapping[str, Any], scores: Scores) -> pd.DataFrame:
             ids = (row, backbone, dataset, shots, test_set, folder, run["seed"])
             line = dict(zip(IDS, ids, strict=True)) | _printed(request, row, backbone, dataset)
             line |= {"test_label": request["datasets"][test_set], "trained_shots": run["shots"]}
-            lines += [line | found for found in _found(scores, folder, test_set, request["curve"])]
+            for found in _found(scores, folder, test_set, request["curve"]):
+                lines.append(line | found | _price(request.get("prices"), found))
     return pd.DataFrame(lines, dtype=object).assign(suite=request["suite"])
 
 
@@ -71,8 +73,11 @@ def _found(scores: Scores, folder: str, test_set: str, curve: bool) -> Iterator[
         yield measured | {"status": f"not scored on {test_set}"}
         return
     points = list(zip(score.queries, score.accuracy[test_set], strict=True))
-    for queries, accuracy in points if curve else points[-1:]:
+    for queries, accuracy in points[:-1] if curve else ():
         yield measured | {"status": OK, "queries": queries, "accuracy": accuracy}
+    queries, accuracy = points[-1]
+    end = {"status": OK, "queries": queries, "accuracy": accuracy}
+    yield measured | end | score.measures[test_set]
 
 
 def _measured(score: Score) -> dict[str, Any]:
@@ -83,6 +88,7 @@ def _measured(score: Score) -> dict[str, Any]:
         **{name: record[name] for name in RECORDED},
         **{f"queries_{purpose}": count for purpose, count in record["queries"].items()},
         "images_encoded": sum(record["images"].values()),
+        **_account(score),
         "predictions": predicted,
         "classes": len(score.class_accuracy.get(score.dataset, ())),
         "machine": _pairs(record["machine"]),
@@ -90,13 +96,48 @@ def _measured(score: Score) -> dict[str, Any]:
     }
 
 
+def _account(score: Score) -> dict[str, int]:
+    """Return what a service is asked for by a fit alone; nothing where there is none.
+
+    ``fit_queries`` are those of the search and of the refinement, ``fit_images_scored`` the images
+    that they scored, each as often as it was, ``fit_images_encoded`` those encoded, of uploads
+    without the test images. A query of predictions scores every training image; a service that is
+    sent images or visual prompts encodes what it scores; features are no scores.
+    """
+    record = score.record
+    if record["access"] == "weights":
+        return {}
+    queries, images = (
+        {purpose: record[of].get(purpose, 0) for purpose in ("upload", "search", "refine")}
+        for of in ("queries", "images")
+    )
+    asked, encoded = (each["search"] + each["refine"] for each in (queries, images))
+    uploaded = images["upload"] - sum(score.test_images.values())
+    scored = {"predictions": asked * record["train_images"], "features": 0}
+    return {
+        "fit_queries": asked,
+        "fit_images_scored": scored.get(record["access"], encoded),
+        "fit_images_encoded": max(0, uploaded) + encoded,
+    }
+
+
+def _price(prices: Mapping[str, Any] | None, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a fit costs by a suite's prices; nothing without them, or without a service."""
+    if not prices or "fit_queries" not in measured:
+        return {}
+    units = {"query": "queries", "image_scoring": "images_scored"}
+    units |= {"image_encoding": "images_encoded"}
+    price = sum(prices[unit] * measured[f"fit_{count}"] for unit, count in units.items())
+    return {"price": price, "currency": prices["currency"]}
+
+
 def suite_runs(request: Mapping[str, Any], scores: Scores) -> pd.DataFrame:
     """Return a line for each run of the suite, in the design's order.
 
-    ``accuracy`` (per cent) is on the run's own test part, ``accuracy:T`` on a shifted test set T,
-    ``class_accuracy`` the same by class, as JSON; ``queries_counted`` are those of the search, as
-    the paper counts, ``queries_total`` all. ``option:NAME`` is a resolved option. A run without a
-    score keeps its line, with the reason in ``status``.
+    ``accuracy`` (per cent) and the measures are on the run's own test part, ``accuracy:T`` on a
+    shifted test set T, ``class_accuracy`` the same by class, as JSON; ``queries_counted`` are those
+    of the search, as the paper counts, ``queries_total`` all. ``option:NAME`` is a resolved option.
+    A run without a score keeps its line, with the reason in ``status``.
     """
     lines = []
     shifted: dict[str, None] = {}
@@ -113,6 +154,7 @@ def suite_runs(request: Mapping[str, Any], scores: Scores) -> pd.DataFrame:
             continue
         measured, counts = _measured(score), score.record["queries"]
         line |= {"status": OK, "accuracy": _final(score, dataset)}
+        line |= {name: f"{score.measures[dataset][name]:.4f}" for name in MEASURES}
         line |= {f"accuracy:{name}": _final(score, name) for name in targets}
         line |= {
             "queries_counted": counts.get("search", 0),

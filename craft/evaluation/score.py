@@ -12,9 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
+from craft.evaluation.calibration import expected_calibration_error, negative_log_likelihood
 from craft.files import paths
 from craft.files.atomic import RecordError, sha256, unchanged, write_json
-from craft.files.records import PREDICTIONS_FILE, Manifest, Predictions, RunRecord, Score
+from craft.files.records import (
+    BALANCED_ACCURACY,
+    CALIBRATION_ERROR,
+    LOG_LOSS,
+    PREDICTIONS_FILE,
+    Manifest,
+    Predictions,
+    RunRecord,
+    Score,
+)
 from craft.runtime.command import run_command
 from craft.runtime.provenance import code_hash
 
@@ -80,6 +90,34 @@ class TestLabels:
             found[key] = 100.0 * int(right.sum()) / len(right) if len(right) else None
         return found
 
+    def measures(
+        self, predicted: np.ndarray, log_probabilities: np.ndarray, classes: np.ndarray
+    ) -> dict[str, float]:
+        """Return what is said of an answer beside its accuracy.
+
+        ``predicted`` is (N,), ``log_probabilities`` (N, C), ``classes`` (C,) the labels of its
+        columns. Raises RecordError where these do not belong together or to the data set.
+        """
+        column = {int(label): n for n, label in enumerate(classes)}
+        if log_probabilities.shape != (len(self.labels), len(column)):
+            raise RecordError(
+                f"{self.dataset}: expected probabilities of {len(self.labels)} test images and "
+                f"{len(column)} classes, got shape {log_probabilities.shape}"
+            )
+        if foreign := {*self.labels.tolist()} - {*column}:
+            raise RecordError(
+                f"{self.dataset}: expected probabilities of all its classes, got none of label "
+                f"{min(foreign)}"
+            )
+        columns = np.array([column[label] for label in self.labels.tolist()])
+        by_class = [value for value in self.by_class(predicted).values() if value is not None]
+        confidence = np.exp(log_probabilities.max(axis=1).astype(np.float64))
+        return {
+            BALANCED_ACCURACY: sum(by_class) / len(by_class),
+            CALIBRATION_ERROR: expected_calibration_error(confidence, predicted == self.labels),
+            LOG_LOSS: negative_log_likelihood(log_probabilities, columns),
+        }
+
 
 def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, TestLabels]) -> Score:
     """Score one run on each of its test sets.
@@ -120,6 +158,14 @@ def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, Te
         accuracy={name: test.accuracy(predictions.labels[name]) for name, test in tests.items()},
         class_accuracy={
             name: test.by_class(predictions.labels[name][-1]) for name, test in tests.items()
+        },
+        measures={
+            name: test.measures(
+                predictions.labels[name][-1],
+                predictions.log_probabilities[name],
+                predictions.classes[name],
+            )
+            for name, test in tests.items()
         },
         test_images={name: len(test.labels) for name, test in tests.items()},
         manifests={name: test.manifest_sha256 for name, test in tests.items()},

@@ -214,18 +214,32 @@ def row_numbers(known: Sequence[str], paths: Sequence[str], about: str) -> np.nd
     return np.array([index[path] for path in paths], dtype=np.int64)
 
 
+#: Arrays of predictions, one for each test set: name -> number of axes, kind of numbers.
+_ANSWERS = {"labels": (2, "i"), "log_probabilities": (2, "f"), "classes": (1, "i")}
+
+
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted labels of unlabelled test sets at T points of a run, the last one final."""
+    """Predicted labels of unlabelled test sets at T points of a run, the last one final.
+
+    Probabilities are those of the last point. Their logarithms are kept: half precision would make
+    0 of a probability below 6e-8, whose log-likelihood counts.
+    """
 
     queries: np.ndarray  # (T,) int64, search queries spent at each point
     labels: dict[str, np.ndarray]  # test set -> (T, N) int32
+    log_probabilities: dict[str, np.ndarray]  # test set -> (N, C) float16
+    classes: dict[str, np.ndarray]  # test set -> (C,) int32, the label of each column
     manifests: dict[str, str]  # test set -> SHA-256 of the manifest that orders its N images
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as safetensors; test-set names are data, kept in the metadata."""
         names = sorted(self.labels)
-        tensors = {f"labels.{n}": self.labels[name] for n, name in enumerate(names)}
+        tensors = {
+            f"{what}.{n}": getattr(self, what)[name]
+            for n, name in enumerate(names)
+            for what in _ANSWERS
+        }
         test_sets = {name: self.manifests[name] for name in names}
         write_tensors(path, tensors | {"queries": self.queries}, {"test_sets": test_sets})
 
@@ -239,18 +253,23 @@ class Predictions:
                 f"{path}: not a predictions file (test_sets: expected the SHA-256 of the manifest "
                 f"of each, got {reprlib.repr(manifests)})"
             )
-        axes = {"queries": 1} | {f"labels.{n}": 2 for n in range(len(manifests))}
-        for name, count in axes.items():
+        expected = {"queries": (1, "i")}
+        for n in range(len(manifests)):
+            expected |= {f"{what}.{n}": form for what, form in _ANSWERS.items()}
+        for name, (axes, kind) in expected.items():
             if name not in tensors:
                 raise RecordError(f"{path}: not a predictions file (lacks {name!r})")
             array = tensors[name]
-            if array.ndim != count or array.dtype.kind != "i":
+            if array.ndim != axes or array.dtype.kind != kind:
+                numbers = {"i": "whole numbers", "f": "floating-point numbers"}[kind]
                 raise RecordError(
-                    f"{path}: {name}: expected {count} axes of whole numbers, got shape "
+                    f"{path}: {name}: expected {axes} axes of {numbers}, got shape "
                     f"{array.shape}, {array.dtype}"
                 )
-        labels = {name: tensors[f"labels.{n}"] for n, name in enumerate(manifests)}
-        value = {"queries": tensors["queries"], "labels": labels, "manifests": manifests}
+        value = {"queries": tensors["queries"], "manifests": manifests} | {
+            what: {name: tensors[f"{what}.{n}"] for n, name in enumerate(manifests)}
+            for what in _ANSWERS
+        }
         return build(cls, value, path, "predictions file")
 
 
@@ -316,6 +335,14 @@ class RunRecord:
                 raise RecordError(f"{path}: expected SHA-256 {expected} (record.json), got {found}")
 
 
+#: What a score says of a test set beside the accuracy: per cent, points of per cent, nats.
+MEASURES = BALANCED_ACCURACY, CALIBRATION_ERROR, LOG_LOSS = (
+    "balanced_accuracy",
+    "expected_calibration_error",
+    "negative_log_likelihood",
+)
+
+
 @dataclass(frozen=True)
 class Score:
     """Accuracy (per cent) of one run on each of its test sets, along its queries."""
@@ -328,6 +355,7 @@ class Score:
     queries: list[int]  # (T,) search queries
     accuracy: dict[str, list[float]]  # test set -> (T,) per cent; the last one is the result
     class_accuracy: dict[str, dict[str, float | None]]  # test set -> class -> per cent, at the end
+    measures: dict[str, dict[str, float]]  # test set -> each of MEASURES, at the end
     test_images: dict[str, int]
     manifests: dict[str, str]  # test set -> SHA-256 of the manifest that labels it
     record: dict[str, Any]  # the run record that was scored

@@ -28,6 +28,10 @@ class CurveRecorder:
         self._due = [int(point) for point in points]
         self._queries: list[int] = []
         self._labels: dict[str, list[np.ndarray]] = {name: [] for name in inputs.tests}
+        self._classes = {
+            name: np.array(features.classes, dtype=np.int32)
+            for name, features in inputs.tests.items()
+        }
         self.seconds = 0.0  # spent predicting, not fitting
         self._last = 0.0  # of them, for the last point
 
@@ -48,10 +52,12 @@ class CurveRecorder:
             self.seconds -= self._last
             for rows in self._labels.values():
                 rows.pop()
-        self._predict(learner)
+        final = self._predict(learner)
         return Predictions(
             queries=np.array(self._queries, dtype=np.int64),
             labels={name: np.stack(rows) for name, rows in self._labels.items()},
+            log_probabilities=final,
+            classes=self._classes,
             manifests={name: test.manifest_sha256 for name, test in self._inputs.tests.items()},
         )
 
@@ -73,14 +79,19 @@ class CurveRecorder:
         for n, name in enumerate(self._labels):
             self._labels[name] = list(state[f"labels.{n}"].numpy())
 
-    def _predict(self, learner: Learner) -> None:
-        """Predict every test set, among the classes that its task covers."""
-        start = time.perf_counter()
+    def _predict(self, learner: Learner) -> dict[str, np.ndarray]:
+        """Predict every test set; return logarithms (N, C) of probabilities in half precision.
+
+        Classes are those that the test set's task covers.
+        """
+        start, found = time.perf_counter(), {}
         self._queries.append(learner.queries_)
-        for name, features in self._inputs.tests.items():
-            classes = np.array(features.classes, dtype=np.int32)
+        for name, classes in self._classes.items():
             logits = learner.predict(self._box, f"test/{name}")  # (N, K)
-            columns = logits[:, torch.from_numpy(classes).long().to(logits.device)].argmax(dim=1)
-            self._labels[name].append(classes[columns.cpu().numpy()])
+            scores = logits[:, torch.from_numpy(classes).long().to(logits.device)]  # (N, C)
+            self._labels[name].append(classes[scores.argmax(dim=1).cpu().numpy()])
+            logs = scores.log_softmax(dim=1).clamp(min=torch.finfo(torch.half).min)
+            found[name] = logs.half().cpu().numpy()
         self._last = time.perf_counter() - start
         self.seconds += self._last
+        return found

@@ -212,7 +212,7 @@ def near_chance(accuracy: float, classes: int) -> bool:
 def _initial_accuracy(inputs: RunInputs, box: Box, labels: torch.Tensor) -> float:
     """Return the accuracy (per cent) of the box's own context on the training images, labels (N,).
 
-    One query, made for the refinement's sake; a learner of another access level is told of none.
+    One query of the evaluation; a learner of another access level is told of none.
     """
     asked = (
         box
@@ -220,7 +220,10 @@ def _initial_accuracy(inputs: RunInputs, box: Box, labels: torch.Tensor) -> floa
         else black_box(inputs.tower, {TRAIN: inputs.image_sets()[TRAIN]})
     )
     untouched = torch.zeros(1, asked.context_length, asked.context_width)
-    reached, classes = accuracy(query(asked, TRAIN, untouched, "refine"), labels), asked.class_names
+    reached, classes = (
+        accuracy(query(asked, TRAIN, untouched, "evaluate"), labels),
+        asked.class_names,
+    )
     if near_chance(reached, len(classes)):
         log.warning(
             "%.1f %% of the training images are right at the untouched context, where chance is "

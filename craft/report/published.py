@@ -41,11 +41,11 @@ class Published:
         An average is left out where the runs are of other data sets than the paper's.
         Raises RecordError for a missing or foreign file.
         """
-        if folder is None or {*lines["suite"]} != {"paper"} or artefact.place not in READERS:
+        if folder is None or {*lines["suite"]} != {"paper"} or artefact.printed not in READERS:
             return cls.none()
         path = Path(folder) / f"{artefact.printed}.csv"
         try:
-            values = dict(READERS[artefact.place](list(_rows(path)), lines))
+            values = dict(READERS[artefact.printed](list(_rows(path)), lines))
         except (KeyError, ValueError) as error:
             raise RecordError(f"{path}: not a table of published numbers ({error!r})") from error
         notes = [

@@ -15,10 +15,12 @@ from pathlib import Path
 import pandas as pd
 
 from craft.files.atomic import RecordError
+from craft.files.records import MEASURES
 
 #: Columns of numbers, all others are text. A file lacks those that no run has.
 NUMBERS = (
     *("shots", "trained_shots", "seed", "value", "queries", "accuracy", "model_parameters"),
+    *MEASURES,
     *(
         "train_images",
         "train_accuracy",
@@ -30,9 +32,10 @@ NUMBERS = (
     ),
     *("peak_memory_mb", "peak_device_memory_mb", "learner_parameters", "learner_bytes"),
     *("queries_search", "queries_refine", "queries_evaluate", "images_encoded"),
+    *("fit_queries", "fit_images_scored", "fit_images_encoded", "price"),
     *("classes", "train", "test", "declared_classes", "declared_train", "declared_test"),
 )
-TEXTS = ("access", "near_chance", "machine", "test_set", "dataset")
+TEXTS = ("access", "near_chance", "machine", "test_set", "dataset", "currency")
 
 
 @dataclass(frozen=True)

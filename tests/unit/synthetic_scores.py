@@ -74,6 +74,7 @@ def config(results: Path, **changes: Any) -> dict[str, Any]:
         "options": {},
         "dtype": "float32",
         "fit_threads": 1,
+        "prices": {"currency": "EUR", "query": 0.5, "image_scoring": 0.01, "image_encoding": 0.1},
         "methods": METHODS,
         "artefacts": {
             "architectures": {"shots": [16]},
@@ -88,8 +89,10 @@ def config(results: Path, **changes: Any) -> dict[str, Any]:
             "training_time": {"backbones": ["vit"], "shots": [16]},
             "dataset_statistics": {},
             "discrepancies": {"backbones": ["rn"], "shots": [16], "method": "craft"},
+            "access": {"shots": [16]},
             "few_shot_curves": {"backbones": ["rn"], "shots": [1, 4, 16]},
             "query_efficiency": {"backbones": ["rn"], "datasets": ["blue"], "shots": [16]},
+            "accuracy_by_queries": {"backbones": ["rn"], "shots": [1, 16]},
         },
     }
     return value | changes
@@ -155,11 +158,21 @@ def write_scores(
             queries=queries,
             accuracy=values,
             class_accuracy={name: {"a": points[-1], "b": 0.0} for name, points in values.items()},
+            measures={name: measures(points[-1]) for name, points in values.items()},
             test_images=dict.fromkeys(values, 10),
             manifests={},
             record=record,
             code_hash=code_hash("craft.evaluation.score"),
         ).write(path)
+
+
+def measures(accuracy: float) -> dict[str, float]:
+    """Made-up measures of an answer of some accuracy."""
+    return {
+        "balanced_accuracy": accuracy - 2,
+        "expected_calibration_error": 10 - accuracy / 10,
+        "negative_log_likelihood": 2 - accuracy / 100,
+    }
 
 
 def edit_score(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:

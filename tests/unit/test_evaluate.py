@@ -60,15 +60,33 @@ def record(**changes) -> RunRecord:
     return RunRecord(**(values | changes))
 
 
-def write_run(folder, labels, queries=(40, 80), **changes):
+#: Labels of the columns of probabilities.
+CLASSES = np.array([1, 3, 7, 9], dtype=np.int32)
+
+
+def predicted(labels, queries, manifests, **changes):
+    """Predictions, uniform in probability."""
+    rows = {name: np.array(points, dtype=np.int32) for name, points in labels.items()}
+    values = {
+        "queries": np.array(queries, dtype=np.int64),
+        "labels": rows,
+        "log_probabilities": {
+            name: np.full((points.shape[-1], len(CLASSES)), -np.log(4), np.float16)
+            for name, points in rows.items()
+        },
+        "classes": dict.fromkeys(rows, CLASSES),
+        "manifests": manifests,
+    }
+    return Predictions(**values | changes)
+
+
+def write_run(folder, labels, queries=(40, 80), predictions=None, **changes):
     """A run predicted in the order of the manifests beside its folder, D's where there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     manifests = {name: folder.parent / f"{name}.csv" for name in labels}
-    Predictions(
-        np.array(queries, dtype=np.int64),
-        {name: np.array(rows, dtype=np.int32) for name, rows in labels.items()},
-        {n: sha256(p if p.exists() else folder.parent / "D.csv") for n, p in manifests.items()},
-    ).write(folder / "predictions.safetensors")
+    shown = {n: sha256(p if p.exists() else folder.parent / "D.csv") for n, p in manifests.items()}
+    made = predicted(labels, queries, shown, **predictions or {})
+    made.write(folder / "predictions.safetensors")
     for name in ("learner.safetensors", "history.csv"):
         (folder / name).write_text(name)
     files = {name: sha256(folder / name) for name in RUN_FILES}
@@ -108,6 +126,48 @@ def test_accuracy_is_per_cent_at_each_point(tmp_path, manifest):
     assert score.test_images == {"D": 4}
     assert (score.method, score.dataset, score.shots, score.seed) == ("craft", "D", 16, 2)
     assert score.record["queries"] == {"search": 80, "refine": 2, "evaluate": 2}
+
+
+def test_measures_of_the_last_point_are_those_of_its_probabilities(tmp_path, manifest):
+    # true labels 3, 1, 3, 7; all but the third image right, balanced (1 + 1/2 + 1) / 3
+    probabilities = np.array(
+        [[0.05, 0.9, 0.05, 0], [0.62, 0.3, 0.08, 0], [0.62, 0.3, 0.08, 0], [0, 0, 1, 0]]
+    )
+    with np.errstate(divide="ignore"):
+        logs = np.maximum(np.log(probabilities), -30).astype(np.float16)
+    given = {"log_probabilities": {"D": logs}}
+    folder = write_run(tmp_path / "seed-2", {"D": [[9] * 4, [3, 1, 1, 7]]}, predictions=given)
+    run(folder, f"D={manifest}")
+    found = Score.read(folder / "score.json").measures["D"]
+    assert found["balanced_accuracy"] == pytest.approx(100 * 2.5 / 3)
+    # bins of 0.9 (gap 0.1), 0.62 twice (one of two right, gap 0.24), and 1 (gap 0)
+    assert found["expected_calibration_error"] == pytest.approx(100 * (0.1 + 0.24) / 4, abs=0.05)
+    expected = -np.log([0.9, 0.62, 0.3, 1]).mean()
+    assert found["negative_log_likelihood"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_probabilities_too_small_for_half_precision_keep_their_likelihood(tmp_path, manifest):
+    logs = np.tile(np.array([-40, 0, -40, -40], dtype=np.float16), (4, 1))
+    given = {"log_probabilities": {"D": logs}}
+    folder = write_run(tmp_path / "seed-2", {"D": [[3] * 4]}, (40,), given)
+    run(folder, f"D={manifest}")
+    assert Score.read(folder / "score.json").measures["D"]["negative_log_likelihood"] == 20
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"log_probabilities": {"D": np.zeros((3, 4), np.float16)}}, "4 test images and 4 classes"),
+        ({"log_probabilities": {"D": np.zeros((4, 4), np.int32)}}, "floating-point numbers"),
+        ({"classes": {"D": np.array([1, 3, 5, 9], np.int32)}}, "none of label 7"),
+        ({"classes": {"D": np.array([1.0, 3, 7, 9])}}, "whole numbers"),
+    ],
+)
+def test_probabilities_that_do_not_belong_to_the_labels(tmp_path, manifest, change, said):
+    folder = write_run(tmp_path / "seed-1", {"D": [[3, 1, 3, 7]]}, (40,), change)
+    with pytest.raises(RecordError, match=said):
+        run(folder, f"D={manifest}")
+    assert not (folder / "score.json").exists()
 
 
 def test_every_run_and_test_set_is_scored(tmp_path, manifest):
@@ -234,15 +294,13 @@ def test_labels_that_a_shifted_test_set_calls_otherwise_are_refused():
         )
         for name, called in names.items()
     }
-    rows = dict.fromkeys(tests, np.array([[0, 1]], dtype=np.int32))
-    manifests = dict.fromkeys(tests, "m")
-    predictions = Predictions(np.array([0]), rows, manifests)
+    predictions = predicted({name: [[0, 1]] for name in tests}, [0], dict.fromkeys(tests, "m"))
     with pytest.raises(RecordError, match="T: class 0 is 'red', but 'blue' in D"):
         evaluate.evaluate(record(), predictions, tests)
 
 
 def test_own_test_set_must_be_scored():
-    predictions = Predictions(np.array([1]), {"T": np.array([[1]])}, {"T": "m"})
+    predictions = predicted({"T": [[1]]}, [1], {"T": "m"})
     tests = {"T": evaluate.TestLabels("T", Manifest((Image("x", 1, "one", "test"),)), "m")}
     with pytest.raises(RecordError, match="trained on D"):
         evaluate.evaluate(record(), predictions, tests)

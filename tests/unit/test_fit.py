@@ -71,7 +71,7 @@ def test_each_seed_gets_a_folder_with_a_record_of_every_query(fit) -> None:
         assert (record.seed, record.shots, record.train_images) == (seed, 1, CLASSES)
         # 4 generations: 4 x 20 candidates, one refinement context each, the untouched
         # one before; 4 points of the curve on two test sets each; the training images at the end.
-        assert record.queries == {"search": 80, "refine": 1 + 4, "evaluate": 4 * 2 + 1}
+        assert record.queries == {"search": 80, "refine": 4, "evaluate": 1 + 4 * 2 + 1}
         assert record.access == "predictions"
         history = (out / f"seed-{seed}/history.csv").read_text().splitlines()
         assert len(history) == 1 + 4
@@ -167,6 +167,18 @@ def test_a_shifted_set_is_predicted_among_its_own_classes(fit) -> None:
     labels = Predictions.read(fit() / "seed-1/predictions.safetensors").labels
     assert set(np.unique(labels["s"])) <= {1, 3}
     assert len(set(np.unique(labels["toy"]))) > 2
+
+
+def test_kept_probabilities_are_the_answers_of_the_fitted_learner(fit) -> None:
+    predictions = Predictions.read(fit() / "seed-1/predictions.safetensors")
+    for name, classes in (("toy", [*range(CLASSES)]), ("s", [1, 3])):
+        logs, columns = predictions.log_probabilities[name], predictions.classes[name]
+        assert columns.tolist() == classes
+        assert logs.dtype == np.float16
+        assert np.exp(logs.astype(float)).sum(axis=1) == pytest.approx(1, abs=2e-3)
+        best = logs.max(axis=1)
+        chosen = [classes.index(label) for label in predictions.labels[name][-1]]
+        assert (logs[np.arange(len(logs)), chosen] == best).all()
 
 
 def test_runs_that_share_a_job_are_the_runs_alone_bit_for_bit(files) -> None:

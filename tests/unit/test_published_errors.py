@@ -52,7 +52,7 @@ def published(design: Design) -> dict[str, Published]:
     return {
         name: Published.read(FOLDER, artefact, gathered(design, name))
         for name, artefact in ARTEFACTS.items()
-        if artefact.place in READERS
+        if artefact.printed in READERS
     }
 
 
@@ -61,7 +61,7 @@ def printed(design: Design, published: Published, note: dict[str, str]) -> dict[
     datasets = (*design.config["datasets"], *design.config["shift"]["targets"])
     columns = (*datasets, AVERAGE, TOTAL, "1", "2", "4", "8", "16", "8000", "0.01", "0.09", "train")
     columns += tuple(f"{d}@{s}" for d, s in product((*datasets, AVERAGE), (1, 2, 4, 8, 16)))
-    columns += ("accuracy", "parameters", "deployed_percent")
+    columns += ("accuracy", "parameters", "deployed_percent", "mean@16")
     methods = {*design.config["methods"], *datasets}
     backbones = ("", *design.config["backbones"])
     methods |= {method for backbone in backbones for method in published.methods(backbone)}
