@@ -71,6 +71,8 @@ class Collaborative(RefiningLearner):
             self._note(queries=self.queries_, **searched, **refined)
             if progress:
                 progress(self)
+        if options.solver == "convex":
+            self._fit_head(box, labels, refine_sets[0], progress)
         _ = self.history_  # raises if the last refinement was on numbers that are not finite
         return self
 
@@ -82,5 +84,11 @@ class Collaborative(RefiningLearner):
         """Return the search, and one score to refine per generation; see :meth:`Learner.work`."""
         options, base = self.options, super().work(images, classes)
         needed = self._scores_refined(options.weight("lambda1", classes))
-        refined = options.generations + int(self.gates)
-        return replace(base, refine=refined, scored=base.search if needed else 0)
+        heads = int(options.solver == "convex")
+        return replace(
+            base,
+            generations=options.generations + heads,
+            refine=options.generations + heads + int(self.gates),
+            scored=base.search if needed else 0,
+            passes=options.generations * options.passes,
+        )

@@ -16,7 +16,8 @@ import torch
 from craft.learner.base import Learner, Progress
 from craft.learner.checkpoint import Draws, Part
 from craft.learner.gauss_newton_options import DAMPINGS, GaussNewtonOptions
-from craft.learner.probe import Head, require_shots, scores_at
+from craft.learner.head import Head
+from craft.learner.probe import require_shots, scores_at
 from craft.learner.score_space import summed_cross_entropy
 from craft.learner.workload import Work
 from craft.protocol import BlackBox

@@ -91,6 +91,12 @@ class Options:
         2, "linear layers of the mlp head; 2 is input-hidden-output", least=2, most=8
     )
     hidden: int = option(512, "hidden width of the mlp head", least=1, most=8192)
+    solver: str = option(
+        "adam",
+        "convex: Probe's head, fitted once at the context that the search ended with, answers in "
+        "the refiner's place",
+        accepted=("adam", "convex"),
+    )
     residual: bool = option(True, "add the head's output to the black box's logits")
     optimizer: str = option("adamw", "optimiser of the refiner", accepted=("adamw", "adam"))
     learning_rate: float = option(1e-3, "learning rate of the refiner", above=0, most=100)

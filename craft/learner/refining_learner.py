@@ -11,6 +11,8 @@ import torch
 from craft.learner.base import Learner, Progress, percent_right, query
 from craft.learner.checkpoint import Part
 from craft.learner.divergence import BOX, lower
+from craft.learner.head import Asked, Head
+from craft.learner.probe_options import ProbeOptions
 from craft.learner.refiner import Refiner, RefinerTrainer
 from craft.learner.workload import Work
 from craft.protocol import BlackBox
@@ -41,9 +43,13 @@ class Scores:
 
 
 class RefiningLearner(Learner):
-    """A learner whose answer is ``refiner_`` applied to the black box's logits."""
+    """A learner whose answer is ``refiner_`` applied to the black box's logits.
+
+    With the option ``solver: convex`` it is ``head_``, once that is fitted.
+    """
 
     refiner_: Refiner | None = None
+    head_: Head | None = None
 
     def _cause(self) -> str:
         """Return that the refiner has diverged, or the box failed."""
@@ -53,6 +59,7 @@ class RefiningLearner(Learner):
     def _start(self, box: BlackBox, labels: torch.Tensor, seed: int) -> RefinerTrainer:
         """Return a new refiner on the labels' device; ``seed`` decides start and shuffling."""
         generator = torch.Generator().manual_seed(seed)
+        self.head_ = None
         self.refiner_ = Refiner(len(box.class_names), self.options, generator).to(labels.device)
         return RefinerTrainer(self.refiner_, self.options, generator)
 
@@ -79,9 +86,13 @@ class RefiningLearner(Learner):
     ) -> None:
         """Run as many generations of refinement as CraFT has, at the frozen context ``offset_``.
 
-        The context does not move, so each upload is scored once and its scores are kept.
+        The context does not move, so each upload is scored once and its scores are kept. With
+        ``solver: convex`` the head is fitted instead.
         """
         assert self.offset_ is not None, "set by the caller"
+        if self.options.solver == "convex":
+            self._fit_head(box, labels, refine_sets[0], progress)
+            return
         trainer = self._start(box, labels, seed)
         scores = Scores(box, self.offset_, refine_sets)
         parts: dict[str, Part] = {"scores": scores, "trainer": trainer}
@@ -92,9 +103,27 @@ class RefiningLearner(Learner):
             if progress:
                 progress(self)
 
+    def _fit_head(
+        self, box: BlackBox, labels: torch.Tensor, image_set: str, progress: Progress | None
+    ) -> None:
+        """Fit the convex head on the scores of an upload at ``offset_``, by one query."""
+        assert self.offset_ is not None, "set by the caller"
+        asked = Asked()
+        for _ in self._generations("head", 1, asked=asked):
+            asked.scores = query(box, image_set, self.offset_, "refine")
+            self.head_ = Head.fit(asked.scores[None], labels, ProbeOptions())
+            reached = percent_right(self.refine(asked.scores), labels)
+            self._note(queries=self.queries_, train_accuracy=reached)
+            if progress:
+                progress(self)
+        if self.head_ is None:  # resumed after the query
+            self.head_ = Head.fit(asked.scores[None], labels, ProbeOptions())
+
     def work(self, images: int, classes: int) -> Work:
         """Return that, and the training on one score per upload; see :meth:`Learner.work`."""
         options, base = self.options, super().work(images, classes)
+        if options.solver == "convex":
+            return replace(base, generations=1, refine=base.refine + 1)
         return replace(
             base,
             refine=base.refine + min(max(1, options.views), options.generations),
@@ -102,17 +131,24 @@ class RefiningLearner(Learner):
         )
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return refined logits (..., N, K)."""
+        """Return refined logits (..., N, K), or the head's log-probabilities of logits (N, K)."""
+        if self.head_ is not None:
+            return self.head_.probabilities(logits[None]).log()
         return logits if self.refiner_ is None else self.refiner_(logits)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors that make up the fitted learner, for safetensors."""
+        if self.head_ is not None:
+            return super().state() | self.head_.state()
         weights = self.refiner_.state_dict() if self.refiner_ else {}
         return super().state() | {f"refiner.{name}": value for name, value in weights.items()}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> Self:
         """Become the learner whose :meth:`state` this is; raises ValueError for a foreign one."""
         super().restore(state)
+        if self.options.solver == "convex":
+            self.head_ = Head.restore(state)
+            return self
         weights = {
             name.removeprefix("refiner."): value
             for name, value in state.items()

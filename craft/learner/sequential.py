@@ -34,5 +34,6 @@ class Sequential(RefiningLearner, PromptOnly):
         return self
 
     def work(self, images: int, classes: int) -> Work:
-        """Return as many generations of refinement as of search; see :meth:`Learner.work`."""
-        return replace(super().work(images, classes), generations=2 * self.options.generations)
+        """Return the search, then the refinement; see :meth:`Learner.work`."""
+        base = super().work(images, classes)
+        return replace(base, generations=self.options.generations + base.generations)

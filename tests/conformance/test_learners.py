@@ -15,6 +15,8 @@ import torch
 import craft.learner
 from craft.learner.base import Learner
 from craft.learner.collaborative import Collaborative
+from craft.learner.refine_only import RefineOnly
+from craft.learner.sequential import Sequential
 from craft.protocol import BlackBox, BudgetExceeded, FeatureBox, UploadBox
 
 from .toy import TOYS, ToyBox, ToyFeatureBox, ToyUploadBox, own_side
@@ -51,6 +53,7 @@ def learners() -> list[type[Learner]]:
 #: Options of Collaborative that together take every branch of it, by name.
 COLLABORATIVE = {
     "released": {"mode": "released"},
+    "convex": {"solver": "convex"},
     "independent": {"lambda1": 0.0, "lambda2": 0.0},
     "all_changed": {
         "head": "linear",
@@ -68,6 +71,12 @@ COLLABORATIVE = {
 VARIANTS = [pytest.param(cls, {}, id=cls.__name__) for cls in learners()] + [
     pytest.param(Collaborative, options, id=f"Collaborative-{name}")
     for name, options in COLLABORATIVE.items()
+]
+VARIANTS += [
+    pytest.param(RefineOnly, {"solver": "convex", "gate": True}, id="RefineOnly-convex-gated"),
+    pytest.param(
+        Sequential, {"solver": "convex"}, id="Sequential-convex", marks=pytest.mark.exhaustive
+    ),
 ]
 #: The gate of every learner that tunes something, Probe's being on anyway.
 GATED = [
@@ -160,8 +169,8 @@ class TestEveryLearner:
         assert before[2] == random.getstate()
 
     def test_another_seed_another_run(self, cls, options) -> None:
-        if cls.__name__ == "ZeroShot":
-            pytest.skip("zero-shot draws nothing")
+        if cls.__name__ == "ZeroShot" or (cls is RefineOnly and options):
+            pytest.skip("it draws nothing")
         first, _ = fitted_once(cls, options)
         second, box = fitted(cls, options, seed=2)
         assert not torch.equal(predict(first, box), predict(second, box))

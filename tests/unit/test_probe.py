@@ -5,7 +5,8 @@ import torch
 
 from craft.learner import ridge_path
 from craft.learner.gate import Gate
-from craft.learner.probe import Head, Probe
+from craft.learner.head import Head
+from craft.learner.probe import Probe
 from craft.learner.probe_options import ProbeOptions
 from craft.learner.score_space import Whitening, centred, summed_cross_entropy, temperature
 from tests.conformance.toy import ToyBox
