@@ -137,7 +137,8 @@ def _named(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     shift = config.get("shift")
     targets = shift.get("targets") if isinstance(shift, Mapping) else None
     lists = (("dataset", config.get("datasets")), ("dataset", targets))
-    for kind, names in (*lists, ("backbone", config.get("backbones"))):
+    backbones = (("backbone", config.get(key)) for key in ("backbones", "encoders"))
+    for kind, names in (*lists, *backbones):
         for name in names if isinstance(names, list) else ():
             if isinstance(name, str):
                 yield kind, name

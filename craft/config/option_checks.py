@@ -11,6 +11,7 @@ from craft.design.learner_options import options_of
 from craft.design.option_layers import DIFFERENCES
 from craft.design.runs import Design
 from craft.learner.declaration import OptionError
+from craft.learner.declaration import Problem as Unfit
 from craft.learner.lookup import LearnerError
 from craft.learner.options import Options
 
@@ -98,6 +99,15 @@ def check_varied(
             yield from check_name(f"{where}.differences", row, DIFFERENCES)
 
 
+def _check_own_codes(suite: Mapping[str, Any], options: Options) -> tuple[Unfit, ...]:
+    """Return the problem of codes of a backbone that the suite does not name."""
+    known = [*suite["backbones"], *suite["encoders"]]
+    if not options.own_codes or options.own_codes in known:
+        return ()
+    expected = f"a backbone that the suite names in backbones or encoders ({', '.join(known)})"
+    return (Unfit("encoder", options.own_codes, expected),)
+
+
 def check_runs(suite: Mapping[str, Any]) -> list[Problem]:
     """Return the problems of the options of each run of a suite that is right otherwise.
 
@@ -107,10 +117,11 @@ def check_runs(suite: Mapping[str, Any]) -> list[Problem]:
     found: dict[str, tuple[Any, dict[str, None]]] = {}
     for method, dataset, shots in design.cells():
         try:
-            design.options(method, dataset, shots)
+            problems = _check_own_codes(suite, design.options(method, dataset, shots))
         except OptionError as error:
-            for problem in error.problems:
-                found.setdefault(str(problem), (problem, {}))[1][method] = None
+            problems = error.problems
+        for problem in problems:
+            found.setdefault(str(problem), (problem, {}))[1][method] = None
     return [
         Problem(f"options of {', '.join(methods)}: {wrong.option}", wrong.expected, wrong.value)
         for wrong, methods in found.values()

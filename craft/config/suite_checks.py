@@ -49,6 +49,7 @@ def check_suite(
         # What refers to a name that is misspelled where it is declared is not misspelled too.
         misspelled = not set(suite[key]) <= set(files[key])
         names[key] = list(dict.fromkeys([*suite[key], *(files[key] if misspelled else ())]))
+    yield from _check_backbones(suite, files)
     yield from _check_data(suite, files, names)
     yield from _check_methods(suite, names)
     for name, spec in suite["artefacts"].items():
@@ -61,6 +62,17 @@ def check_suite(
         yield Problem("encode_together", f"false, as {drawn[0]} says encode: drawn", True)
     if suite["published"] and not Path(suite["published"]).is_dir():
         yield Problem("published", "a folder that exists, or null", suite["published"])
+
+
+def _check_backbones(suite: Mapping[str, Any], files: _Names) -> Iterator[Problem]:
+    for name in suite["encoders"]:
+        yield from check_name("encoders", name, files["backbones"])
+        if name in suite["backbones"]:
+            yield Problem("encoders", "backbones that are not in backbones already", name)
+    for name in suite["backbones"]:
+        if suite["backbone_facts"].get(name, {}).get("kind") == "mae":
+            hint = "it has no text side; name it in encoders"
+            yield Problem("backbones", "models of images and texts", name, hint)
 
 
 def _check_data(suite: Mapping[str, Any], files: _Names, names: _Names) -> Iterator[Problem]:

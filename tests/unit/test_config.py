@@ -116,6 +116,25 @@ WRONG: dict[str, tuple[Callable[[Config], Any], set[tuple[str, Any]]]] = {
         lambda c: c.update(backbones=["mini-RN", "mini-vit"]),
         {("backbones", "mini-RN")},
     ),
+    "encoder": (lambda c: c.update(encoders=["MAE"]), {("encoders", "MAE")}),
+    "an encoder that is a backbone": (
+        lambda c: c.update(encoders=["mini-rn"]),
+        {("encoders", "mini-rn")},
+    ),
+    "a model without a text side": (
+        lambda c: c["backbones"].append("MAE-ViT-B-16"),
+        {("backbones", "MAE-ViT-B-16")},
+    ),
+    "codes of a backbone that is not named": (
+        lambda c: c["methods"].update(
+            blackvip={
+                "learner": "craft.learner.blackvip:BlackVIP",
+                "options": {"encoder": "MAE-ViT-B-16"},
+                "artefacts": ["blackbox_methods"],
+            }
+        ),
+        {("options of blackvip: encoder", "MAE-ViT-B-16")},
+    ),
     "shifted set as few-shot set": (
         lambda c: c["datasets"].append("objects-v2"),
         {("datasets", "objects-v2")},

@@ -14,7 +14,9 @@ import open_clip
 from craft.files import yaml12
 from craft.mini import backbone as mini
 
-KINDS = ("mini", "open_clip")
+KINDS = ("mini", "open_clip", "mae")
+#: Keys that a kind must have.
+_REQUIRED = {"mini": ("image", "open_clip"), "open_clip": ("model",), "mae": ("image", "vision")}
 PRECISIONS = ("fp32", "fp16", "bf16")
 TEXTS = ("auto", "fast", "plain")
 #: File of a hub repository that open_clip's registry names without one.
@@ -29,8 +31,7 @@ def read_backbone(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a backbone's YAML and complete it; raises YamlError, and what :func:`complete` does."""
     config = yaml12.read(path, "name", "kind")
     _require(str(path), "kind", config["kind"], KINDS)
-    required = ("image", "open_clip") if config["kind"] == "mini" else ("model",)
-    if missing := [key for key in required if key not in config]:
+    if missing := [key for key in _REQUIRED[config["kind"]] if key not in config]:
         raise BackboneError(f"{path}: lacks {', '.join(missing)}")
     return complete(config)
 
@@ -44,8 +45,9 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     config = {"precision": "fp32", "text": "auto", **config}
     for key, accepted in (("precision", PRECISIONS), ("text", TEXTS)):
         _require(config["name"], key, config[key], accepted)
-    if config["kind"] == "mini":
-        _require(config["name"], "precision of kind mini", config["precision"], ("fp32",))
+    if config["kind"] != "open_clip":
+        what = f"precision of kind {config['kind']}"
+        _require(config["name"], what, config["precision"], ("fp32",))
         return config
     check_architecture(config)
     check_quick_gelu(config)
@@ -66,9 +68,11 @@ def tokenizer_of(config: Mapping[str, Any]) -> Any:
 
 
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's configuration by open_clip's keys."""
+    """The model's configuration by open_clip's keys; an image encoder has no ``text_cfg``."""
     if config["kind"] == "mini":
         return dict(config["open_clip"])
+    if config["kind"] == "mae":
+        return {"embed_dim": config["vision"]["width"], "vision_cfg": dict(config["vision"])}
     return open_clip.get_model_config(config["model"])
 
 

@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from craft.blackbox.backbones import mae
 from craft.blackbox.backbones.description import (
     BackboneError,
     complete,
@@ -47,12 +48,13 @@ _DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 class Backbone:
     """A frozen dual encoder: eval mode, no gradients, image tower in its ``precision``.
 
+    A model of kind ``mae`` encodes images alone.
     Its ``encode_image`` takes float32 images at any precision and does not normalise.
     """
 
     config: Mapping[str, Any]
     model: nn.Module
-    tokenizer: Any
+    tokenizer: Any  # None where there is no text side
     weights_sha256: str
 
 
@@ -74,8 +76,11 @@ def load(
         raise BackboneError(
             f"{path}: SHA-256 is {digest}, but {config['name']} pins {config['sha256']}"
         )
+    model: nn.Module
     if config["kind"] == "mini":
         model = mini.load(dict(config), path)
+    elif config["kind"] == "mae":
+        model = mae.load(config, path)
     else:
         if digest in OPENAI_FILES:
             require_quick_gelu(config, True, f"{path}: OpenAI's weights")
@@ -83,7 +88,8 @@ def load(
     model = model.eval().requires_grad_(False)
     if device is not None:
         _place(model, config, torch.device(device))
-    return Backbone(config, model, tokenizer_of(config), digest)
+    tokenizer = None if config["kind"] == "mae" else tokenizer_of(config)
+    return Backbone(config, model, tokenizer, digest)
 
 
 def _locate(config: Mapping[str, Any], weights: str | os.PathLike[str] | None) -> Path:
