@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from craft.blackbox.text.prompts import Prompts
+from craft.blackbox.text.ensemble import TemplateMean
+from craft.blackbox.text.prompts import Prompts, PromptTokens
 from craft.blackbox.text.tower import Tower, read_tower
 from craft.files.atomic import RecordError, read_metadata, sha256, unchanged
 from craft.files.records import Features, Split
@@ -57,8 +58,11 @@ class JobInputs:
 
     def _read(self, inputs: JobFiles, kind: str) -> None:
         prompts = Prompts.read(inputs.prompts)
-        tokens = prompts.zero_shot if kind == "template" else prompts.learner
-        self._tower = read_tower(inputs.tower, tokens, self._dtype, device=self._device)
+        tokens = prompts.learner if kind == "context" else prompts.zero_shot
+        self._tower = self._tower_of(inputs.tower, tokens)
+        if kind == "ensemble" and prompts.ensemble:
+            towers = [self._tower_of(inputs.tower, each) for each in prompts.ensemble]
+            self._tower = TemplateMean(towers)
         train = [Features.read(path) for path in inputs.train]
         self._train = {_upload(features.copy): features for features in train}
         self._tests = {name: Features.read(path) for name, path in inputs.tests.items()}
@@ -86,6 +90,9 @@ class JobInputs:
         # Not read here, where no label of a test image is: the features name what they are of.
         features = [*train, *self._tests.values()]
         self._checksums |= {f"manifest/{one.dataset}": one.manifest_sha256 for one in features}
+
+    def _tower_of(self, path: Path, tokens: PromptTokens) -> Tower:
+        return read_tower(path, tokens, self._dtype, device=self._device)
 
     def for_run(self, learner: Learner, path: Path | None, tests: Sequence[str]) -> RunInputs:
         """Return the inputs of one run, as if it were alone in its job; ``path`` is its split's.

@@ -37,8 +37,8 @@ class Learner(abc.ABC):
     Options: ClassVar[type[Options]] = Options
     #: What the learner is given of a model, one of ``craft.protocol.ACCESS``, and nothing else.
     access: ClassVar[str] = "predictions"
-    #: Which of the box's prompts the learner speaks with: its own context, or the data set's
-    #: zero-shot template.
+    #: Which of the box's prompts the learner speaks with: its own ``context``, the data set's
+    #: zero-shot ``template``, or the ``ensemble`` of its templates where it names several.
     prompts: ClassVar[str] = "context"
 
     def __init__(self, **options: Any) -> None:

@@ -38,7 +38,7 @@ _CENTRE = 0.2
 class LFA(FeatureLearner):
     """Learns W (E, E); the answer is scale * unit(x W) . c for prototypes c."""
 
-    prompts = "template"
+    prompts = "ensemble"
     Options: ClassVar[type[LFAOptions]] = LFAOptions
     options: LFAOptions
     weight_: torch.Tensor | None = None

@@ -145,6 +145,7 @@ class Prompts:
     dataset: str
     learner: PromptTokens
     zero_shot: PromptTokens
+    ensemble: tuple[PromptTokens, ...] = ()  # of templates whose features are averaged, or none
     indistinct: tuple[tuple[str, ...], ...] = ()  # classes that share a prompt, as the tower reads
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -155,7 +156,7 @@ class Prompts:
     def read(cls, path: str | os.PathLike[str]) -> Prompts:
         """Read the JSON; raises RecordError."""
         prompts = build(cls, read_json(path), path, "prompts file")
-        for tokens in (prompts.learner, prompts.zero_shot):
+        for tokens in (prompts.learner, prompts.zero_shot, *prompts.ensemble):
             names, suffixes = len(tokens.class_names), len(tokens.suffix_ids)
             if not names or names != suffixes or not all(tokens.suffix_ids):
                 raise RecordError(f"{path}: {names} class names, tokens behind {suffixes} of them")
@@ -191,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
     several = {"type": Path, "nargs": "+", "required": True}
     parser.add_argument("--manifest", help="the data set's manifest", **several)
-    parser.add_argument("--dataset", help="data-set YAML (template)", **several)
+    parser.add_argument("--dataset", help="data-set YAML (template, templates)", **several)
     parser.add_argument("--out", help="JSON to write", **several)
     receipts.add_argument(parser)
     options = parser.parse_args(arguments)
@@ -220,6 +221,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             dataset=dataset["name"],
             learner=learner,
             zero_shot=PromptTokens.tokenise(tokenizer, classes, dataset["template"]),
+            ensemble=tuple(
+                PromptTokens.tokenise(tokenizer, classes, template)
+                for template in dataset["templates"]
+            ),
             indistinct=same,
         ).write(out)
         receipts.write([out], options.receipt, [options.backbone, manifest])
