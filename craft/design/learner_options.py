@@ -15,6 +15,7 @@ SHIPPED = {
     "craft.learner.refine_only:RefineOnly": "craft.learner.options:Options",
     "craft.learner.sequential:Sequential": "craft.learner.options:Options",
     "craft.learner.zero_shot:ZeroShot": "craft.learner.options:Options",
+    "craft.learner.yu:Yu": "craft.learner.yu_options:YuOptions",
     "craft.learner.lfa:LFA": "craft.learner.feature_options:LFAOptions",
     "craft.learner.cbbt:CBBT": "craft.learner.feature_options:CBBTOptions",
     "craft.learner.blackvip:BlackVIP": "craft.learner.blackvip_options:BlackVIPOptions",

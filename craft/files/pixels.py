@@ -111,6 +111,10 @@ class PixelRows:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def part(self, rows: np.ndarray) -> PixelRows:
+        """Return these images of :attr:`rows` alone."""
+        return PixelRows(self.images, self.rows[rows])
+
     def read(self, rows: slice | np.ndarray) -> np.ndarray:
         """Return these images of :attr:`rows`, uint8 (n, S, S, 3)."""
         return self.images[self.rows[rows]]

@@ -49,6 +49,13 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tests", type=_named_path, nargs="+", required=True, help="NAME=features of a test part"
     )
+    parser.add_argument("--image-tower", type=Path, nargs="?", help="exported image tower")
+    parser.add_argument(
+        "--train-pixels", type=Path, nargs="*", default=[], help="decoded training images"
+    )
+    parser.add_argument(
+        "--test-pixels", type=_named_path, nargs="*", default=[], help="NAME=decoded test images"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder that gets a folder per run")
     parser.add_argument(
         "--fitted", type=Path, required=True, metavar="FILE", help="written last: the job's records"
@@ -90,7 +97,15 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
     if given.splits is None and any(run.shots for run in job.runs):
         raise ValueError(f"--splits: expected a folder, as {given.job} trains, got none")
     cls = load_learner(job.learner)
-    files = JobFiles(given.tower, given.prompts, tuple(given.train), dict(given.tests))
+    files = JobFiles(
+        tower=given.tower,
+        prompts=given.prompts,
+        train=tuple(given.train),
+        tests=dict(given.tests),
+        image_tower=given.image_tower,
+        train_pixels=tuple(given.train_pixels),
+        test_pixels=dict(given.test_pixels),
+    )
     identity = {name: getattr(job, name) for name in ("method", "backbone", "dataset")}
     # Of the module that the configuration names, as planned, wherever the class is written.
     code = code_hash("craft.fit.__main__", job.learner.partition(":")[0])

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 
 from craft.blackbox.feature_box import LocalFeatureBox
-from craft.blackbox.guarded_box import GuardedBox, GuardedFeatureBox
+from craft.blackbox.guards.features import GuardedFeatureBox
+from craft.blackbox.guards.predictions import GuardedBox
+from craft.blackbox.guards.uploads import GuardedUploadBox
+from craft.blackbox.guards.visual_prompts import GuardedVisualBox
+from craft.blackbox.images.vision_tower import VisionTower
 from craft.blackbox.local_box import LocalBox
 from craft.blackbox.text.tower import Tower
+from craft.blackbox.upload_box import LocalUploadBox
+from craft.blackbox.visual_box import LocalVisualBox
+from craft.files.pixels import PixelRows
 from craft.learner.base import Learner
 from craft.protocol import BlackBox, FeatureBox, QueryMeter
 from craft.whitebox.box import WhiteBox
@@ -17,26 +25,51 @@ from craft.whitebox.box import WhiteBox
 Box = BlackBox | FeatureBox | WhiteBox
 
 
-def box_for(learner: Learner, tower: Tower, uploads: Mapping[str, torch.Tensor], shots: int) -> Box:
+@dataclass(frozen=True)
+class ImageSide:
+    """What images are encoded with and from, where a fit has them encoded."""
+
+    tower: VisionTower
+    pixels: Mapping[str, PixelRows]  # by upload
+
+
+def box_for(
+    learner: Learner,
+    tower: Tower,
+    uploads: Mapping[str, torch.Tensor],
+    shots: int,
+    images: ImageSide | None = None,
+) -> Box:
     """Return the box of a run: a tower over its classes, and image features (N, E) by upload.
 
-    ``shots`` is the number of training images, which a learner's budget may depend on. Raises
-    ValueError for an access level that no box here gives.
+    ``shots`` is the number of training images, which a learner's budget may depend on; ``images``
+    is needed by learners that have images encoded. Raises ValueError where it is lacking, and for
+    an access level that no box here gives.
     """
-    if words := learner.options.context_words:
+    options, access = learner.options, learner.access
+    if words := options.context_words:
         tower = tower.leading(words)
+    elif options.context_tokens and access != "weights":  # white-box learners set their own
+        tower = tower.with_context(torch.zeros(options.context_tokens, tower.context_width))
+    if options.encodes_images and images is None:
+        raise ValueError(f"{type(learner).__name__}: expected an image tower and pixels, got none")
     meter = QueryMeter(budget=learner.budget(shots, len(tower.class_names)))
-    match learner.access:
+    match access:
         case "predictions":
             return black_box(tower, uploads, meter)
+        case "visual-prompts":
+            box = LocalVisualBox(tower, uploads, images.tower, images.pixels, meter=meter)
+            return GuardedVisualBox(box)
+        case "uploads":
+            return GuardedUploadBox(LocalUploadBox(tower, uploads, images.tower, meter=meter))
         case "features":
             return GuardedFeatureBox(LocalFeatureBox(tower, uploads, meter=meter))
         case "weights":
             return WhiteBox(tower, uploads)
         case _:
             raise ValueError(
-                f"{type(learner).__name__}.access: expected predictions, features or weights, "
-                f"got {learner.access!r}"
+                f"{type(learner).__name__}.access: expected predictions, visual-prompts, uploads, "
+                f"features or weights, got {access!r}"
             )
 
 

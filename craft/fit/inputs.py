@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from craft.blackbox.images.vision_tower import VisionTower
+from craft.blackbox.images.vision_weights import VisionWeights
 from craft.blackbox.text.ensemble import TemplateMean
+from craft.blackbox.text.prefix_sharing import DTYPES
 from craft.blackbox.text.prompts import Prompts, PromptTokens
 from craft.blackbox.text.tower import Tower, read_tower
 from craft.files.atomic import RecordError, read_metadata, sha256, unchanged
+from craft.files.pixels import Pixels
 from craft.files.records import Features, Split
-from craft.fit.boxes import Box, box_for
+from craft.fit.boxes import Box, ImageSide, box_for
+from craft.fit.matching import require_match
 from craft.learner.base import Learner
+from craft.learner.folds import fold_name, fold_numbers
 
 #: Name under which a box holds the few-shot training images.
 TRAIN = "train"
@@ -29,6 +34,17 @@ class JobFiles:
     prompts: Path
     train: tuple[Path, ...]  # the images first, then their views
     tests: Mapping[str, Path]
+    image_tower: Path | None = None  # where a fit has images encoded; then the pixels of both
+    train_pixels: tuple[Path, ...] = ()
+    test_pixels: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def all(self) -> dict[str, Path]:
+        """Every file but those of training, whose copies the files themselves name."""
+        files = {"tower": self.tower, "prompts": self.prompts}
+        files |= {"image-tower": self.image_tower} if self.image_tower else {}
+        files |= {f"test/{name}": path for name, path in self.tests.items()}
+        return files | {f"pixels/test/{name}": path for name, path in self.test_pixels.items()}
 
 
 def _upload(copy: str) -> str:
@@ -53,7 +69,7 @@ class JobInputs:
         self._device = torch.device(device)
         self._dtype = dtype
         # Checksums are of what was read: a file that is replaced in between would have another's.
-        with unchanged([inputs.tower, inputs.prompts, *inputs.train, *inputs.tests.values()]):
+        with unchanged([*inputs.all.values(), *inputs.train, *inputs.train_pixels]):
             self._read(inputs, kind)
 
     def _read(self, inputs: JobFiles, kind: str) -> None:
@@ -66,13 +82,22 @@ class JobInputs:
         train = [Features.read(path) for path in inputs.train]
         self._train = {_upload(features.copy): features for features in train}
         self._tests = {name: Features.read(path) for name, path in inputs.tests.items()}
-        require_match(
-            prompts.backbone,
-            prompts.dataset,
-            read_metadata(inputs.tower).get("provenance", {}),
-            dict(zip(inputs.train, train, strict=True)),
-            {path: (name, self._tests[name]) for name, path in inputs.tests.items()},
-        )
+        self._vision = None
+        if inputs.image_tower:
+            weights = VisionWeights.read(inputs.image_tower)
+            dtype = DTYPES[self._dtype]
+            self._vision = VisionTower(weights, device=self._device, dtype=dtype)
+        pixels = {path: Pixels.read(path) for path in inputs.train_pixels}
+        self._pixels = {_upload(each.facts.copy): each for each in pixels.values()}
+        tested = {name: Pixels.read(path) for name, path in inputs.test_pixels.items()}
+        self._test_pixels = tested
+        given = dict(zip(inputs.train, train, strict=True))
+        given |= {path: each.facts for path, each in pixels.items()}
+        tests = {path: (name, self._tests[name]) for name, path in inputs.tests.items()}
+        tests |= {path: (name, tested[name].facts) for name, path in inputs.test_pixels.items()}
+        towers = [path for path in (inputs.tower, inputs.image_tower) if path]
+        origins = {path: read_metadata(path).get("provenance", {}) for path in towers}
+        require_match(prompts.backbone, prompts.dataset, origins, given, tests)
         self.backbone, self.dataset = prompts.backbone, prompts.dataset
         self.class_names = tokens.class_names
         self._indistinct = prompts.indistinct
@@ -83,9 +108,9 @@ class JobInputs:
                     f"{path}: expected a task of one or more classes of 0 to {known[-1]}, got "
                     f"{len(classes)} classes up to {max(classes, default=None)}"
                 )
-        files = {"tower": inputs.tower, "prompts": inputs.prompts}
-        files |= dict(zip(self._train, inputs.train, strict=True))
-        files |= {f"test/{name}": path for name, path in inputs.tests.items()}
+        files = inputs.all | dict(zip(self._train, inputs.train, strict=True))
+        of_pixels = (f"pixels/{upload}" for upload in self._pixels)
+        files |= dict(zip(of_pixels, inputs.train_pixels, strict=True))
         self._checksums = {role: sha256(path) for role, path in files.items()}
         # Not read here, where no label of a test image is: the features name what they are of.
         features = [*train, *self._tests.values()]
@@ -123,6 +148,11 @@ class JobInputs:
                 f"{split.seed}, are not those of the prompts"
             )
         roles = ["tower", "prompts", *uploads, *(f"test/{name}" for name in tests)]
+        pixels, tested = {}, {}
+        if learner.options.encodes_images:
+            pixels, tested = self._pixels_for(uploads, tests)
+            roles += ["image-tower", *(f"pixels/{upload}" for upload in uploads)]
+            roles += [f"pixels/test/{name}" for name in tests]
         roles += [f"manifest/{name}" for name in {*tests, *([self.dataset] if split else [])}]
         return RunInputs(
             learner=learner,
@@ -134,6 +164,23 @@ class JobInputs:
             tests={name: self._tests[name] for name in tests},
             checksums={role: self._checksums[role] for role in sorted(roles)} | drawn,
             indistinct=self._indistinct,
+            vision=self._vision,
+            pixels=pixels,
+            test_pixels=tested,
+        )
+
+    def _pixels_for(
+        self, uploads: Sequence[str], tests: Sequence[str]
+    ) -> tuple[dict[str, Pixels], dict[str, Pixels]]:
+        """Return the decoded images of uploads and test sets; raises ValueError naming one."""
+        lacking = [upload for upload in uploads if upload not in self._pixels]
+        lacking += [name for name in tests if name not in self._test_pixels]
+        if lacking or self._vision is None:
+            what = f"pixels of {lacking[0]}" if lacking else "an image tower"
+            raise ValueError(f"a fit that has images encoded: expected {what}, got none")
+        return (
+            {upload: self._pixels[upload] for upload in uploads},
+            {name: self._test_pixels[name] for name in tests},
         )
 
 
@@ -150,6 +197,9 @@ class RunInputs:
     tests: Mapping[str, Features]
     checksums: Mapping[str, str]  # role of each file that was read -> SHA-256 of its bytes
     indistinct: tuple[tuple[str, ...], ...] = ()  # classes that share a prompt
+    vision: VisionTower | None = None  # where the learner has images encoded; then pixels of both
+    pixels: Mapping[str, Pixels] = field(default_factory=dict)  # by upload
+    test_pixels: Mapping[str, Pixels] = field(default_factory=dict)
 
     def image_sets(self) -> dict[str, torch.Tensor]:
         """Uploads by name: the split's images (and their copies, raw or not) and every test set."""
@@ -164,7 +214,28 @@ class RunInputs:
             if self.learner.options.feature_norm == "raw":
                 norms = torch.from_numpy(features.norms[rows]).to(self.device)
                 sets[f"{name}-raw"] = unit * norms[:, None]
+        for name, rows in self._folds().items():
+            sets[name] = sets[self.search_set()][rows.to(self.device)]
         return sets
+
+    def _folds(self) -> dict[str, torch.Tensor]:
+        """Return the rows of the search's upload in each of its folds, where there are several."""
+        folds = self.learner.options.search_folds
+        if folds == 1 or self.split is None:
+            return {}
+        numbers = fold_numbers(torch.tensor(self.split.labels), folds)
+        rows = ((numbers == fold).nonzero().flatten() for fold in range(folds))
+        return {fold_name(self.search_set(), n): each for n, each in enumerate(rows)}
+
+    def image_side(self) -> ImageSide | None:
+        """Return the image tower and decoded images of every upload; None without a tower."""
+        if self.vision is None:
+            return None
+        pixels = {f"test/{name}": each.all() for name, each in self.test_pixels.items()}
+        pixels |= {name: each.of(self.split.paths) for name, each in self.pixels.items()}
+        for name, rows in self._folds().items():
+            pixels[name] = pixels[self.search_set()].part(rows.numpy())
+        return ImageSide(self.vision, pixels)
 
     def refine_sets(self) -> tuple[str, ...]:
         """Uploads that train the refiner (or CoOp's context), by the learner's options."""
@@ -179,38 +250,5 @@ class RunInputs:
     def box(self) -> Box:
         """A box for the run, by its learner's declared access."""
         shots = len(self.split.labels) if self.split else 0
-        return box_for(self.learner, self.tower, self.image_sets(), shots)
-
-
-def require_match(
-    backbone: str,
-    dataset: str,
-    tower: Mapping[str, Any],
-    train: Mapping[Path, Features],
-    tests: Mapping[Path, tuple[str, Features]],
-) -> None:
-    """Refuse features of another backbone, data set, part, manifest or weights than the others.
-
-    ``backbone`` and ``dataset`` are the prompts'; ``tower`` is what the exported text tower says
-    of its origin; ``tests`` holds the test set that each file is given as. Raises RecordError
-    naming the file, what it says and what it should.
-    """
-    given = [(path, features, dataset, "train") for path, features in train.items()]
-    given += [(path, features, name, "test") for path, (name, features) in tests.items()]
-    weights = tower.get("weights_sha256")
-    manifests: dict[str, str] = {}
-    for path, features, name, part in given:
-        weights = weights or features.weights_sha256
-        manifest = manifests.setdefault(name, features.manifest_sha256)
-        for what, found, expected in (
-            ("backbone", features.backbone, backbone),
-            ("data set", features.dataset, name),
-            ("part", features.part, part),
-            ("weights (SHA-256)", features.weights_sha256, weights),
-            ("manifest (SHA-256)", features.manifest_sha256, manifest),
-        ):
-            if found != expected:
-                raise RecordError(
-                    f"{path}: features of {what} {found}, beside files of {what} {expected}; "
-                    "encode the images again"
-                )
+        images = self.image_side() if self.learner.options.encodes_images else None
+        return box_for(self.learner, self.tower, self.image_sets(), shots, images)

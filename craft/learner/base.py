@@ -5,14 +5,17 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import torch
 
 from craft.learner.checkpoint import Checkpoint, Part
 from craft.learner.divergence import BOX, Diverged, require_finite
+from craft.learner.folds import fold_sizes
 from craft.learner.gate import Gate
 from craft.learner.options import Options
+from craft.learner.prompts import Prompts, ask
 from craft.learner.workload import Work
 from craft.protocol import BlackBox
 
@@ -29,14 +32,13 @@ class Answer(NamedTuple):
 class Learner(abc.ABC):
     """Base of all learners; what ``fit`` learns ends in an underscore.
 
-    A subclass sets ``offset_`` (1, L, D), the context that it ended with, and may override
-    :meth:`refine`; the default returns the black box's logits as they are. Its ``fit`` calls
+    A subclass sets ``offset_`` (1, L, D), the context that it ended with, and ``visual_``
+    (1, V, W), its visual prompts if any. It may override :meth:`refine`; the default returns the
+    black box's logits as they are. Its ``fit`` calls
     :meth:`_fit_gate` before it moves anything, so that all its answers can be gated.
     """
 
     Options: ClassVar[type[Options]] = Options
-    #: What the learner is given of a model, one of ``craft.protocol.ACCESS``, and nothing else.
-    access: ClassVar[str] = "predictions"
     #: Which of the box's prompts the learner speaks with: its own ``context``, the data set's
     #: zero-shot ``template``, or the ``ensemble`` of its templates where it names several.
     prompts: ClassVar[str] = "context"
@@ -44,11 +46,17 @@ class Learner(abc.ABC):
     def __init__(self, **options: Any) -> None:
         self.options = self.Options.resolve(options)
         self.offset_: torch.Tensor | None = None
+        self.visual_: torch.Tensor | None = None
         self.gate_: Gate | None = None
         self._rows: list[dict[str, float | torch.Tensor]] = []
         self.queries_ = 0
         self._resumed: Checkpoint | None = None
         self._position: tuple[str, int, dict[str, Part]] | None = None
+
+    @property
+    def access(self) -> str:
+        """Return what the learner is given of a model, as its options declare it."""
+        return self.options.access
 
     @property
     def history_(self) -> list[dict[str, float]]:
@@ -121,8 +129,9 @@ class Learner(abc.ABC):
     def _generations(self, phase: str, count: int, **parts: Part) -> Iterator[int]:
         """Yield the generations of a phase of :meth:`fit`, from 0 or from where a checkpoint is.
 
-        ``parts`` are all that they change but ``offset_``, ``history_`` and ``queries_``. A learner
-        that loops over these can go on where it was ended; another one starts anew.
+        ``parts`` are all that they change but ``offset_``, ``visual_``, ``history_`` and
+        ``queries_``. A learner that loops over these can go on where it was ended; another one
+        starts anew.
         """
         start, resumed = 0, self._resumed
         if resumed:
@@ -144,6 +153,7 @@ class Learner(abc.ABC):
             return None
         phase, done, parts = self._position
         tensors = {} if self.offset_ is None else {"offset": self.offset_}
+        tensors |= {} if self.visual_ is None else {"visual": self.visual_}
         tensors |= self.gate_.state() if self.gate_ else {}
         for name, part in parts.items():
             tensors |= {f"{name}/{key}": value for key, value in part.state().items()}
@@ -153,6 +163,7 @@ class Learner(abc.ABC):
         """Let the next :meth:`fit`, given what the first was given, go on from a checkpoint."""
         self.queries_, self.history_ = checkpoint.queries, list(checkpoint.history)
         self.offset_ = checkpoint.tensors.get("offset")
+        self.visual_ = checkpoint.tensors.get("visual")
         self.gate_ = Gate.restore(checkpoint.tensors) if self.gates else None
         self._resumed = checkpoint
         return self
@@ -164,15 +175,23 @@ class Learner(abc.ABC):
 
     def work(self, images: int, classes: int) -> Work:
         """Return what :meth:`fit` takes on N ``images`` of K ``classes``: a search here."""
-        del images, classes
-        generations, gates = self.options.generations, int(self.gates)
-        searched = generations * self.options.population
-        return Work(generations, search=searched, refine=gates, predict=1 + gates)
+        options, gates = self.options, int(self.gates)
+        generations, prompts = options.generations, options.population
+        work = Work(generations, search=generations * prompts, refine=gates, predict=1 + gates)
+        if not options.visual_tokens:
+            return work
+        folds = fold_sizes(images // classes, options.search_folds)
+        seen = sum(classes * folds[generation % len(folds)] for generation in range(generations))
+        return replace(work, images=prompts * seen, predict_images=1)
 
     @property
     def gates(self) -> bool:
         """Return whether the answers are gated: see :mod:`craft.learner.gate`."""
         return self.options.gate
+
+    def _use(self, prompts: Prompts) -> None:
+        """Set the one prompt that the learner answers with from now on."""
+        self.offset_, self.visual_ = prompts
 
     def _fit_gate(self, box: BlackBox, labels: torch.Tensor, train_set: str) -> None:
         """Fit the gate on the shots, labels (N,), by one query; do nothing without that option.
@@ -198,8 +217,9 @@ class Learner(abc.ABC):
     def _answer(self, box: BlackBox, image_set: str) -> Answer:
         """Return the learner's scores before any gate, by as few queries as they take."""
         assert self.offset_ is not None, "checked by predict"
-        logits = query(box, image_set, self.offset_, "evaluate")
-        return Answer(self.refine(logits), None if self.offset_.any() else logits)
+        logits = query(box, image_set, Prompts(self.offset_, self.visual_), "evaluate")
+        moved = self.visual_ is not None or bool(self.offset_.any())
+        return Answer(self.refine(logits), None if moved else logits)
 
     @torch.no_grad()
     def predict(self, box: BlackBox, image_set: str) -> torch.Tensor:
@@ -229,20 +249,25 @@ class Learner(abc.ABC):
         """Return the tensors that make up the fitted learner, for safetensors."""
         if self.offset_ is None:
             raise RuntimeError(f"{type(self).__name__}.state was called before fit")
-        return {"offset": self.offset_} | (self.gate_.state() if self.gate_ else {})
+        visual = {} if self.visual_ is None else {"visual": self.visual_}
+        return {"offset": self.offset_} | visual | (self.gate_.state() if self.gate_ else {})
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> Self:
         """Become the learner whose :meth:`state` this is; raises ValueError for a foreign one."""
         if "offset" not in state:
             raise ValueError(f"state of a learner: expected 'offset', got {[*state]}")
-        self.offset_ = state["offset"]
+        self.offset_, self.visual_ = state["offset"], state.get("visual")
         self.gate_ = Gate.restore(state) if self.gates else None
         return self
 
 
-def query(box: BlackBox, image_set: str, offset: torch.Tensor, purpose: str) -> torch.Tensor:
-    """Return logits (N, K) of a single context (1, L, D); raises Diverged."""
-    logits = torch.cat(list(box.predict(image_set, offset, purpose)))[0]
+def query(
+    box: BlackBox, image_set: str, prompts: torch.Tensor | Prompts, purpose: str
+) -> torch.Tensor:
+    """Return logits (N, K) of a single context (1, L, D) or prompt; raises Diverged."""
+    if isinstance(prompts, torch.Tensor):
+        prompts = Prompts(prompts)
+    logits = torch.cat(list(ask(box, image_set, prompts, purpose)))[0]
     return require_finite(logits, f"scores of the black box on {image_set!r}", BOX)
 
 

@@ -54,7 +54,6 @@ class Uploader(NamedTuple):
 class BlackVIP(Learner):
     """Learns a coordinator h; an image x is uploaded as clip(x + eps h(x)), the text is fixed."""
 
-    access = "uploads"
     prompts = "template"
     Options: ClassVar[type[BlackVIPOptions]] = BlackVIPOptions
     options: BlackVIPOptions
@@ -205,7 +204,15 @@ class BlackVIP(Learner):
         steps, gates = self._steps(images), int(self.gates)
         shots = -(-images // _AT_ONCE)
         search = 2 * self.options.repeats * steps
-        return Work(steps, search=search, refine=gates * shots, predict=1 + gates)
+        batch = min(images, self.options.batch_size)
+        return Work(
+            steps,
+            search=search,
+            refine=gates * shots,
+            images=search * batch + gates * images,
+            predict=1 + gates,
+            predict_images=1 + gates,
+        )
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors that make up the fitted learner, for safetensors."""

@@ -18,8 +18,7 @@ class BlackVIPOptions(Options):
 
     #: Its authors draw a new crop of each image for each step; ten stand for them.
     RELEASED: ClassVar[Mapping[str, Any]] = MappingProxyType({"crops": 10})
-    #: What it is given of a model.
-    access: ClassVar[str] = "uploads"
+    access = "uploads"
 
     encoder: str = option(
         "MAE-ViT-B-16", "backbone whose features are the codes of the user's own images"

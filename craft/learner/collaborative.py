@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Self
 
@@ -11,8 +12,10 @@ import torch
 from craft.learner.base import Progress
 from craft.learner.checkpoint import Part
 from craft.learner.divergence import BOX
+from craft.learner.folds import folds_of
 from craft.learner.losses import mean_over_images, search_loss
-from craft.learner.prompt_search import PromptGenerator, search_generation
+from craft.learner.prompt_search import generator_for, search_generation
+from craft.learner.prompts import ask
 from craft.learner.refining_learner import RefiningLearner
 from craft.learner.workload import Work
 from craft.protocol import BlackBox
@@ -22,7 +25,8 @@ class Collaborative(RefiningLearner):
     """Each generation scores a population with Eq. 5, updates CMA-ES, then refines with Eq. 6.
 
     With ``lambda1 = lambda2 = 0`` the two modules alternate without consistency; ``residual``,
-    ``head`` and ``search_loss`` give the paper's other ablations.
+    ``head`` and ``search_loss`` give the paper's other ablations. With ``visual_tokens`` CMA-ES
+    moves visual prompts too (CraFT+vp), and both modules see images with them.
     """
 
     def fit(
@@ -39,9 +43,7 @@ class Collaborative(RefiningLearner):
         options = self.options
         self._fit_gate(box, labels, train_set)
         rng = np.random.Generator(np.random.PCG64(seed))
-        prompts = PromptGenerator(
-            box.context_length, box.context_width, box.embedding_std, options, rng
-        )
+        prompts = generator_for(box, options, rng)
         trainer = self._start(box, labels, seed)
         weight = options.weight("lambda1", len(box.class_names))
         needs_refined = self._scores_refined(weight)
@@ -56,17 +58,18 @@ class Collaborative(RefiningLearner):
                 objective=options.search_loss,
             )
 
-        def fitness(logits: torch.Tensor) -> torch.Tensor:  # (B, N, K) -> (B,)
-            return mean_over_images(loss, logits, labels)
-
+        folds = folds_of(train_set, labels, options.search_folds)
         cause = self._cause() if needs_refined else BOX
         parts: dict[str, Part] = {"prompts": prompts, "trainer": trainer}
         for generation in self._generations("collaboration", options.generations, **parts):
-            searched = search_generation(prompts, box, train_set, fitness, cause)
+            searched_set, target = folds[generation % len(folds)]
+            fitness = functools.partial(mean_over_images, loss, labels=target)
+            searched = search_generation(prompts, box, searched_set, fitness, cause)
             self.queries_ += options.population
-            self.offset_ = prompts.context()
+            chosen = prompts.chosen()
+            self._use(chosen)
             image_set = refine_sets[generation % len(refine_sets)]
-            (logits,) = torch.cat(list(box.predict(image_set, self.offset_, "refine")))
+            (logits,) = torch.cat(list(ask(box, image_set, chosen, "refine")))
             refined = self._refine_once(trainer, logits, labels, generation)
             self._note(queries=self.queries_, **searched, **refined)
             if progress:
@@ -85,10 +88,13 @@ class Collaborative(RefiningLearner):
         options, base = self.options, super().work(images, classes)
         needed = self._scores_refined(options.weight("lambda1", classes))
         heads = int(options.solver == "convex")
+        refined = options.generations + heads + int(self.gates)
+        again = (refined - base.refine) * images if options.visual_tokens else 0
         return replace(
             base,
             generations=options.generations + heads,
-            refine=options.generations + heads + int(self.gates),
+            refine=refined,
             scored=base.search if needed else 0,
             passes=options.generations * options.passes,
+            images=base.images + again,
         )

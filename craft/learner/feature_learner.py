@@ -55,8 +55,6 @@ class Shots:
 class FeatureLearner(Learner):
     """A learner of features, which multiplies them itself; its ``_answer`` asks for both kinds."""
 
-    access = "features"
-
     def _own_scores(  # type: ignore[override]  # the box of another access level
         self, box: FeatureBox, image_set: str, purpose: str
     ) -> torch.Tensor:

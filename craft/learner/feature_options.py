@@ -22,6 +22,7 @@ class LFAOptions(Options):
     """
 
     RELEASED: ClassVar[Mapping[str, Any]] = MappingProxyType({"completion": "svd"})
+    access = "features"
 
     iterations: int = option(
         200,
@@ -76,6 +77,7 @@ class CBBTOptions(Options):
     """Options of CBBT; the adapter's code is not released, so that its options are a proposal."""
 
     RELEASED: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    access = "features"
 
     context_words: int = option(
         1, "M, leading words of the prompt's context that are shifted; 1 is 'a'", least=1, most=16

@@ -85,6 +85,28 @@ class Options:
         "distribution, to the mean of a fresh unevaluated population, or to the best candidate",
         accepted=("mean", "fresh-mean", "best"),
     )
+    context_tokens: int | None = option(
+        None,
+        "blank tokens that the context starts from; null keeps the box's own words",
+        least=1,
+        most=70,
+    )
+    visual_tokens: int = option(
+        0,
+        "visual prompt tokens that CMA-ES moves too, appended to those of each image",
+        least=0,
+        most=256,
+    )
+    visual_dim: int = option(
+        512, "dimension of the variable that moves the visual prompt tokens", least=2, most=4096
+    )
+    search_folds: int = option(
+        1,
+        "folds of the shots (each with as many of every class) that generations of the search "
+        "take in turn; 1 scores every candidate on all shots",
+        least=1,
+        most=1000,
+    )
     # --- prediction refinement (Section 3.2) ---
     head: str = option("mlp", "kind of refiner", accepted=("mlp", "linear"))
     layers: int = option(
@@ -225,14 +247,31 @@ class Options:
 
     def conflicts(self) -> list[Problem]:
         """Return the problems of values that are right one by one and not beside each other."""
-        if self.budget >= self.population:
-            return []
-        expected = f"at least one population of {self.population} queries"
-        return [Problem("budget", self.budget, expected)]
+        found = []
+        if self.budget < self.population:
+            expected = f"at least one population of {self.population} queries"
+            found.append(Problem("budget", self.budget, expected))
+        if self.search_folds > 1 and self.context_rule == "best":
+            expected = "1 where context_rule is best: losses of different folds do not compare"
+            found.append(Problem("search_folds", self.search_folds, expected))
+        if self.visual_tokens and self.feature_norm == "raw":
+            expected = "unit where visual_tokens are prompted"
+            found.append(Problem("feature_norm", self.feature_norm, expected))
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """Return every option and its value, sorted by name."""
         return dict(sorted(vars(self).items()))
+
+    @property
+    def access(self) -> str:
+        """Return what a learner with these options is given, one of ``craft.protocol.ACCESS``."""
+        return "visual-prompts" if self.visual_tokens else "predictions"
+
+    @property
+    def encodes_images(self) -> bool:
+        """Return whether a fit has images encoded: its box needs pixels and an image tower."""
+        return self.access in ("visual-prompts", "uploads")
 
     @property
     def context_words(self) -> int:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Self
 
 import numpy as np
 import torch
 
 from craft.learner.base import Learner, Progress
+from craft.learner.folds import folds_of
 from craft.learner.losses import cross_entropy, mean_over_images
-from craft.learner.prompt_search import PromptGenerator, search_generation
+from craft.learner.prompt_search import generator_for, search_generation
 from craft.protocol import BlackBox
 
 
 class PromptOnly(Learner):
-    """CMA-ES minimises the cross-entropy of the black box's own logits (Eq. 1)."""
+    """CMA-ES minimises the cross-entropy of the black box's own logits (Eq. 1).
+
+    It moves a context and, with the option ``visual_tokens``, visual prompts beside it.
+    """
 
     def fit(
         self,
@@ -26,7 +31,7 @@ class PromptOnly(Learner):
         refine_sets: tuple[str, ...] = (),
         progress: Progress | None = None,
     ) -> Self:
-        """Learn a context; see :meth:`Learner.fit`. ``refine_sets`` are not used."""
+        """Learn prompts; see :meth:`Learner.fit`. ``refine_sets`` are not used."""
         del refine_sets
         self._search(box, labels, np.random.Generator(np.random.PCG64(seed)), train_set, progress)
         return self
@@ -40,18 +45,15 @@ class PromptOnly(Learner):
         progress: Progress | None,
     ) -> None:
         self._fit_gate(box, labels, train_set)
-        prompts = PromptGenerator(
-            box.context_length, box.context_width, box.embedding_std, self.options, rng
-        )
-        for _ in self._generations("search", self.options.generations, prompts=prompts):
-            searched = search_generation(
-                prompts,
-                box,
-                train_set,
-                lambda logits: mean_over_images(cross_entropy, logits, labels),
-            )
-            self.queries_ += self.options.population
-            self.offset_ = prompts.context()
+        options = self.options
+        prompts = generator_for(box, options, rng)
+        folds = folds_of(train_set, labels, options.search_folds)
+        for generation in self._generations("search", options.generations, prompts=prompts):
+            image_set, target = folds[generation % len(folds)]
+            fitness = functools.partial(mean_over_images, cross_entropy, labels=target)
+            searched = search_generation(prompts, box, image_set, fitness)
+            self.queries_ += options.population
+            self._use(prompts.chosen())
             self._note(queries=self.queries_, **searched)
             if progress:
                 progress(self)

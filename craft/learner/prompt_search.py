@@ -14,6 +14,7 @@ import torch
 
 from craft.learner.divergence import BOX, require_finite
 from craft.learner.options import Options
+from craft.learner.prompts import Prompts, ask, visual_width
 from craft.protocol import BlackBox
 
 #: Every option of pycma that decides a result, with its value at the paper's 512 dimensions and 40
@@ -86,6 +87,11 @@ class PromptGenerator:
 
     A (L*D, d) is drawn once from ``rng``, normal or uniform, and frozen; ``rng`` also feeds CMA-ES,
     so that equal generators give equal runs and no global state is touched.
+
+    With the option ``visual_tokens`` z is [z_L; z_V]: the visual prompt A_V z_V is of tokens of
+    ``visual_width`` W, and A_V (V*W, d_V) is normal with entries of standard deviation
+    1 / (sigma sqrt(d_V)), so that tokens start at 1. A tower that normalises its tokens first takes
+    from them their directions alone.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class PromptGenerator:
         embedding_std: float,
         options: Options,
         rng: np.random.Generator,
+        visual_width: int = 0,
     ) -> None:
         self._shape = (context_length, context_width)
         self._options = options
@@ -108,6 +115,11 @@ class PromptGenerator:
         else:
             unit = rng.standard_normal(shape)
         self._projection = (std * unit).astype(np.float32)
+        self._visual_shape = (options.visual_tokens, visual_width)
+        d_visual = options.visual_dim if options.visual_tokens else 0
+        visual = rng.standard_normal((options.visual_tokens * visual_width, d_visual))
+        scale = 1 / (options.sigma * math.sqrt(options.visual_dim))
+        self._visual_projection = (scale * visual).astype(np.float32)
         bounds = [None, None] if options.bound is None else [-options.bound, options.bound]
         settings: dict[str, object] = {
             **CMA_OPTIONS,
@@ -115,26 +127,32 @@ class PromptGenerator:
             "bounds": bounds,
             "randn": lambda *shape: rng.standard_normal(shape),
         }
-        self._es = cma.CMAEvolutionStrategy(np.zeros(d), options.sigma, settings)
+        self._es = cma.CMAEvolutionStrategy(np.zeros(d + d_visual), options.sigma, settings)
         self._asked: list[np.ndarray] = []
         self._fresh: np.ndarray | None = None
         self._told: list[list[float]] = []  # losses of every population so far
         self._drew: list[bool] = []  # whether a fresh population was drawn after each
 
-    def _offsets(self, z: np.ndarray) -> torch.Tensor:
-        """(P, d) -> (P, L, D) float32."""
-        offsets = np.asarray(z, dtype=np.float32) @ self._projection.T
-        return torch.from_numpy(offsets.reshape(-1, *self._shape))
+    def _prompts(self, z: np.ndarray) -> Prompts:
+        """Return prompts, float32, for z (P, d + d_V)."""
+        z = np.asarray(z, dtype=np.float32)
+        d = self._options.intrinsic_dim
+        offsets = z[:, :d] @ self._projection.T
+        context = torch.from_numpy(offsets.reshape(-1, *self._shape))
+        if not self._options.visual_tokens:
+            return Prompts(context)
+        tokens = z[:, d:] @ self._visual_projection.T
+        return Prompts(context, torch.from_numpy(tokens.reshape(-1, *self._visual_shape)))
 
     @property
     def generation(self) -> int:
         """Number of the generation to be told next, from 1."""
         return len(self._told) + 1
 
-    def ask(self) -> torch.Tensor:
-        """Return a population of context offsets, (P, L, D)."""
+    def ask(self) -> Prompts:
+        """Return a population of P prompts."""
         self._asked = self._es.ask()
-        return self._offsets(np.stack(self._asked))
+        return self._prompts(np.stack(self._asked))
 
     def tell(self, losses: torch.Tensor) -> None:
         """Update the search by the losses (P,) of the population last asked for."""
@@ -146,8 +164,8 @@ class PromptGenerator:
         self._drew.append(False)
         self._fresh = None
 
-    def context(self) -> torch.Tensor:
-        """Return the context offset to use now, (1, L, D), by the option ``context_rule``."""
+    def chosen(self) -> Prompts:
+        """Return the one prompt to use now, by the option ``context_rule``."""
         rule = self._options.context_rule
         if rule == "best":
             z = self._es.best.x
@@ -155,7 +173,7 @@ class PromptGenerator:
             z = self._draw() if self._fresh is None else self._fresh
         else:
             z = self._es.result.xfavorite
-        return self._offsets(np.asarray(z)[None])
+        return self._prompts(np.asarray(z)[None])
 
     def _draw(self) -> np.ndarray:
         self._fresh = np.mean(self._es.ask(), axis=0)
@@ -196,6 +214,18 @@ def _without_ties(losses: list[float]) -> list[float]:
     return distinct
 
 
+def generator_for(box: BlackBox, options: Options, rng: np.random.Generator) -> PromptGenerator:
+    """Return a search over the prompts that a box takes; raises ValueError for too many tokens."""
+    return PromptGenerator(
+        box.context_length,
+        box.context_width,
+        box.embedding_std,
+        options,
+        rng,
+        visual_width(box, options.visual_tokens),
+    )
+
+
 def search_generation(
     prompts: PromptGenerator,
     box: BlackBox,
@@ -221,13 +251,13 @@ def search_generation(
 def score_candidates(
     box: BlackBox,
     image_set: str,
-    offsets: torch.Tensor,
+    prompts: Prompts,
     fitness: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """Return losses (P,) of P contexts, by blocks: ``fitness`` maps logits (B, N, K) to (B,).
+    """Return losses (P,) of P prompts, by blocks: ``fitness`` maps logits (B, N, K) to (B,).
 
     They are on the CPU, where a search reads them: the one wait for a GPU in a generation.
     """
     with torch.no_grad():
-        losses = [fitness(logits) for logits in box.predict(image_set, offsets, "search")]
+        losses = [fitness(logits) for logits in ask(box, image_set, prompts, "search")]
     return torch.cat(losses).cpu()

@@ -34,4 +34,6 @@ class RefineOnly(RefiningLearner):
 
     def work(self, images: int, classes: int) -> Work:
         """Return the refinement alone; see :meth:`Learner.work`."""
-        return replace(super().work(images, classes), search=0, predict=1)
+        return replace(
+            super().work(images, classes), search=0, images=0, predict=1, predict_images=0
+        )

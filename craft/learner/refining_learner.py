@@ -13,23 +13,24 @@ from craft.learner.checkpoint import Part
 from craft.learner.divergence import BOX, lower
 from craft.learner.head import Asked, Head
 from craft.learner.probe_options import ProbeOptions
+from craft.learner.prompts import Prompts
 from craft.learner.refiner import Refiner, RefinerTrainer
 from craft.learner.workload import Work
 from craft.protocol import BlackBox
 
 
 class Scores:
-    """The black box's logits (N, K) on uploads at one context, each asked for once and kept."""
+    """The black box's logits (N, K) on uploads at one prompt, each asked for once and kept."""
 
-    def __init__(self, box: BlackBox, offset: torch.Tensor, image_sets: tuple[str, ...]) -> None:
-        self._box, self._offset, self._image_sets = box, offset, image_sets
+    def __init__(self, box: BlackBox, prompts: Prompts, image_sets: tuple[str, ...]) -> None:
+        self._box, self._prompts, self._image_sets = box, prompts, image_sets
         self._kept: dict[str, torch.Tensor] = {}
 
     def of(self, number: int) -> torch.Tensor:
         """Return the logits of the upload of that number."""
         name = self._image_sets[number]
         if name not in self._kept:
-            self._kept[name] = query(self._box, name, self._offset, "refine")
+            self._kept[name] = query(self._box, name, self._prompts, "refine")
         return self._kept[name]
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -38,7 +39,7 @@ class Scores:
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over a :meth:`state`."""
-        device = self._offset.device
+        device = self._prompts.context.device
         self._kept = {name: logits.to(device) for name, logits in state.items()}
 
 
@@ -94,7 +95,7 @@ class RefiningLearner(Learner):
             self._fit_head(box, labels, refine_sets[0], progress)
             return
         trainer = self._start(box, labels, seed)
-        scores = Scores(box, self.offset_, refine_sets)
+        scores = Scores(box, Prompts(self.offset_, self.visual_), refine_sets)
         parts: dict[str, Part] = {"scores": scores, "trainer": trainer}
         for generation in self._generations("refinement", self.options.generations, **parts):
             logits = scores.of(generation % len(refine_sets))
@@ -110,7 +111,7 @@ class RefiningLearner(Learner):
         assert self.offset_ is not None, "set by the caller"
         asked = Asked()
         for _ in self._generations("head", 1, asked=asked):
-            asked.scores = query(box, image_set, self.offset_, "refine")
+            asked.scores = query(box, image_set, Prompts(self.offset_, self.visual_), "refine")
             self.head_ = Head.fit(asked.scores[None], labels, ProbeOptions())
             reached = percent_right(self.refine(asked.scores), labels)
             self._note(queries=self.queries_, train_accuracy=reached)
@@ -122,12 +123,14 @@ class RefiningLearner(Learner):
     def work(self, images: int, classes: int) -> Work:
         """Return that, and the training on one score per upload; see :meth:`Learner.work`."""
         options, base = self.options, super().work(images, classes)
-        if options.solver == "convex":
-            return replace(base, generations=1, refine=base.refine + 1)
+        convex = options.solver == "convex"
+        uploads = 1 if convex else min(max(1, options.views), options.generations)
         return replace(
             base,
-            refine=base.refine + min(max(1, options.views), options.generations),
-            passes=options.generations * options.passes,
+            generations=1 if convex else base.generations,
+            refine=base.refine + uploads,
+            images=base.images + (uploads * images if options.visual_tokens else 0),
+            passes=0 if convex else options.generations * options.passes,
         )
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:

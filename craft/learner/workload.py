@@ -11,8 +11,9 @@ class Work:
 
     ``generations`` (epochs, for CoOp) are the rows that its history will have. ``scored`` search
     queries go through the refiner, ``passes`` over the training images train it; ``gradients``
-    counts the white-box steps through the text tower. ``predict`` is no part of the fit: the
-    queries of one prediction of one image set.
+    counts the white-box steps through the text tower. ``images`` are encodings of the service for
+    search and refinement. ``predict`` and ``predict_images`` are no part of the fit: the queries
+    of one prediction of one image set, and how often each of its images is encoded for them.
     """
 
     generations: int = 0
@@ -21,4 +22,6 @@ class Work:
     scored: int = 0
     passes: int = 0
     gradients: int = 0
+    images: int = 0
     predict: int = 1
+    predict_images: int = 0

@@ -29,7 +29,6 @@ class CoOp(Learner):
     Features are encoded once; the option ``crops`` has those of CoOp's own augmentation.
     """
 
-    access = "weights"
     Options: ClassVar[type[Options]] = CoOpOptions
     options: CoOpOptions
 

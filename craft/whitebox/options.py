@@ -12,6 +12,7 @@ from craft.learner.options import Options
 class CoOpOptions(Options):
     """Options of CoOp; the defaults are those of its authors' scripts."""
 
+    access = "weights"
     mode: str = option("paper", "the released code has no CoOp", accepted=("paper",), compare=False)
     # CLIP has 77 positions, of which start, end, the stop and a name of one token need four.
     context_tokens: int = option(16, "M, context vectors shared by all classes", least=1, most=73)

@@ -50,7 +50,14 @@ def toy_box(access):
     """A box of an access level, of eight images in two classes, that depends on the context."""
     import torch
 
-    from craft.protocol import BlackBox, FeatureBox, QueryMeter, UploadBox
+    from craft.protocol import (
+        BlackBox,
+        FeatureBox,
+        QueryMeter,
+        UploadBox,
+        VisualBox,
+        VisualSide,
+    )
 
     class Box:
         context_length, context_width, embedding_std = 1, 2, 1.0
@@ -60,6 +67,12 @@ def toy_box(access):
             self.meter.charge(purpose, len(context_offsets))
             side = torch.tensor([1.0, -1.0] * 4)[:, None] * torch.tensor([1.0, -1.0])
             yield side * context_offsets.sum(dim=(1, 2))[:, None, None]
+
+    class Prompted(Box):
+        visual = VisualSide(most_tokens=8, width=2)
+
+        def predict(self, image_set, context_offsets, purpose="search", visual_prompts=None):
+            yield from super().predict(image_set, context_offsets, purpose)
 
     class Service(Box):
         feature_width, logit_scale, predict = 2, 10.0, None
@@ -86,7 +99,8 @@ def toy_box(access):
                 yield scores + self.shift * torch.tensor([1.0, -1.0])
 
     boxes = {"predictions": (Box(), BlackBox), "features": (Service(), FeatureBox)}
-    box, kind = (boxes | {"uploads": (Uploads(), UploadBox)})[access]
+    boxes |= {"uploads": (Uploads(), UploadBox), "visual-prompts": (Prompted(), VisualBox)}
+    box, kind = boxes[access]
     assert isinstance(box, kind)
     return box, torch.tensor([0, 1] * 4)
 
@@ -118,9 +132,9 @@ def main():
         importlib.import_module(module)
     fitted = []
     for cls in learners():
-        box, labels = toy_box(cls.access)
         options = {"budget": 40, "population": 8, "intrinsic_dim": 2, "hidden": 4}
         learner = cls(**options, **QUICK.get(cls.__name__, {}))
+        box, labels = toy_box(learner.access)
         given = {"own": own_side()} if learner.options.own_codes else {}
         assert learner.fit(box, labels, seed=1, **given) is learner
         assert learner.predict(box, "train", **given).shape == (8, 2)

@@ -15,11 +15,14 @@ import torch
 import craft.learner
 from craft.learner.base import Learner
 from craft.learner.collaborative import Collaborative
+from craft.learner.folds import fold_numbers, fold_sizes
+from craft.learner.prompt_only import PromptOnly
 from craft.learner.refine_only import RefineOnly
 from craft.learner.sequential import Sequential
-from craft.protocol import BlackBox, BudgetExceeded, FeatureBox, UploadBox
+from craft.learner.yu import Yu
+from craft.protocol import BlackBox, BudgetExceeded, FeatureBox, UploadBox, VisualBox
 
-from .toy import TOYS, ToyBox, ToyFeatureBox, ToyUploadBox, own_side
+from .toy import TOYS, ToyBox, ToyFeatureBox, ToyUploadBox, ToyVisualBox, own_side
 
 SMALL = {"budget": 400, "population": 20, "intrinsic_dim": 6, "hidden": 16, "passes": 2}
 #: What a learner needs besides to be quick.
@@ -27,16 +30,19 @@ QUICK = {
     "LFA": {"iterations": 9, "shrinkage_values": 3},
     "CBBT": {"epochs": 8, "directions": 4, "batch_size": 20},
     "Probe": {"queries": 3},
+    "Yu": {"visual_tokens": 2, "visual_dim": 5},
     "BlackVIP": {"steps": 9, "repeats": 2, "batch_size": 30, "trigger": 4, "channels": "6,4"},
 }
 
 
 def small(cls: type[Learner], options: dict) -> Learner:
-    return cls(**SMALL, **QUICK.get(cls.__name__, {}), **options)
+    return cls(**SMALL | QUICK.get(cls.__name__, {}) | options)
 
 
-def toy(cls: type[Learner], **settings) -> ToyBox | ToyFeatureBox | ToyUploadBox:
-    return TOYS[cls.access](**settings)
+def toy(
+    cls: type[Learner], options: dict | None = None, **settings
+) -> ToyBox | ToyFeatureBox | ToyUploadBox:
+    return TOYS[small(cls, options or {}).access](**settings)
 
 
 def learners() -> list[type[Learner]]:
@@ -78,6 +84,12 @@ VARIANTS += [
         Sequential, {"solver": "convex"}, id="Sequential-convex", marks=pytest.mark.exhaustive
     ),
 ]
+#: Visual prompts beside contexts, of learners that search; folds in turn.
+VISUAL = {"visual_tokens": 2, "visual_dim": 5, "search_folds": 2}
+VARIANTS += [
+    pytest.param(Collaborative, VISUAL, id="Collaborative-visual"),
+    pytest.param(Sequential, VISUAL | {"gate": True}, id="Sequential-visual"),
+]
 #: The gate of every learner that tunes something, Probe's being on anyway.
 GATED = [
     pytest.param(
@@ -107,7 +119,7 @@ def own_scores(learner: Learner, box: ToyBox) -> torch.Tensor:
 
 
 def fitted(cls: type[Learner], options: dict, seed: int = 1, box: ToyBox | None = None) -> tuple:
-    box, learner = box or toy(cls), small(cls, options)
+    box, learner = box or toy(cls, options), small(cls, options)
     return fit(learner, box, seed=seed), box
 
 
@@ -132,12 +144,14 @@ def test_the_toy_box_keeps_the_protocol() -> None:
     assert isinstance(ToyUploadBox(), UploadBox) and not isinstance(ToyBox(), UploadBox)
     assert isinstance(ToyFeatureBox(), FeatureBox)
     assert not isinstance(ToyFeatureBox(), BlackBox)
+    assert isinstance(ToyVisualBox(), VisualBox) and isinstance(ToyVisualBox(), BlackBox)
+    assert not isinstance(ToyBox(), VisualBox)
 
 
 @pytest.mark.parametrize(("cls", "options"), VARIANTS)
 class TestEveryLearner:
     def test_fit_returns_self_and_predicts_logits(self, cls, options) -> None:
-        box = toy(cls)
+        box = toy(cls, options)
         learner = small(cls, options)
         assert fit(learner, box) is learner
         logits = predict(learner, box)
@@ -147,14 +161,14 @@ class TestEveryLearner:
 
     def test_predict_before_fit_says_so(self, cls, options) -> None:
         with pytest.raises(RuntimeError, match="before fit"):
-            predict(small(cls, options), toy(cls))
+            predict(small(cls, options), toy(cls, options))
 
     def test_same_seed_same_bits(self, cls, options) -> None:
         torch.manual_seed(5)
         first, _ = fitted_once(cls, options)
         torch.manual_seed(6)
         second, box = fitted(cls, options)
-        assert torch.equal(predict(first, toy(cls)), predict(second, box))
+        assert torch.equal(predict(first, toy(cls, options)), predict(second, box))
         assert first.history_ == second.history_
 
     def test_leaves_global_generators_alone(self, cls, options) -> None:
@@ -177,7 +191,7 @@ class TestEveryLearner:
 
     def test_never_trains_on_test_images(self, cls, options) -> None:
         _, box = fitted_once(cls, options)
-        assert all(image_set == "train" for image_set, _, _ in box.asked)
+        assert all(image_set.partition("/")[0] == "train" for image_set, _, _ in box.asked)
         assert box.meter.counts["evaluate"] == 0
 
     def test_search_queries_are_those_it_reports(self, cls, options) -> None:
@@ -189,11 +203,11 @@ class TestEveryLearner:
         learner, _ = fitted_once(cls, options)
         if learner.queries_:
             with pytest.raises(BudgetExceeded):
-                fitted(cls, options, box=toy(cls, budget=15))
+                fitted(cls, options, box=toy(cls, options, budget=15))
 
     def test_state_round_trip(self, cls, options) -> None:
         learner, _ = fitted_once(cls, options)
-        box, copy = toy(cls), small(cls, options).restore(learner.state())
+        box, copy = toy(cls, options), small(cls, options).restore(learner.state())
         assert torch.equal(predict(learner, box), predict(copy, box))
 
     def test_foreign_state_is_refused(self, cls, options) -> None:
@@ -202,7 +216,7 @@ class TestEveryLearner:
 
     def test_a_prediction_takes_the_queries_that_are_stated(self, cls, options) -> None:
         learner, _ = fitted_once(cls, options)
-        box = toy(cls)
+        box = toy(cls, options)
         predict(learner, box)
         assert box.meter.counts["evaluate"] == learner.work(80, 4).predict == box.meter.total
 
@@ -211,7 +225,7 @@ class TestEveryLearner:
             cls(**options, budgett=3)
 
     def test_broken_scores_are_refused(self, cls, options) -> None:
-        class Broken(TOYS[cls.access]):
+        class Broken(TOYS[small(cls, options).access]):
             def predict(self, *args, **kwargs):
                 for block in super().predict(*args, **kwargs):
                     yield block * float("nan")
@@ -238,7 +252,7 @@ class TestEveryLearner:
                     kept.append(deepcopy(learner.checkpoint()))
                     raise Stop
 
-            first, second = toy(cls), toy(cls)
+            first, second = toy(cls, options), toy(cls, options)
             with contextlib.suppress(Stop):
                 fit(small(cls, options), first, progress=stop)
             if not kept:
@@ -253,7 +267,7 @@ class TestEveryLearner:
             assert second.meter.counts == box.meter.counts  # no query was made twice
 
     def test_progress_is_called(self, cls, options) -> None:
-        box, seen = toy(cls), []
+        box, seen = toy(cls, options), []
         fit(small(cls, options), box, progress=lambda learner: seen.append(learner.queries_))
         assert seen == sorted(seen)
         assert seen
@@ -265,9 +279,12 @@ class TestEveryLearner:
             box.meter.counts["search"],
             box.meter.counts["refine"],
         )
+        if learner.options.encodes_images:
+            assert work.images == box.meter.images["search"] + box.meter.images["refine"]
         assert work.generations == len(learner.history_) == learner.generations_
         # LFA refines a map of features, which is no pass over scores.
-        refined = [r for r in learner.history_ if "refine_loss" in r and cls.access != "features"]
+        scores = learner.access != "features"
+        refined = [row for row in learner.history_ if "refine_loss" in row and scores]
         assert work.passes == learner.options.passes * len(refined)
         assert work.scored in (0, work.search)
 
@@ -278,12 +295,12 @@ class TestEveryGatedLearner:
         """Answers lie between the learner's and the box's own, by the gate's weight alone."""
         learner, _ = fitted_once(cls, options)
         plain, _ = fitted(cls, {})
-        own = own_scores(learner, toy(cls)).double()
-        tuned = predict(plain, toy(cls)).double().softmax(dim=1)
+        own = own_scores(learner, toy(cls, options)).double()
+        tuned = predict(plain, toy(cls, options)).double().softmax(dim=1)
         weight = learner.gate_.weights(own, tuned.argmax(dim=1))[:, None]
         assert weight.min() < 0.9 < weight.max()
         expected = weight * tuned + (1 - weight) * (learner.gate_.tau * own).softmax(dim=1)
-        answer = predict(learner, toy(cls)).double().exp()
+        answer = predict(learner, toy(cls, options)).double().exp()
         torch.testing.assert_close(answer, expected, atol=1e-5, rtol=0)
 
     def test_a_state_without_its_gate_is_refused(self, cls, options) -> None:
@@ -304,8 +321,6 @@ def test_a_learner_that_fits_no_gate_says_so() -> None:
 
 
 def test_prompt_search_nears_the_known_optimum() -> None:
-    from craft.learner.prompt_only import PromptOnly
-
     options = {"budget": 4000, "population": 20, "intrinsic_dim": 6, "projection_std": 0.3}
     box = ToyBox()
     learner = PromptOnly(**options).fit(box, box.labels["train"], seed=3)
@@ -316,7 +331,6 @@ def test_prompt_search_nears_the_known_optimum() -> None:
 
 def test_collaboration_beats_either_part_on_the_toy_box() -> None:
     """The signal needs the right context, the bias needs the refiner: only both do well."""
-    from craft.learner.prompt_only import PromptOnly
     from craft.learner.refine_only import RefineOnly
 
     options = {"budget": 4000, "population": 20, "intrinsic_dim": 6, "hidden": 32}
@@ -349,3 +363,65 @@ def test_lambda2_holds_to_the_end_of_its_share_of_the_budget(
     options = {"budget": budget, "population": population, "lambda2": 0.5, "lambda2_share": share}
     RefineOnly(**options, hidden=4).fit(box, box.labels["train"], seed=1)
     assert weights == [0.5] * active + [0.0] * (budget // population - active)
+
+
+@pytest.mark.parametrize("cls", [PromptOnly, Collaborative, Sequential])
+def test_a_learner_of_predictions_has_the_same_bits_on_a_richer_box(cls) -> None:
+    box, richer = ToyBox(), ToyVisualBox()
+    first, second = fitted(cls, {}, box=box)[0], fitted(cls, {"visual_tokens": 0}, box=richer)[0]
+    assert first.history_ == second.history_
+    assert torch.equal(first.predict(box, "test"), second.predict(richer, "test"))
+    assert richer.meter.images["search"] == 0
+
+
+@pytest.mark.parametrize(("cls", "lift"), [(PromptOnly, 1.0), (Collaborative, 0.5)])
+def test_visual_prompts_are_searched_beside_the_context(cls, lift) -> None:
+    """The toy box is surest where every token points along the first axis."""
+    options = {"budget": 4000, "visual_tokens": 2, "visual_dim": 5}
+    learner, _ = fitted(cls, options)
+    tokens = torch.nn.functional.normalize(learner.visual_, dim=-1)
+    assert learner.visual_.shape == (1, 2, 3)
+    assert tokens[..., 0].mean() > 0.9 * lift
+
+
+def test_folds_are_taken_in_turn_and_touch_each_image_equally_often() -> None:
+    learner, box = fitted(PromptOnly, {"search_folds": 2, "visual_tokens": 1, "visual_dim": 2})
+    searched = [image_set for image_set, _, _ in box.asked]
+    assert searched == ["train/fold-1", "train/fold-2"] * (learner.options.generations // 2)
+    numbers = fold_numbers(torch.tensor([0, 1, 0, 1, 0, 1, 0, 1]), 2)
+    assert numbers.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert sum(fold_sizes(16, 5)) == 16 and max(fold_sizes(16, 5)) - min(fold_sizes(16, 5)) <= 1
+
+
+def test_more_folds_than_shots_are_refused() -> None:
+    with pytest.raises(ValueError, match="search_folds: expected at most 20"):
+        fitted(PromptOnly, {"search_folds": 21})
+
+
+def test_a_box_that_takes_fewer_visual_prompts_is_refused_before_a_query() -> None:
+    box = ToyVisualBox()
+    with pytest.raises(ValueError, match="visual_tokens: expected at most 4"):
+        fitted(PromptOnly, {"visual_tokens": 5}, box=box)
+    with pytest.raises(ValueError, match="takes visual prompts"):
+        fitted(PromptOnly, {"visual_tokens": 2}, box=ToyBox())
+    assert box.meter.total == 0
+
+
+def test_yu_tests_the_candidate_of_the_lowest_loss() -> None:
+    least = []
+
+    class Watching(ToyVisualBox):
+        def predict(self, image_set, context_offsets, purpose="search", visual_prompts=None):
+            done = 0
+            for block in super().predict(image_set, context_offsets, purpose, visual_prompts):
+                for logits in block if purpose == "search" else ():
+                    loss = torch.nn.functional.cross_entropy(logits, self.labels[image_set])
+                    least.append((loss.item(), context_offsets[done], visual_prompts[done]))
+                    done += 1
+                yield block
+
+    learner, _ = fitted(Yu, {}, box=Watching())
+    _, context, visual = min(least, key=lambda entry: entry[0])
+    assert torch.allclose(learner.offset_[0], context, atol=1e-6)
+    assert torch.allclose(learner.visual_[0], visual, atol=1e-6)
+    assert learner.best_loss() == pytest.approx(min(loss for loss, *_ in least), abs=1e-6)

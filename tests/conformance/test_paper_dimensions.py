@@ -29,7 +29,7 @@ CLASSES, PER_CLASS, FEATURES = 47, 2, 64
 GENERATIONS = 6  # two-point adaptation of pycma 4.5 raises in the third
 RULES = ("mean", "fresh-mean", "best")
 SEARCHING = ("Collaborative", "PromptOnly", "Sequential")
-BLACK_BOX = [cls for cls in learners() if cls.access == "predictions"]
+BLACK_BOX = [cls for cls in learners() if cls().access == "predictions"]
 
 
 class PaperSizedBox:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from craft.blackbox.guarded_box import GuardedBox
+from craft.blackbox.guards.predictions import GuardedBox
 from craft.data.splits import draw
 from craft.learner.base import accuracy
 from craft.learner.refine_only import RefineOnly

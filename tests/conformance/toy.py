@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from craft.learner.base import Learner
+from craft.learner.folds import fold_name, fold_numbers
 from craft.learner.own import Own
-from craft.protocol import QueryMeter
+from craft.protocol import QueryMeter, VisualSide, check_visual_prompts
 
 
 class ToyBox:
@@ -55,6 +56,41 @@ class ToyBox:
     def accuracy(self, logits: torch.Tensor, image_set: str) -> float:
         """Per cent of images whose largest logit is their label's."""
         return 100 * (logits.argmax(-1) == self.labels[image_set]).float().mean().item()
+
+
+class ToyVisualBox(ToyBox):
+    """A toy box that takes visual prompts too: of their tokens' directions, one makes it surer."""
+
+    visual = VisualSide(most_tokens=4, width=3)
+
+    def __init__(self, classes: int = 4, per_class: int = 20, budget: int | None = None) -> None:
+        super().__init__(classes, per_class, budget)
+        for fold in (0, 1):
+            half = fold_numbers(self.labels["train"], 2) == fold
+            name = fold_name("train", fold)
+            self.labels[name] = self.labels["train"][half]
+            self._noise[name] = self._noise["train"][half]
+            self.image_sets[name] = int(half.sum())
+
+    def predict(
+        self,
+        image_set: str,
+        context_offsets: torch.Tensor,
+        purpose: str = "search",
+        visual_prompts: torch.Tensor | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """Yield what the toy box does, its signal turned up or down by the visual prompts."""
+        blocks = super().predict(image_set, context_offsets, purpose)
+        if visual_prompts is None:
+            yield from blocks
+            return
+        check_visual_prompts(self.visual, visual_prompts, len(context_offsets))
+        count = len(context_offsets) * self.image_sets[image_set]
+        self.meter.images[purpose] += count
+        hot = torch.nn.functional.one_hot(self.labels[image_set], len(self.class_names)).float()
+        tokens = torch.nn.functional.normalize(visual_prompts, dim=-1)  # (P, V, W)
+        for block, gain in zip(blocks, tokens[..., 0].mean(dim=1).split(2), strict=True):
+            yield block + 2.0 * gain[:, None, None] * hot
 
 
 class ToyFeatureBox:
@@ -168,7 +204,12 @@ class ToyPixels:
 
 
 #: Access level -> toy box.
-TOYS = {"predictions": ToyBox, "features": ToyFeatureBox, "uploads": ToyUploadBox}
+TOYS = {
+    "predictions": ToyBox,
+    "visual-prompts": ToyVisualBox,
+    "features": ToyFeatureBox,
+    "uploads": ToyUploadBox,
+}
 
 
 def own_side(learner: Learner, box: ToyUploadBox) -> dict[str, Any]:

@@ -41,10 +41,10 @@ def trace(**options: object) -> dict[str, np.ndarray]:
     scales = torch.linspace(1, 3, 2048, dtype=torch.float64)
     losses, sigmas, means = [], [], []
     for _ in range(GENERATIONS):
-        offsets = prompts.ask().flatten(1).double()  # (40, 2048)
+        offsets = prompts.ask().context.flatten(1).double()  # (40, 2048)
         found = (scales * (offsets - 0.01)).square().sum(dim=1)
         prompts.tell(found)
-        prompts.context()
+        prompts.chosen()
         losses.append(found.numpy())
         sigmas.append(prompts.sigma)
         means.append(prompts._es.mean.copy())

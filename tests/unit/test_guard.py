@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from craft.blackbox.guarded_box import BoxError, GuardedBox
+from craft.blackbox.guards.guard import BoxError
+from craft.blackbox.guards.predictions import GuardedBox
 from craft.learner.collaborative import Collaborative
 from craft.protocol import BlackBox, BudgetExceeded
 from tests.conformance.toy import ToyBox

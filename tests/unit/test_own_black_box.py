@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from craft.blackbox.guarded_box import BoxError, GuardedBox
+from craft.blackbox.guards.guard import BoxError
+from craft.blackbox.guards.predictions import GuardedBox
 from craft.learner.collaborative import Collaborative
 from craft.protocol import BudgetExceeded
 from tests.conformance.toy import ToyBox

@@ -21,14 +21,14 @@ def generator(seed: int = 0, **options) -> PromptGenerator:
 
 @pytest.mark.parametrize("sigma", [1.0, 0.02])
 def test_first_population_is_at_the_scale_of_an_embedding(sigma: float) -> None:
-    offsets = generator(sigma=sigma).ask()
+    offsets = generator(sigma=sigma).ask().context
     assert offsets.shape == (40, *SHAPE)
     assert offsets.dtype == torch.float32
     assert offsets.std().item() == pytest.approx(0.05, rel=0.05)
 
 
 def test_projection_std_is_the_std_of_the_entries_of_a() -> None:
-    offsets = generator(projection_std=0.2).ask()
+    offsets = generator(projection_std=0.2).ask().context
     assert offsets.std().item() == pytest.approx(0.2 * math.sqrt(64), rel=0.05)
 
 
@@ -36,15 +36,15 @@ def test_a_uniform_a_has_the_same_scale_and_no_tails() -> None:
     flat, normal = (
         generator(projection=kind, projection_std=0.2) for kind in ("uniform", "normal")
     )
-    assert flat.ask().std().item() == pytest.approx(0.2 * math.sqrt(64), rel=0.05)
+    assert flat.ask().context.std().item() == pytest.approx(0.2 * math.sqrt(64), rel=0.05)
     axes = torch.eye(64).numpy()
-    assert flat._offsets(axes).abs().max().item() <= 0.2 * math.sqrt(3) + 1e-6
-    assert normal._offsets(axes).abs().max().item() > 0.2 * math.sqrt(3)
+    assert flat._prompts(axes).context.abs().max().item() <= 0.2 * math.sqrt(3) + 1e-6
+    assert normal._prompts(axes).context.abs().max().item() > 0.2 * math.sqrt(3)
 
 
 def test_contexts_span_a_d_dimensional_subspace() -> None:
     prompts = generator(intrinsic_dim=5)
-    assert torch.linalg.matrix_rank(prompts.ask().reshape(40, -1), rtol=1e-4) == 5
+    assert torch.linalg.matrix_rank(prompts.ask().context.reshape(40, -1), rtol=1e-4) == 5
 
 
 def quadratic(offsets: torch.Tensor) -> torch.Tensor:
@@ -55,21 +55,21 @@ def test_best_rule_gives_the_best_candidate_ever_told() -> None:
     prompts = generator(context_rule="best")
     best, lowest = None, math.inf
     for _ in range(6):
-        offsets = prompts.ask()
+        offsets = prompts.ask().context
         losses = quadratic(offsets)
         prompts.tell(losses)
         if losses.min() < lowest:
             lowest, best = losses.min(), offsets[losses.argmin()]
-    assert torch.allclose(prompts.context()[0], best, atol=1e-6)
+    assert torch.allclose(prompts.chosen().context[0], best, atol=1e-6)
 
 
 def test_mean_rule_gives_less_noise_than_a_fresh_population() -> None:
     contexts = {}
     for rule in ("mean", "fresh-mean"):
         prompts = generator(context_rule=rule)
-        prompts.tell(quadratic(prompts.ask()))
-        contexts[rule] = prompts.context()
-        assert torch.equal(prompts.context(), contexts[rule])  # stable within a generation
+        prompts.tell(quadratic(prompts.ask().context))
+        contexts[rule] = prompts.chosen().context
+        assert torch.equal(prompts.chosen().context, contexts[rule])  # stable within a generation
     spread = (contexts["mean"] - contexts["fresh-mean"]).std().item()
     assert spread == pytest.approx(0.05 / math.sqrt(40), rel=0.3)
 
@@ -82,9 +82,9 @@ def test_a_resumed_generator_is_the_one_that_was_interrupted(after: int, options
     def advance(prompts: PromptGenerator, generations: int) -> list[torch.Tensor]:
         seen = []
         for _ in range(generations):
-            offsets = prompts.ask()
+            offsets = prompts.ask().context
             prompts.tell(quadratic(offsets))
-            seen += [offsets, prompts.context(), torch.tensor(prompts.sigma)]
+            seen += [offsets, prompts.chosen().context, torch.tensor(prompts.sigma)]
         return seen
 
     # At this size CMA-ES decomposes its matrix in every third generation only.
@@ -94,21 +94,21 @@ def test_a_resumed_generator_is_the_one_that_was_interrupted(after: int, options
     assert len(set(map(float, advance(whole, after)[2::3]))) == after
     advance(interrupted, after)
     resumed.resume(interrupted.state())
-    assert torch.equal(resumed.context(), interrupted.context())
+    assert torch.equal(resumed.chosen().context, interrupted.chosen().context)
     for mine, other in zip(advance(whole, 6), advance(resumed, 6), strict=True):
         assert torch.equal(mine, other)
 
 
 def test_bound_holds_for_candidates_and_mean() -> None:
     free, bound = generator(sigma=3.0), generator(sigma=3.0, bound=0.1)
-    assert bound.ask().abs().max() < free.ask().abs().max() / 5
-    bound.tell(quadratic(bound.ask()))
-    assert bound.context().abs().max() < free.ask().abs().max() / 5
+    assert bound.ask().context.abs().max() < free.ask().context.abs().max() / 5
+    bound.tell(quadratic(bound.ask().context))
+    assert bound.chosen().context.abs().max() < free.ask().context.abs().max() / 5
 
 
 def test_other_users_of_numpys_generator_change_nothing() -> None:
     np.random.seed(1)
-    first = generator().ask()
+    first = generator().ask().context
     np.random.seed(2)
-    assert torch.equal(first, generator().ask())
-    assert not torch.equal(first, generator(seed=1).ask())
+    assert torch.equal(first, generator().ask().context)
+    assert not torch.equal(first, generator(seed=1).ask().context)

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from craft.blackbox.guarded_box import BoxError, GuardedBox, GuardedUploadBox
+from craft.blackbox.guards.guard import BoxError
+from craft.blackbox.guards.predictions import GuardedBox
+from craft.blackbox.guards.uploads import GuardedUploadBox
 from craft.blackbox.local_box import LocalBox
 from craft.blackbox.upload_box import LocalUploadBox
 from craft.learner.prompt_only import PromptOnly

@@ -1,0 +1,54 @@
+"""Files of one fit must be of one backbone, its weights, and the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from craft.files.atomic import RecordError
+from craft.files.pixels import PixelFacts
+from craft.files.records import Features
+
+
+def require_match(
+    backbone: str,
+    dataset: str,
+    towers: Mapping[Path, Mapping[str, Any]],
+    train: Mapping[Path, Features | PixelFacts],
+    tests: Mapping[Path, tuple[str, Features | PixelFacts]],
+) -> None:
+    """Refuse images of another backbone, data set, part, manifest or weights than the others.
+
+    ``backbone`` and ``dataset`` are the prompts'; ``towers`` holds what exported towers say of
+    their origin, ``tests`` the test set that each file is given as. Raises RecordError naming the
+    file, what it says and what it should.
+    """
+    weights = next((o["weights_sha256"] for o in towers.values() if "weights_sha256" in o), None)
+    for path, origin in towers.items():
+        found = origin.get("weights_sha256", weights)
+        _require_same(path, "tower", "weights (SHA-256)", found, weights)
+    given = [(path, images, dataset, "train") for path, images in train.items()]
+    given += [(path, images, name, "test") for path, (name, images) in tests.items()]
+    manifests: dict[str, str] = {}
+    for path, images, name, part in given:
+        manifest = manifests.setdefault(name, images.manifest_sha256)
+        of_images = [
+            ("backbone", images.backbone, backbone),
+            ("data set", images.dataset, name),
+            ("part", images.part, part),
+            ("manifest (SHA-256)", images.manifest_sha256, manifest),
+        ]
+        if isinstance(images, Features):
+            weights = weights or images.weights_sha256
+            of_images.append(("weights (SHA-256)", images.weights_sha256, weights))
+        for what, found, expected in of_images:
+            kind = "features" if isinstance(images, Features) else "pixels"
+            _require_same(path, kind, what, found, expected)
+
+
+def _require_same(path: Path, kind: str, what: str, found: Any, expected: Any) -> None:
+    if found != expected:
+        raise RecordError(
+            f"{path}: {kind} of {what} {found}, beside files of {what} {expected}; make them again"
+        )
