@@ -1,6 +1,7 @@
 # make mini   set up .venv from the lock, run the embedded suite, show its headline table
 # make test   the same environment; formatting, lint, types, import contracts, tests
 # make test-all   and the tests that take long or need a quiet machine or Slurm
+# make docs   build the documentation site into site/; a broken link is an error
 #
 # PYTHON=python3.12 picks the interpreter (3.11 or newer), CORES=2 bounds the jobs at a time,
 # WORKERS=1 the tests at a time.
@@ -17,7 +18,7 @@ MINI_BACKBONES := mini-rn mini-vit
 # Without byte code each of the suite's hundreds of jobs would compile its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: mini test test-all environment clean rebuild-mini-backbones
+.PHONY: mini test test-all docs environment clean rebuild-mini-backbones
 
 mini: environment
 	$(BIN)/snakemake all $(MINI)
@@ -34,6 +35,9 @@ test test-all: environment
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(CHOSEN)
+
+docs: environment
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 environment: $(READY)
 

@@ -131,7 +131,7 @@ def steps(design: Design, folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Name and command of each step; commands read what they are asked for from files."""
     plan = ["all", "-n", "-q", "rules", "reason", "host", "--configfile", "suite.yaml"]
     yield "dry-run", [sys.executable, "-m", "snakemake", *plan]
-    outputs = ["--out", "runs.csv", "--provenance", "provenance.json"]
+    outputs = ["--out", "runs.csv"]
     yield "gather", [*_gather(folder, "suite", request_of_all(design)), *outputs]
     for name in design.artefacts():
         if name in _UNCHANGED:

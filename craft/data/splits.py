@@ -14,8 +14,12 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from craft.runtime.command import run_command
+
+if TYPE_CHECKING:
+    from craft.files.receipts import Job
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +72,7 @@ def write_splits(
     pattern: str,
     *,
     repeat: bool = False,
-    receipt: str | None = None,
+    receipt: Job | None = None,
 ) -> None:
     """Write a records.Split for each number of shots and seed to ``pattern`` with both filled in.
 
@@ -122,6 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.manifest:
         if not (options.dataset and options.out_pattern):
             parser.error("--manifest needs --dataset and --out-pattern")
+        from craft.files.receipts import Job  # brings numpy, as the records do
+
         write_splits(
             options.manifest,
             options.dataset,
@@ -129,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.seed,
             options.out_pattern,
             repeat=options.repeat,
-            receipt=options.receipt,
+            receipt=Job(options.receipt, parser.prog) if options.receipt else None,
         )
         return
     if options.out_pattern or len(options.shots) != 1 or len(options.seed) != 1:

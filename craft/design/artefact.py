@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from craft.files import paths
+
 #: Suites that rebuild the paper's artefacts: in full, and in miniature.
 REBUILDS = ("paper", "mini")
 
@@ -50,6 +52,19 @@ class Artefact:
     def of_source(self) -> bool:
         """Whether it shows learners of the shift's source alone."""
         return self.columns == "test sets"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Its files below results, the one that targets name first."""
+        table = self.kind == "table"
+        prefix = (paths.TABLE if table else paths.FIGURE).format(artefact=self.name)
+        ends = ("csv", "md", "tex", "html") if table else ("pdf", "png", "csv")
+        return tuple(f"{prefix}.{end}" for end in ends)
+
+    def printed_files(self, folder: str | None) -> list[str]:
+        """Return the files below ``folder`` with what the paper prints, and notes on that."""
+        names = (self.printed, "notes") if folder and self.printed else ()
+        return [f"{folder}/{name}.csv" for name in names]
 
     @property
     def module(self) -> str:

@@ -62,8 +62,15 @@ def request_of_all(design: Design) -> dict[str, Any]:
         "suite": design.config["suite"],
         "config_hash": config_hash({k: v for k, v in design.config.items() if k not in PLACES}),
         "seeds": list(design.seeds),
+        "artefacts": {name: _artefact(design, name) for name in design.artefacts()},
     }
     return asked | _described(design, rows, runs, cells)
+
+
+def _artefact(design: Design, name: str) -> dict[str, Any]:
+    artefact = ARTEFACTS[name]
+    heading = artefact.heading(design.config["suite"])
+    return {"kind": artefact.kind, "heading": heading, "files": artefact.files}
 
 
 def _described(

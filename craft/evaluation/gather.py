@@ -16,9 +16,8 @@ import pandas as pd
 
 from craft.evaluation.count_images import count_images, manifest_of
 from craft.evaluation.scores import IDENTITY, RECORDED, Scores
-from craft.evaluation.trace import trace
 from craft.files import receipts
-from craft.files.atomic import RecordError, read_json, write_json, write_text
+from craft.files.atomic import RecordError, read_json, write_text
 from craft.files.records import MEASURES, Score
 from craft.runtime.command import run_command
 
@@ -188,12 +187,11 @@ def _pairs(values: Mapping[str, str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the CSV that a request asks for, and for the whole suite where it comes from."""
+    """Write the CSV that a request asks for."""
     parser = argparse.ArgumentParser(prog="python -m craft.evaluation.gather", description=__doc__)
     parser.add_argument("--request", required=True, metavar="FILE", help="what is asked for")
     parser.add_argument("--results", required=True, metavar="FOLDER", help="of the suite")
     parser.add_argument("--out", required=True, metavar="FILE", help="CSV to write")
-    parser.add_argument("--provenance", metavar="FILE", help="JSON to write, of the whole suite")
     receipts.add_argument(parser)
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -204,14 +202,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         scores = Scores(request, args.results)
         read = list(map(scores.path, request["runs"]))
-        if args.provenance:
-            write_json(args.provenance, trace(request, scores))
-            lines = suite_runs(request, scores)
-        else:
-            lines = gather(request, scores)
+        lines = gather(request, scores) if "artefact" in request else suite_runs(request, scores)
     write_text(args.out, lines.to_csv(index=False, lineterminator="\n"))
-    made = [args.out, args.provenance] if args.provenance else [args.out]
-    receipts.write(made, args.receipt, [args.request, *read])
+    receipts.write([args.out], args.receipt, [args.request, *read])
     log.info("%s: %d lines, %d incomplete", args.out, len(lines), (lines["status"] != OK).sum())
 
 

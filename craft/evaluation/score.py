@@ -26,7 +26,7 @@ from craft.files.records import (
     Score,
 )
 from craft.runtime.command import run_command
-from craft.runtime.provenance import code_hash
+from craft.runtime.provenance import code_hash, timestamp
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +171,7 @@ def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, Te
         manifests={name: test.manifest_sha256 for name, test in tests.items()},
         record=asdict(record),
         code_hash=code_hash("craft.evaluation.score"),
+        scored=timestamp(),
     )
 
 

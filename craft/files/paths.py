@@ -47,6 +47,9 @@ SCORED = f"{RUNS_FOLDER}/{{batch}}/scored.json"
 
 RUNS = "runs.csv"
 PROVENANCE = "provenance.json"
+#: The same for readers of RO-Crates, and the copy of the workflow that the crate describes.
+CRATE = "ro-crate-metadata.json"
+WORKFLOW = "workflow"
 #: What an artefact asks for, and the tidy data that it is made from.
 REQUEST = "gathered/{artefact}.json"
 GATHERED = "gathered/{artefact}.csv"

@@ -2,7 +2,8 @@
 
 A receipt is the hidden file ``.NAME.receipt`` beside ``NAME``. It holds the SHA-256 of the file,
 the key of the job that made it (a hash of its settings and its code) and one hash over the files
-that the job read. Run records and scores hold the same of themselves and have no receipt.
+that the job read; for readers it also names these files, the command, its times and its versions.
+Run records and scores hold the same of themselves and have no receipt.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,10 @@ from craft.files.atomic import (
     write_json,
     write_sealed,
 )
+from craft.runtime.provenance import timestamp, versions
+
+#: When this process had loaded its first module that keeps receipts.
+_STARTED = timestamp()
 
 #: Seconds after which a file's times tell a later change for sure: disks round them.
 _SETTLED = 2.0
@@ -36,27 +42,47 @@ def receipt_of(path: str | os.PathLike[str]) -> Path:
     return path.with_name(f".{path.name}.receipt")
 
 
+@dataclass(frozen=True)
+class Job:
+    """A job that keeps receipts: its key, and the command that it is."""
+
+    key: str
+    command: str
+
+
 def add_argument(parser: argparse.ArgumentParser) -> None:
     """Let a command take the key of the job that it is."""
-    parser.add_argument("--receipt", metavar="KEY", help="keep a receipt with this key")
+    parser.add_argument(
+        "--receipt",
+        type=lambda key: Job(key, parser.prog),
+        metavar="KEY",
+        help="keep a receipt with this key",
+    )
 
 
 def write(
     outputs: Iterable[Path | str],
-    key: str | None,
+    job: Job | None,
     inputs: Iterable[Path | str],
     hashes: Iterable[str] = (),
 ) -> None:
-    """Write the receipt of each file that was just made from ``inputs``; none without a key.
+    """Write the receipt of each file that was just made from ``inputs``; none without a job.
 
     Inputs that are missing count as such, as they do in :func:`problem`. ``hashes`` stand for what
-    was read besides, images say.
+    was read besides, such as the state of images. Files that were read are named by their paths
+    from the folder of the output, so that a receipt holds after results were moved.
     """
-    if key is not None:
-        index = Index()
-        digest = combined([*map(index.sha256, inputs), *hashes])
-        for path in outputs:
-            write_sealed(receipt_of(path), {"key": key, "inputs": digest, "sha256": sha256(path)})
+    if job is None:
+        return
+    index = Index()
+    found = {os.fspath(path): index.sha256(path) for path in inputs}
+    digest = combined([*found.values(), *hashes])
+    made = {"command": job.command, "started": _STARTED, "ended": timestamp()}
+    for path in outputs:
+        folder = os.path.dirname(os.path.abspath(path))
+        read = {os.path.relpath(each, folder): found[each] for each in sorted(found)}
+        said = {"key": job.key, "inputs": digest, "sha256": sha256(path), "read": read, **made}
+        write_sealed(receipt_of(path), said | {"versions": versions()})
 
 
 def combined(hashes: Iterable[str | None]) -> str:

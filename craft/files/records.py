@@ -308,6 +308,8 @@ class RunRecord:
     inputs: dict[str, str]  # role -> SHA-256 of the file that was read (Design.inputs)
     files: dict[str, str]  # each of RUN_FILES -> its SHA-256
     versions: dict[str, str]
+    started: str  # UTC, ISO 8601; of the attempt that ended well
+    ended: str
     images: dict[str, int] = field(default_factory=dict)  # encodings of the service, by purpose
     peak_device_memory_mb: float = 0.0  # of tensors on a CUDA device; 0 on the CPU
     machine: dict[str, str] = field(default_factory=dict)  # what its times belong to
@@ -360,6 +362,7 @@ class Score:
     manifests: dict[str, str]  # test set -> SHA-256 of the manifest that labels it
     record: dict[str, Any]  # the run record that was scored
     code_hash: str  # of the code that scored it
+    scored: str  # UTC, ISO 8601: when
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as sealed JSON."""

@@ -34,7 +34,7 @@ from craft.learner.base import Learner, accuracy, query
 from craft.protocol import BlackBox
 from craft.runtime.memory import reset_peak_memory
 from craft.runtime.progress import Facts, Progress
-from craft.runtime.provenance import commit, machine, versions
+from craft.runtime.provenance import commit, machine, timestamp, versions
 from craft.runtime.signals import Signals
 from craft.whitebox.box import WhiteBox
 
@@ -107,6 +107,7 @@ def _fit(
     place: Place | None,
     keeping: Keeping,
 ) -> None:
+    started = timestamp()
     learner, split = inputs.learner, inputs.split
     shots, seed = (split.shots, split.seed) if split else (0, 0)
     labels = torch.tensor(split.labels if split else [], dtype=torch.int64, device=inputs.device)
@@ -171,6 +172,8 @@ def _fit(
         inputs=dict(inputs.checksums),
         files={name: sha256(folder / name) for name in RUN_FILES},
         versions=versions(),
+        started=started,
+        ended=timestamp(),
         machine=machine(device_name(inputs.device), torch.get_num_threads())
         | {"text_dtype": inputs.dtype},
         commit=commit(),

@@ -183,7 +183,7 @@ def write(name: str, out: Path, development: bool = False) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Render one data set of the embedded suite."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m craft.mini.render", description=main.__doc__)
     parser.add_argument("--dataset", required=True, choices=list(TASKS))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--development", action="store_true", help="the instance to design on")

@@ -12,6 +12,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ def tree(module: str) -> ast.Module:
     if path is None:
         raise ModuleNotFoundError(f"{module} is no module below {ROOT}", name=module)
     return ast.parse(path.read_bytes())
+
+
+def summary_of(module: str) -> str:
+    """Return the first line of a command's docstring."""
+    entry = module if source(f"{module}.__main__") is None else f"{module}.__main__"
+    return (ast.get_docstring(tree(entry)) or module).splitlines()[0]
 
 
 @functools.cache
@@ -144,6 +151,12 @@ class _Silent(ast.NodeTransformer):
         return ast.Constant("") if isinstance(node.value, str) else node
 
 
+def timestamp() -> str:
+    """Return the time now, UTC, in ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@functools.cache
 def versions() -> dict[str, str]:
     """Version of Python and of each installed distribution that can change a number."""
     found = {"python": platform.python_version()}

@@ -172,6 +172,7 @@ def test_splits_under_each_other_s_names_are_drawn_again(suite: Checkout) -> Non
         "features/mini-rn/digits/train.safetensors",
         "architectures.tex",
         "provenance.json",
+        "ro-crate-metadata.json",
     ],
 )
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"other")])
@@ -220,4 +221,4 @@ def test_a_fit_runs_again_exactly_when_its_own_options_change(suite: Checkout) -
     record = json.loads((suite.folder / "results/tiny" / RUN / "record.json").read_text())
     assert record["options"]["layers"] == 3
     described.unlink()  # no input of a fit: it alone is written again
-    assert set(suite.plan(*SUITE)) == {"all", "total", "write_suite"}
+    assert set(suite.plan(*SUITE)) == {"all", "total", "write_suite", "write_crate"}

@@ -49,6 +49,7 @@ def test_the_whole_paper_takes_the_runs_of_its_artefacts(checkout: Checkout) -> 
     assert jobs["write_manifest"] == 15
     assert jobs["make_table"] + jobs["draw_figure"] == len(PAPER.artefacts())
     assert jobs["gather_runs"] == len(PAPER.artefacts()) and jobs["gather_suite"] == 1
+    assert jobs["trace_suite"] == jobs["write_crate"] == 1
 
 
 def test_one_table_takes_its_own_runs_only(checkout: Checkout) -> None:

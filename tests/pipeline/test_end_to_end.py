@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import os
 import re
 import shutil
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from rocrate.rocrate import ROCrate
 
 from craft.blackbox.backbones.description import architecture, complete
 from craft.config.load import load
@@ -19,6 +25,7 @@ from craft.design.runs import Design
 from craft.files.records import Score
 from craft.plan.cost import of_run
 from craft.runtime.progress import read_line
+from tests import run_crate
 from tests.pipeline.conftest import ROOT, SHELL, Checkout
 from tests.suites import tiny
 
@@ -112,13 +119,63 @@ def test_every_number_can_be_traced(finished: Checkout) -> None:
     assert not found["missing"] and found["seeds"] == [1, 2]
     assert len(found["runs"]) == 1 + 2 * 2 * 2
     # Methods differ in their code, and in nothing else here.
-    assert len(found["environments"]) == 3
-    for environment in found["environments"]:
+    fitted = [each for each in found["environments"] if "commit" in each]
+    assert len(fitted) == 3
+    for environment in fitted:
         assert environment["commit"] is None  # a copy without git
         assert environment["versions"]["torch"] and environment["machine"]["processor"]
     one, other = (found["runs"][f"craft/mini-rn/digits/shots-1/seed-{seed}"] for seed in (1, 2))
     assert one["config_hash"] != other["config_hash"]
     assert one["inputs"]["tower"] == other["inputs"]["tower"]
+    assert one["inputs"]["tower"]["path"] == "backbones/mini-rn/text.safetensors"
+
+
+def test_every_file_behind_a_table_is_traced_to_what_a_person_wrote(finished: Checkout) -> None:
+    found = json.loads((results(finished) / "provenance.json").read_text())
+    made = {path: action for action in found["actions"] for path in action["wrote"]}
+    shown = [path for each in found["artefacts"].values() for path in each["files"]]
+    assert len(shown) == 3 * 4 + 3
+    behind, todo = set(), list(shown)
+    while todo:
+        path = todo.pop()
+        behind.add(path)
+        todo += [each for each in made.get(path, {"read": []})["read"] if each not in behind]
+    sources = {path for path in behind if path not in made}
+    requests = {f"gathered/{name}.json" for name in found["artefacts"]}
+    described = {f"config/backbones/mini-rn.{end}" for end in ("yaml", "safetensors")}
+    assert sources == requests | {os.path.relpath(path, RESULTS) for path in described}
+    for path in behind - sources | requests:
+        file = results(finished) / path
+        assert found["files"][path] == hashlib.sha256(file.read_bytes()).hexdigest()
+    for path, action in made.items():
+        assert action.get("started", "") <= action["ended"], path
+        assert all(
+            made[each]["ended"] <= action["ended"] for each in action["read"] if each in made
+        )
+
+
+def test_the_crate_is_a_provenance_run_crate(finished: Checkout) -> None:
+    assert run_crate.problems(results(finished)) == []
+    crate = ROCrate(results(finished))
+    assert crate.mainEntity.id == "workflow/Snakefile"
+    files = {entity.id for entity in crate.get_entities() if entity.type == "File"}
+    assert {"architectures.tex", "figures/few_shot_curves.png", "runs.csv"} <= files
+    fits = [
+        each for each in crate.get_by_type("CreateAction") if "craft.fit" in each["instrument"].id
+    ]
+    assert len(fits) == 1 + 2 * 2 * 2
+    assert {each.id for each in crate.get("#tool/craft.fit")["softwareRequirements"]} >= {
+        f"#torch-{version('torch')}"
+    }
+
+
+@pytest.mark.parametrize("damage", run_crate.DAMAGE, ids=lambda damage: damage.__name__)
+def test_a_crate_that_lacks_something_required_is_none(
+    finished: Checkout, tmp_path: Path, damage: Callable[[dict[str, Any]], Any]
+) -> None:
+    graph = json.loads((results(finished) / "ro-crate-metadata.json").read_text())
+    damage({entity["@id"]: entity for entity in graph["@graph"]})
+    assert run_crate.problems(results(finished), graph)
 
 
 def test_nothing_is_left_to_do(finished: Checkout) -> None:
@@ -182,7 +239,8 @@ def test_a_change_of_the_figures_fits_nothing_again(finished: Checkout) -> None:
     before = code.read_text()
     try:
         code.write_text(before + "\nCHANGED = True\n")
-        assert finished.plan("all", *TINY) == {"all": 1, "draw_figure": 1, "total": 2}
+        drawn = {"draw_figure": 1, "trace_suite": 1, "write_crate": 1}
+        assert finished.plan("all", *TINY) == {"all": 1, **drawn, "total": 4}
     finally:
         code.write_text(before)
 

@@ -147,6 +147,8 @@ def write_scores(
             "options": run.options.as_dict(),
             **claims(design, run),
             "versions": {"torch": "2", "numpy": "1"},
+            "started": "2024-07-21T09:00:00.000+00:00",
+            "ended": "2024-07-21T09:00:01.000+00:00",
         }
         path = Path(design.config["results"]) / "runs" / run.folder / "score.json"
         Score(
@@ -163,6 +165,7 @@ def write_scores(
             manifests={},
             record=record,
             code_hash=code_hash("craft.evaluation.score"),
+            scored="2024-07-21T09:00:02.000+00:00",
         ).write(path)
 
 

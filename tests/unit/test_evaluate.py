@@ -56,6 +56,8 @@ def record(**changes) -> RunRecord:
         "inputs": {},
         "files": {},
         "versions": {"numpy": "2"},
+        "started": "2024-07-21T09:00:00.000+00:00",
+        "ended": "2024-07-21T09:00:01.000+00:00",
     }
     return RunRecord(**(values | changes))
 

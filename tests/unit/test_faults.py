@@ -141,8 +141,7 @@ JOBS = {
     ),
     "gather": Job(
         gather.main,
-        "--request request.json --results scores"
-        " --out {out}/runs.csv --provenance {out}/provenance.json",
+        "--request request.json --results scores --out {out}/runs.csv",
         ("request.json",),
     ),
     "gather_table": Job(

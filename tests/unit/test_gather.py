@@ -22,21 +22,21 @@ def design(tmp_path):
 
 
 def suite(design):
-    """runs.csv by run, and provenance.json, as the command writes them."""
+    """runs.csv by run, as the command writes it."""
     results = Path(design.config["results"])
     (results / "suite.json").write_text(json.dumps(request_of_all(design), sort_keys=True))
-    out = ["--out", f"{results}/runs.csv", "--provenance", f"{results}/provenance.json"]
+    out = ["--out", f"{results}/runs.csv"]
     gather.main(["--request", f"{results}/suite.json", "--results", str(results), *out])
     with (results / "runs.csv").open() as stream:
         lines = list(csv.DictReader(stream))
     by_run = {tuple(line[name] for name in gather.IDENTITY): line for line in lines}
     assert len(by_run) == len(lines) == len(design.all_runs)
-    return by_run, json.loads((results / "provenance.json").read_text())
+    return by_run
 
 
 def test_the_suite_has_a_line_for_each_run(design, tmp_path):
     (tmp_path / "runs/craft/rn/blue/shots-16/seed-2/score.json").unlink()
-    by_run, provenance = suite(design)
+    by_run = suite(design)
     assert list(next(iter(by_run.values())))[:5] == list(gather.IDENTITY)
     line = by_run["craft", "rn", "blue", "16", "3"]
     found = (line["status"], line["accuracy"], line["accuracy:blue-dark"])
@@ -47,14 +47,10 @@ def test_the_suite_has_a_line_for_each_run(design, tmp_path):
     assert by_run["craft", "rn", "red", "16", "1"]["accuracy:blue-v2"] == ""
     missing = by_run["craft", "rn", "blue", "16", "2"]
     assert (missing["status"], missing["accuracy"]) == ("missing: no score", "")
-    assert provenance["missing"] == {"craft/rn/blue/shots-16/seed-2": "no score"}
-    assert list(provenance["runs"]) == [
-        run.folder for run in design.all_runs if run.folder not in provenance["missing"]
-    ]
 
 
 def test_a_line_has_the_resolved_options_and_the_accuracy_of_each_class(design):
-    by_run, _ = suite(design)
+    by_run = suite(design)
     swept = next(line for key, line in by_run.items() if "lambda1=0" in key[0])
     default = by_run["craft", "rn", "red", "16", "1"]
     # 0.1 divided by the two classes of red

@@ -20,7 +20,8 @@ def made(tmp_path: Path) -> Path:
     """A file that was made from two others by a job with key k."""
     for name in ("a", "b", "out"):
         (tmp_path / name).write_text(name)
-    receipts.write([tmp_path / "out"], "k", [tmp_path / "a", tmp_path / "b"], ["images"])
+    job = receipts.Job("k", "python -m making")
+    receipts.write([tmp_path / "out"], job, [tmp_path / "a", tmp_path / "b"], ["images"])
     return tmp_path
 
 

@@ -55,6 +55,9 @@ FITTED = f"{RESULTS}/{paths.FITTED}"
 SCORED = f"{RESULTS}/{paths.SCORED}"
 REQUEST = f"{RESULTS}/{paths.REQUEST}"
 GATHERED = f"{RESULTS}/{paths.GATHERED}"
+ALL_RUNS = f"{RESULTS}/{paths.RUNS}"
+PROVENANCE = f"{RESULTS}/{paths.PROVENANCE}"
+CRATE = f"{RESULTS}/{paths.CRATE}"
 
 # Descriptions: a user's own in the working folder, or the project's.
 DATASET_FILES = {name: str(find(f"{DATASET_FOLDER}/{name}.yaml")) for name in DATASETS}
@@ -122,13 +125,6 @@ wildcard_constraints:
 FITTED_RUNS = [FITTED.format(batch=name) for name in FITS]
 MANIFESTS = expand(MANIFEST, dataset=DATASETS)
 
-ALL_TABLES = [
-    f"{RESULTS}/{paths.TABLE}.csv".format(artefact=each.name)
-    for each in tables()
-    if each.name in ASKED
-]
-ALL_FIGURES = [
-    f"{RESULTS}/{paths.FIGURE}.pdf".format(artefact=each.name)
-    for each in figures()
-    if each.name in ASKED
-]
+ALL_TABLES = [f"{RESULTS}/{each.files[0]}" for each in tables() if each.name in ASKED]
+ALL_FIGURES = [f"{RESULTS}/{each.files[0]}" for each in figures() if each.name in ASKED]
+ARTEFACT_FILES = [f"{RESULTS}/{path}" for name in ASKED for path in ARTEFACTS[name].files]

@@ -115,10 +115,11 @@ def add_all():
         add_request(name)
     for name in ASKED:
         add_artefact(name)
-    made = [f"{RESULTS}/{paths.RUNS}", f"{RESULTS}/{paths.PROVENANCE}"]
     asked = expand(REQUEST, artefact=SUITE_REQUEST)
     read = [file_of(run, paths.SCORE) for run in RUNS]
-    received(made, [*asked, *read], GATHERING, behind=[*asked, *scored(RUNS)])
+    received([ALL_RUNS], [*asked, *read], GATHERING, behind=[*asked, *scored(RUNS)])
+    received([PROVENANCE], [*asked, *ARTEFACT_FILES, ALL_RUNS], TRACING)
+    received([CRATE], [PROVENANCE, SUITE_FILE], DESCRIBING)
 
 
 def add_request(name):
@@ -139,15 +140,12 @@ def add_artefact(name):
     asked = expand(REQUEST, artefact=name)
     behind = [*asked, *sources(named)]
     received([gathered], [*asked, *DESIGN.sources(name)], GATHERING, behind=behind)
-    received(files_of(name), [gathered], making(named))
+    received(files_of(name), [gathered, *published(named)], making(named))
 
 
 def files_of(artefact):
-    """Files of a table or a figure, the one that targets name first."""
-    table = ARTEFACTS[artefact].kind == "table"
-    prefix = f"{RESULTS}/{paths.TABLE if table else paths.FIGURE}".format(artefact=artefact)
-    ends = ("csv", "md", "tex", "html") if table else ("pdf", "png", "csv")
-    return [f"{prefix}.{end}" for end in ends]
+    """Return the files of a table or a figure, the one that targets name first."""
+    return [f"{RESULTS}/{path}" for path in ARTEFACTS[artefact].files]
 
 
 if workflow.is_main_process:  # jobs on other nodes read this file too

@@ -87,14 +87,13 @@ rule gather_runs:
 
 
 rule gather_suite:
-    """Gather every run of the suite, and where it comes from."""
+    """Gather every run of the suite."""
     input:
         request=f"{RESULTS}/{paths.REQUEST.format(artefact=SUITE_REQUEST)}",
         scores=scored(RUNS),
-        current=current(f"{RESULTS}/{paths.RUNS}"),
+        current=current(ALL_RUNS),
     output:
-        runs=f"{RESULTS}/{paths.RUNS}",
-        provenance=f"{RESULTS}/{paths.PROVENANCE}",
+        runs=ALL_RUNS,
     log:
         f"{LOGS}/gather_suite/runs.log",
     benchmark:
@@ -111,10 +110,10 @@ rule gather_suite:
         results=subpath(output.runs, parent=True),
         job=GATHERING,
     message:
-        "Gather every run, and where it comes from, into {output}"
+        "Gather every run into {output}"
     shell:
         "python -m craft.evaluation.gather --request {input.request:q} --results {params.results:q}"
-        " --out {output.runs:q} --provenance {output.provenance:q} {params.job:q} > {log:q} 2>&1"
+        " --out {output.runs:q} {params.job:q} > {log:q} 2>&1"
 
 
 rule write_suite:

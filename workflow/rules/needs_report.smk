@@ -24,10 +24,7 @@ def sources(wildcards):
 
 def published(wildcards):
     """The paper's numbers for an artefact, and notes on them, where the suite shows them."""
-    printed = ARTEFACTS[wildcards.artefact].printed
-    if not SUITE["published"] or not printed:
-        return []
-    return expand("{folder}/{name}.csv", folder=SUITE["published"], name=[printed, "notes"])
+    return ARTEFACTS[wildcards.artefact].printed_files(SUITE["published"])
 
 
 def about(wildcards):
@@ -54,6 +51,4 @@ REPORTING = {
 def making(wildcards):
     """Of a table or a figure, whose command loads the module that makes it by its name."""
     artefact = ARTEFACTS[wildcards.artefact]
-    command = REPORTING[artefact.kind]
-    paper = [INDEX.sha256(path) for path in published(wildcards)]
-    return job(command, artefact.module, published=paper)
+    return job(REPORTING[artefact.kind], artefact.module)

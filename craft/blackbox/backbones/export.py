@@ -62,7 +62,9 @@ SIDES = {"text": text_side, "image": image_side}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Export a side of a backbone."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m craft.blackbox.backbones.export", description=main.__doc__
+    )
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
     parser.add_argument(
         "--weights", type=Path, nargs="?", help="safetensors (default: the YAML's, else the hub's)"

@@ -187,7 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from craft.blackbox.backbones.description import read_backbone, tokenizer_of
 
     parser = argparse.ArgumentParser(
-        description=main.__doc__, epilog="--manifest, --dataset, --out: one value per data set."
+        prog="python -m craft.blackbox.text.prompts",
+        description=main.__doc__,
+        epilog="--manifest, --dataset, --out: one value per data set.",
     )
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
     several = {"type": Path, "nargs": "+", "required": True}

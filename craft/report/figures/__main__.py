@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         style.save(drawing.draw(panels), args.out)
     write_text(f"{args.out}.csv", plotted(args.artefact, drawing.X, panels))
     made = [f"{args.out}.{suffix}" for suffix in ("pdf", "png", "csv")]
-    receipts.write(made, args.receipt, [args.runs])
+    receipts.write(made, args.receipt, [args.runs, *artefact.printed_files(args.published)])
     log.info("%s: %d panels", args.out, len(panels))
 
 

@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         log.warning("missing: %s", missing)
     for suffix, form in FORMS.items():
         write_text(f"{args.out}.{suffix}", form(table))
-    receipts.write([f"{args.out}.{suffix}" for suffix in FORMS], args.receipt, [args.runs])
+    sources = [args.runs, *artefact.printed_files(args.published)]
+    receipts.write([f"{args.out}.{suffix}" for suffix in FORMS], args.receipt, sources)
     log.info("%s: %d rows, %d columns", args.out, len(table.rows), len(table.columns))
 
 
