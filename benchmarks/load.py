@@ -1,7 +1,7 @@
 """How the workflow bears many runs: ``python -m benchmarks.load [--runs 2500 5000 10000]``.
 
 The paper's design with more seeds, and a made-up score for each run: planned by a dry-run, then
-gathered and traced, tabulated and drawn. A row to each size and step with its processor seconds and
+gathered, tabulated and drawn. A row to each size and step with its processor seconds and
 peak memory, then each step's exponent of growth: 1 is linear.
 """
 
@@ -29,8 +29,9 @@ from craft.design.runs import Design, Run
 from craft.evaluation.staleness import Expected, expected
 from craft.files import yaml12
 from craft.files.atomic import SEAL, content_sha256
+from craft.files.paths import RECORD_NAME
 from craft.files.receipts import Index
-from craft.files.records import MEASURES
+from craft.files.records import MEASURES, RUN_FILES
 from craft.runtime.provenance import code_hash
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,6 +74,8 @@ def score(design: Design, run: Run, expected: Expected) -> dict[str, Any]:
         **asdict(expected),
         "commit": None,
         "versions": {"python": "3", "torch": "2", "numpy": "2"},
+        "started": "2024-07-21T09:00:00.000+00:00",
+        "ended": "2024-07-21T09:01:00.000+00:00",
         "machine": {"device": "cpu", "threads": "1", "processor": "none", "cores": "1"},
     }
     identity = {name: getattr(run, name) for name in ("method", "backbone", "dataset", "shots")}
@@ -87,6 +90,7 @@ def score(design: Design, run: Run, expected: Expected) -> dict[str, Any]:
         "manifests": {},
         "record": record,
         "code_hash": code_hash("craft.evaluation.score"),
+        "scored": "2024-07-21T09:02:00.000+00:00",
     }
 
 
@@ -102,6 +106,8 @@ def write_scores(design: Design, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = score(design, run, claimed)
         path.write_text(json.dumps(content | {SEAL: content_sha256(content)}), encoding="utf-8")
+        for name in (RECORD_NAME, *RUN_FILES):
+            path.with_name(name).touch()
 
 
 def measured(command: Sequence[str], folder: Path) -> dict[str, float]:

@@ -59,7 +59,7 @@ class Trace:
             except RecordError as error:
                 self.missing[folder] = str(error)
         self.files: dict[str, str] = {}
-        self._actions: dict[tuple[str, str, tuple[str, ...]], Action] = {}
+        self._actions: dict[tuple[object, ...], Action] = {}
 
     def follow(self, targets: Sequence[str]) -> None:
         """Add files and all that is behind them; raises StaleError for one edited since."""
@@ -73,7 +73,7 @@ class Trace:
                 raise StaleError(f"{path}: expected a file below {self._results}, got none")
             self.files[path] = found
             if action := self._made(path, found):
-                key = action.command, action.started or action.ended, tuple(action.read)
+                key = action.command, action.run, action.started, action.ended, tuple(action.read)
                 earlier = self._actions.get(key, action)
                 wrote = tuple(dict.fromkeys((*earlier.wrote, *action.wrote)))
                 self._actions[key] = Action(**{**vars(earlier), "wrote": wrote})

@@ -14,7 +14,8 @@ from craft.design.request import request_of_all
 from craft.design.runs import Design
 from craft.evaluation.gather import suite_runs
 from craft.evaluation.scores import Scores
-from craft.evaluation.trace import trace
+from craft.evaluation.trace import Trace
+from craft.files import paths
 from tests.unit.synthetic_scores import table as made
 
 pytestmark = pytest.mark.exhaustive
@@ -40,7 +41,9 @@ def gather(design: Design) -> None:
     asked = request_of_all(design)
     scores = Scores(asked, design.config["results"])
     suite_runs(asked, scores)
-    trace(asked, scores)
+    found = Trace(asked, design.config["results"])
+    found.follow([paths.SCORE.format(**run) for run in asked["runs"].values()])
+    assert len(found.content()["runs"]) == len(asked["runs"])
 
 
 def table(design: Design) -> None:
