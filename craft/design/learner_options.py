@@ -19,6 +19,8 @@ SHIPPED = {
     "craft.learner.lfa:LFA": "craft.learner.feature_options:LFAOptions",
     "craft.learner.cbbt:CBBT": "craft.learner.feature_options:CBBTOptions",
     "craft.learner.blackvip:BlackVIP": "craft.learner.blackvip_options:BlackVIPOptions",
+    "craft.learner.gda:GDA": "craft.learner.classifier_options:GDAOptions",
+    "craft.learner.clap:CLAP": "craft.learner.classifier_options:CLAPOptions",
     "craft.learner.probe:Probe": "craft.learner.probe_options:ProbeOptions",
     "craft.learner.gauss_newton:GaussNewton": (
         "craft.learner.gauss_newton_options:GaussNewtonOptions"

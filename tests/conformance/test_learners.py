@@ -31,6 +31,8 @@ QUICK = {
     "CBBT": {"epochs": 8, "directions": 4, "batch_size": 20},
     "Probe": {"queries": 3},
     "Yu": {"visual_tokens": 2, "visual_dim": 5},
+    "GDA": {"views": 0},
+    "CLAP": {"epochs": 8, "crops": 0, "batch_size": 16},
     "BlackVIP": {"steps": 9, "repeats": 2, "batch_size": 30, "trigger": 4, "channels": "6,4"},
 }
 
@@ -183,7 +185,7 @@ class TestEveryLearner:
         assert before[2] == random.getstate()
 
     def test_another_seed_another_run(self, cls, options) -> None:
-        if cls.__name__ == "ZeroShot" or (cls is RefineOnly and options):
+        if cls.__name__ in ("ZeroShot", "GDA") or (cls is RefineOnly and options):
             pytest.skip("it draws nothing")
         first, _ = fitted_once(cls, options)
         second, box = fitted(cls, options, seed=2)
