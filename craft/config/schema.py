@@ -12,7 +12,8 @@ from craft.config.problems import NOTHING, Problem, Words
 from craft.files.descriptions import schema
 from craft.runtime.messages import near
 
-_TYPES = {
+#: JSON Schema's type -> what errors and pages call it.
+TYPES = {
     "array": "a list",
     "object": "a mapping",
     "string": "text",
@@ -87,9 +88,7 @@ def _joined(steps: Any) -> str:
 
 
 def _type(names: str | list[str] | None) -> str:
-    return " or ".join(
-        _TYPES[name] for name in ([names] if isinstance(names, str) else names or ())
-    )
+    return " or ".join(TYPES[name] for name in ([names] if isinstance(names, str) else names or ()))
 
 
 def _accepted(error: jsonschema.ValidationError) -> str:
