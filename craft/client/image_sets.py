@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from craft.client.connection import Connection
-from craft.client.wire import ZIP
+from craft.client.wire import ZIP, digest
 
 #: Bytes that are read at a time.
 _PIECE = 1 << 20
@@ -24,40 +25,41 @@ def upload_files(
     it cannot be decoded, and BudgetExceeded.
     """
     members = ((f"{n:08}{file.suffix.lower()}", file.read_bytes) for n, file in enumerate(files))
-    return upload(connection, name, members, reading=reading)
+    with packed(members) as (archive, _):
+        return send(connection, name, archive, reading)
 
 
-def upload(
-    connection: Connection,
-    name: str,
+@contextmanager
+def packed(
     members: Iterable[tuple[str, Callable[[], bytes]]],
-    *,
-    reading: str = "stored",
-) -> dict[str, Any]:
-    """Upload images, each a name and a function that reads it; the same again is not encoded."""
-    with tempfile.TemporaryFile() as packed:
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+) -> Iterator[tuple[BinaryIO, str]]:
+    """Yield a zip of files, each a name and a function that reads it, and a hash of them all."""
+    parts: list[str | bytes] = []
+    with tempfile.TemporaryFile() as archive:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as opened:
             for member, read in members:
-                archive.writestr(zipfile.ZipInfo(member), read())
-
-        def content() -> Iterable[bytes]:
-            return _pieces(packed)
-
-        # Encoding takes what it takes; the head of the answer comes after it.
-        return connection.json(
-            "PUT",
-            f"/v1/image-sets/{name}",
-            params={"reading": reading},
-            content=content,
-            headers={"Content-Type": ZIP},
-            timeout=None,
-        )
+                content = read()
+                parts += [member, digest(content)]
+                opened.writestr(zipfile.ZipInfo(member), content)
+        yield archive, digest(*parts)
 
 
-def _pieces(stream: BinaryIO) -> Iterable[bytes]:
-    stream.seek(0)
-    while piece := stream.read(_PIECE):
-        yield piece
+def send(connection: Connection, name: str, archive: BinaryIO, reading: str) -> dict[str, Any]:
+    """Upload a zip; images that the service has under that name are not encoded again."""
+
+    def content() -> Iterator[bytes]:
+        archive.seek(0)
+        while piece := archive.read(_PIECE):
+            yield piece
+
+    return connection.json(
+        "PUT",
+        f"/v1/image-sets/{name}",
+        params={"reading": reading},
+        content=content,
+        headers={"Content-Type": ZIP},
+        timeout=None,  # the head of the answer comes when all is encoded
+    )
 
 
 def select(

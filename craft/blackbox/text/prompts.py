@@ -9,7 +9,7 @@ import argparse
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -181,28 +181,33 @@ def indistinct(
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Tokenise the prompts of data sets for a backbone."""
-    # open_clip is slow to import and needed by this command only, not by readers of prompts.
-    from craft.blackbox.backbones.description import read_backbone, tokenizer_of
-
+def parser_of_prompts(prog: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the arguments that :func:`write_prompts` reads."""
     parser = argparse.ArgumentParser(
-        prog="python -m craft.blackbox.text.prompts",
-        description=main.__doc__,
+        prog=prog,
+        description=description,
         epilog="--manifest, --dataset, --out: one value per data set.",
     )
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
-    several = {"type": Path, "nargs": "+", "required": True}
+    several: dict[str, Any] = {"type": Path, "nargs": "+", "required": True}
     parser.add_argument("--manifest", help="the data set's manifest", **several)
     parser.add_argument("--dataset", help="data-set YAML (template, templates)", **several)
     parser.add_argument("--out", help="JSON to write", **several)
     receipts.add_argument(parser)
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if not len(options.manifest) == len(options.dataset) == len(options.out):
-        parser.error("--manifest, --dataset and --out differ in number")
-    backbone = read_backbone(options.backbone)
-    tokenizer = tokenizer_of(backbone)
+    return parser
+
+
+def write_prompts(
+    options: argparse.Namespace,
+    backbone: str,
+    tokenise: Callable[[Sequence[str], str], PromptTokens],
+    same: Callable[[PromptTokens], tuple[tuple[str, ...], ...]],
+) -> None:
+    """Write the prompts of every data set of a command.
+
+    ``tokenise`` makes those of class names in a template, ``same`` groups classes of one prompt.
+    Raises PromptError, also for a data set that lacks classes.
+    """
     for manifest, description, out in zip(
         options.manifest, options.dataset, options.out, strict=True
     ):
@@ -214,22 +219,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "set that a learner is trained on, not for a shifted test set that lacks classes"
             )
         classes = tuple(names.values())
-        learner = PromptTokens.tokenise(tokenizer, classes)
-        same = indistinct(learner, tokenizer, backbone.get("words"))
-        for group in same:
+        learner = tokenise(classes, LEARNER_TEMPLATE)
+        groups = same(learner)
+        for group in groups:
             log.warning("%s: classes of one prompt: %s", dataset["name"], ", ".join(group))
         Prompts(
-            backbone=backbone["name"],
+            backbone=backbone,
             dataset=dataset["name"],
             learner=learner,
-            zero_shot=PromptTokens.tokenise(tokenizer, classes, dataset["template"]),
-            ensemble=tuple(
-                PromptTokens.tokenise(tokenizer, classes, template)
-                for template in dataset["templates"]
-            ),
-            indistinct=same,
+            zero_shot=tokenise(classes, dataset["template"]),
+            ensemble=tuple(tokenise(classes, template) for template in dataset["templates"]),
+            indistinct=groups,
         ).write(out)
         receipts.write([out], options.receipt, [options.backbone, manifest])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Tokenise the prompts of data sets for a backbone."""
+    # open_clip is slow to import and needed by this command only, not by readers of prompts.
+    from craft.blackbox.backbones.description import read_backbone, tokenizer_of
+
+    parser = parser_of_prompts("python -m craft.blackbox.text.prompts", main.__doc__)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if not len(options.manifest) == len(options.dataset) == len(options.out):
+        parser.error("--manifest, --dataset and --out differ in number")
+    backbone = read_backbone(options.backbone)
+    tokenizer = tokenizer_of(backbone)
+    write_prompts(
+        options,
+        backbone["name"],
+        lambda classes, template: PromptTokens.tokenise(tokenizer, classes, template),
+        lambda tokens: indistinct(tokens, tokenizer, backbone.get("words")),
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,129 @@
+"""A model behind a service as a fit knows it, in the place of a text tower."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from craft.client.box import HttpBox, HttpFeatureBox
+from craft.client.connection import Connection, ModelChanged, ServiceError, key_of
+from craft.client.image_sets import select
+from craft.client.wire import digest
+from craft.files.atomic import RecordError, read_metadata, write_tensors
+from craft.files.yaml12 import read
+from craft.protocol import QueryMeter
+
+_TEXT = "http"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Rows of an image set of the service, all of them where that is None."""
+
+    image_set: str
+    rows: tuple[int, ...] | None = None
+    norm: str = "unit"  # or raw, which keeps the length of the features
+
+    @property
+    def name(self) -> str:
+        """The service's name of these rows."""
+        if self.rows is None and self.norm == "unit":
+            return self.image_set
+        return f"rows-{digest(self.image_set, str(self.rows), self.norm)[:32]}"
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where a service is, and the name of the environment variable that holds its key."""
+
+    url: str
+    key_variable: str
+
+    @classmethod
+    def of_backbone(cls, path: str | os.PathLike[str]) -> tuple[Service, Mapping[str, object]]:
+        """Return the service of a backbone's YAML (kind http), and the YAML; raises YamlError."""
+        config = read(path, "name", "kind", "url", "key")
+        return cls(str(config["url"]), str(config["key"])), config
+
+    def connect(self) -> Connection:
+        """Return a connection; raises ServiceError without a key."""
+        return Connection(self.url, key_of(self.key_variable))
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A service's model with class names in a template: what its boxes are of."""
+
+    service: Service
+    revision: str
+    class_names: Sequence[str]
+    template: str
+    words: int | None = None
+
+    @classmethod
+    def read(
+        cls, path: str | os.PathLike[str], service: Service, names: Sequence[str], template: str
+    ) -> Remote:
+        """Read what :func:`write_description` wrote; raises RecordError for another file."""
+        metadata = read_metadata(path)
+        if metadata.get("text") != _TEXT or not isinstance(metadata.get("revision"), str):
+            raise RecordError(f"{path}: expected the description of a service, got another file")
+        return cls(service, metadata["revision"], names, template)
+
+    def leading(self, words: int) -> Remote:
+        """Return the same classes after the first words of the template alone."""
+        return replace(self, words=words)
+
+    def box(
+        self, access: str, image_sets: Mapping[str, Chosen], meter: QueryMeter, run: str
+    ) -> HttpBox | HttpFeatureBox:
+        """Return a box over image sets by name, of an access level that services grant.
+
+        ``run`` names the run, whose questions are charged once. Raises ServiceError, ModelChanged
+        and ValueError for another access level.
+        """
+        kinds: dict[str, type[HttpBox] | type[HttpFeatureBox]] = {
+            kind.access: kind for kind in (HttpBox, HttpFeatureBox)
+        }
+        if access not in kinds:
+            expected = " or ".join(kinds)
+            raise ValueError(f"access of a service: expected {expected}, got {access!r}")
+        connection = self.service.connect()
+        facts = connection.model()
+        if facts["revision"] != self.revision:
+            raise ModelChanged(
+                f"{self.service.url}: expected model {self.revision}, got {facts['revision']}; "
+                "delete the backbone's folder below results/backbones to begin with the new one"
+            )
+        for chosen in image_sets.values():
+            if chosen.image_set not in facts["image_sets"]:
+                raise ServiceError(
+                    f"{self.service.url}: expected image set {chosen.image_set!r}, got none; "
+                    "delete the backbone's folder below results/features to upload it again"
+                )
+            if chosen.name not in facts["image_sets"]:
+                rows = chosen.rows or range(facts["image_sets"][chosen.image_set]["images"])
+                select(connection, chosen.name, chosen.image_set, rows, chosen.norm)
+        task = connection.task(self.class_names, self.template, self.words)["task"]
+        return kinds[access](
+            self.service.url,
+            "",
+            task=task,
+            image_sets={name: chosen.name for name, chosen in image_sets.items()},
+            run=run,
+            revision=self.revision,
+            meter=meter,
+            connection=connection,
+        )
+
+
+def is_remote(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is the description of a service, and no text tower."""
+    return read_metadata(path).get("text") == _TEXT
+
+
+def write_description(path: str | os.PathLike[str], backbone: str, revision: str) -> None:
+    """Write where a text tower would lie which model a service has; its address is no part."""
+    provenance = {"backbone": backbone, "weights_sha256": revision}
+    write_tensors(path, {}, {"text": _TEXT, "revision": revision, "provenance": provenance})
