@@ -18,10 +18,8 @@ from craft.blackbox.backbones.load import load
 from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
 from craft.blackbox.images.partial import Batch
 from craft.blackbox.images.preprocess import Preprocess
-from craft.blackbox.text.full_length import PlainText, PlainTower
-from craft.blackbox.text.prefix_sharing import DTYPES, TextTower
 from craft.blackbox.text.prompts import LEARNER_TEMPLATE, PromptTokens, indistinct
-from craft.blackbox.text.tower import Tower
+from craft.blackbox.text.tower import Tower, tower_of
 from craft.client.wire import digest
 from craft.files import shipped
 from craft.files.records import Image
@@ -95,7 +93,8 @@ class Model:
         """Return the text tower over a task's classes; raises PromptError."""
         with self._lock:
             if task.digest not in self._towers:
-                tower = self._built(self.tokens(task))
+                tokens = self.tokens(task)
+                tower = tower_of(self._text, tokens, self._dtype, device=self.device)
                 if task.context_words:
                     tower = tower.leading(task.context_words)
                 self._towers[task.digest] = tower
@@ -103,13 +102,6 @@ class Model:
                     self._towers.popitem(last=False)
             self._towers.move_to_end(task.digest)
             return self._towers[task.digest]
-
-    def _built(self, tokens: PromptTokens) -> Tower:
-        if isinstance(self._text, PlainText):
-            return PlainTower(self._text, tokens, device=self.device)
-        return TextTower.from_tokens(
-            self._text, tokens, device=self.device, dtype=DTYPES[self._dtype]
-        )
 
     def encode(self, folder: Path, names: Sequence[str], reading: str) -> Batch:
         """Return unit features (N, E) and norms (N,) of image files below a folder, in order.

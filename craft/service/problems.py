@@ -29,6 +29,8 @@ class Problem(Exception):
     def __init__(self, status: int, detail: str, retry: int | None = None, **facts: Any) -> None:
         self.status, self.detail, self.facts = status, detail, facts
         self.headers = {} if retry is None else {"Retry-After": str(retry)}
+        if status in (408, 413):  # what is left of the body is not waited for
+            self.headers["Connection"] = "close"
         super().__init__(detail)
 
 

@@ -47,6 +47,15 @@ def tasks_of(database: Database, key: str) -> Mapping[str, Mapping[str, Any]]:
     return {row["name"]: json.loads(row["content"]) for row in rows}
 
 
+def name_of(database: Database, key: str, task: Task) -> str | None:
+    """Return the name under which a key may use a task; None where it is not made yet."""
+    asked = json.loads(json.dumps(asdict(task)))
+    for name, content in tasks_of(database, key).items():
+        if {part: content[part] for part in asked} == asked:
+            return name
+    return None
+
+
 def find(database: Database, key: str, name: str) -> Task | None:
     """Return a task that a key may use; None where there is none of that name."""
     with database.reading() as opened:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,9 +19,10 @@ from PIL import Image
 
 from craft.client.connection import Connection
 from craft.service import keys
-from craft.service.app import Service
 from craft.service.database import Database
 from craft.service.run import Settings, build, config
+from craft.service.service import Service
+from tests.service.forks import Fork
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKBONE = ROOT / "config/backbones/mini-rn.yaml"
@@ -113,17 +111,17 @@ class Process:
     def __init__(self, folder: Path, *options: str) -> None:
         given = settings(folder)
         self._log = folder / "serve.log"
+        self._log.touch()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._command = [
-            *(sys.executable, "-m", "craft.console", "serve", "--port", str(self.port)),
-            *("--backbone", str(given.backbone), "--keys", str(given.keys)),
-            *("--tasks", str(given.tasks), "--images", f"pictures={folder / 'pictures'}"),
-            *options,
+            port = free.getsockname()[1]
+        self._arguments = [
+            *("serve", "--port", str(port), "--backbone", str(given.backbone)),
+            *("--keys", str(given.keys), "--tasks", str(given.tasks)),
+            *("--images", f"pictures={folder / 'pictures'}", *options),
         ]
-        self.running = Running(f"http://127.0.0.1:{self.port}", Database(given.keys))
-        self._process: subprocess.Popen[bytes] | None = None
+        self.running = Running(f"http://127.0.0.1:{port}", Database(given.keys))
+        self._fork: Fork | None = None
 
     @property
     def log(self) -> str:
@@ -132,26 +130,20 @@ class Process:
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        before = len(self.log) if self._log.exists() else 0
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, cwd=ROOT, stdout=log, stderr=log)
-        end = time.monotonic() + 120
-        while not re.search(r"serving on http://127\.0\.0\.1:\d+", self.log[before:]):
-            assert self._process.poll() is None and time.monotonic() < end, self.log
-            time.sleep(0.05)
+        before, end = len(self.log), time.monotonic() + 120
+        self._fork = Fork("craft.console", self._arguments, self._log)
+        while "startup complete" not in self.log[before:]:
+            assert self._fork.status is None and time.monotonic() < end, self.log
+            time.sleep(0.02)
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        assert self._process
-        self._process.kill()
-        self._process.wait()
+        self._fork.kill()
 
     def stop(self) -> int:
         """Ask it to end; return its exit status."""
-        assert self._process
-        if self._process.poll() is None:
-            self._process.terminate()
-        return self._process.wait(60)
+        self._fork.terminate()
+        return self._fork.wait()
 
 
 def raw(address: tuple[str, int], parts: Sequence[bytes], pause: float = 0.0) -> bytes:
