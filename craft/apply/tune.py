@@ -158,6 +158,7 @@ def _fit(task: Task, plan: Plan, run: Run) -> None:
     _make(
         score.main,
         [scored],
-        *("--runs", _at(paths.RUN, **names), "--tests", run.dataset),
+        *("--suite", jobs, "--job", name, "--digest", job.digest),
+        *("--runs", f"{RESULTS}/{paths.RUNS_FOLDER}"),
         *("--manifests", f"{run.dataset}={_at(paths.MANIFEST, **names)}", "--scored", scored),
     )

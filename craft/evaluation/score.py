@@ -25,6 +25,7 @@ from craft.files.records import (
     RunRecord,
     Score,
 )
+from craft.files.suite import Job
 from craft.runtime.command import run_command
 from craft.runtime.provenance import code_hash, timestamp
 
@@ -198,35 +199,29 @@ def _assignment(text: str) -> tuple[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: score run folders with the manifests of their test sets."""
+    """Command line: score the runs of a job with the manifests of their test sets."""
     parser = argparse.ArgumentParser(prog="python -m craft.evaluation.score", description=__doc__)
-    parser.add_argument("--runs", nargs="+", required=True, metavar="FOLDER")
+    parser.add_argument("--suite", type=Path, required=True, help="suite.json with the job")
+    parser.add_argument("--job", required=True, metavar="NAME", help="the job's name in it")
+    parser.add_argument("--digest", required=True, help="hash of the job as it was planned")
+    parser.add_argument("--runs", type=Path, required=True, help="folder with a folder per run")
     parser.add_argument(
         "--manifests", nargs="+", required=True, type=_assignment, metavar="NAME=FILE"
     )
-    parser.add_argument(
-        "--tests",
-        nargs="+",
-        metavar="NAME,...",
-        help="test sets of each run, in the order of the runs; without it, all manifests",
-    )
     parser.add_argument("--scored", metavar="FILE", help="written last: SHA-256 of each score")
     given = parser.parse_args(arguments)
-    every = ",".join(name for name, _ in given.manifests)
-    tests_of = given.tests or [every] * len(given.runs)
-    if len(tests_of) != len(given.runs):
-        parser.error(f"--tests names the test sets of {len(tests_of)} runs of {len(given.runs)}")
-    if unknown := {name for names in tests_of for name in names.split(",")} - set(every.split(",")):
-        parser.error(f"--tests: expected some of {every}, got {min(unknown)!r}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    job = Job.read(given.suite, given.job, given.digest)
     tests = {name: TestLabels.read(name, path) for name, path in given.manifests}
     scores = {}
-    for folder, names in zip(given.runs, tests_of, strict=True):
-        score = score_run(folder, {name: tests[name] for name in names.split(",")})
-        final = {name: round(values[-1], 2) for name, values in score.accuracy.items()}
-        log.info("%s: %s", folder, final)
-        name = f"{paths.CELL}/{paths.RUN_OF_CELL}".format(**vars(score))
-        scores[name] = sha256(Path(folder) / paths.SCORE_NAME)
+    for run in job.runs:
+        if missing := [name for name in run.tests if name not in tests]:
+            raise ValueError(f"--manifests: expected that of {missing[0]}, got {', '.join(tests)}")
+        name = f"{paths.CELL}/{paths.RUN_OF_CELL}".format(**vars(job) | vars(run))
+        score = score_run(given.runs / name, {name: tests[name] for name in run.tests})
+        final = {test: round(values[-1], 2) for test, values in score.accuracy.items()}
+        log.info("%s: %s", name, final)
+        scores[name] = sha256(given.runs / name / paths.SCORE_NAME)
     if given.scored:
         write_json(given.scored, {"scores": scores})
 

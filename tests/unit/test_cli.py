@@ -114,8 +114,8 @@ CASES = {
         r"no\.yaml",
     ),
     "a record that is not there": (
-        lambda folder: evaluate.main(["--runs", str(folder), "--manifests", f"D={folder}/no.csv"]),
-        r"no\.csv: not a readable manifest",
+        lambda folder: evaluate.score_run(folder, {}),
+        r"record\.json",
     ),
 }
 

@@ -21,6 +21,7 @@ from craft.files.atomic import (
     write_sealed,
 )
 from craft.files.records import RUN_FILES, Image, Manifest, Predictions, RunRecord, Score
+from craft.files.suite import Job, JobRun, suite_content, write_suite
 
 # labels 3, 1, 3, 7 of four test images; label 9 has a training image only
 IMAGES = (
@@ -86,8 +87,11 @@ def write_run(folder, labels, queries=(40, 80), predictions=None, **changes):
     """A run predicted in the order of the manifests beside its folder, D's where there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     manifests = {name: folder.parent / f"{name}.csv" for name in labels}
-    shown = {n: sha256(p if p.exists() else folder.parent / "D.csv") for n, p in manifests.items()}
-    made = predicted(labels, queries, shown, **predictions or {})
+    other = folder.parent / "D.csv"
+    given = {"manifests": {n: p if p.exists() else other for n, p in manifests.items()}}
+    given |= predictions or {}
+    given["manifests"] = {name: sha256(path) for name, path in given["manifests"].items()}
+    made = predicted(labels, queries, **given)
     made.write(folder / "predictions.safetensors")
     for name in ("learner.safetensors", "history.csv"):
         (folder / name).write_text(name)
@@ -104,19 +108,43 @@ def manifest(tmp_path):
 
 
 def run(folder, *manifests):
-    evaluate.main(["--runs", str(folder), "--manifests", *manifests])
+    named = dict(each.split("=") for each in manifests)
+    tests = {name: evaluate.TestLabels.read(name, path) for name, path in named.items()}
+    evaluate.score_run(folder, tests)
+
+
+def job(tmp_path, *tests):
+    """Words for a job of runs of 16 shots, seeds 1, 2, ..., on these test sets, and its folders."""
+    runs = tuple(JobRun(16, seed, {}, sets) for seed, sets in enumerate(tests, 1))
+    made = Job("craft", "B", "D", "m:C", runs)
+    write_suite(tmp_path / "jobs.json", suite_content({}, {"batch": made}))
+    words = ["--suite", str(tmp_path / "jobs.json"), "--job", "batch", "--digest", made.digest]
+    cell = tmp_path / "craft/B/D/shots-16"
+    return [*words, "--runs", str(tmp_path)], [cell / f"seed-{run.seed}" for run in runs]
 
 
 def test_runs_of_one_job_may_have_test_sets_of_their_own(tmp_path, manifest):
-    plain = write_run(tmp_path / "shots=1", {"D": [[3, 1, 3, 7]]}, queries=(40,))
-    shifted = write_run(tmp_path / "shots=16", {"D": [[3, 1, 3, 7]], "S": [[3] * 4]}, queries=(40,))
-    given = ["--manifests", f"D={manifest}", f"S={manifest}", "--runs", str(plain), str(shifted)]
-    evaluate.main([*given, "--tests", "D", "D,S"])
+    words, (plain, shifted) = job(tmp_path, ("D",), ("D", "S"))
+    for folder, names in ((plain, ("D",)), (shifted, ("D", "S"))):
+        rows = {name: [[3, 1, 3, 7]] if name == "D" else [[3] * 4] for name in names}
+        given = {"manifests": dict.fromkeys(names, manifest)}
+        write_run(folder, rows, (40,), given, seed=int(folder.name[-1]))
+    manifests = ["--manifests", f"D={manifest}", f"S={manifest}", "--scored", f"{tmp_path}/made"]
+    evaluate.main([*words, *manifests])
     assert Score.read(plain / "score.json").accuracy == {"D": [100.0]}
     assert Score.read(shifted / "score.json").accuracy == {"D": [100.0], "S": [50.0]}
-    for wrong in (["D"], ["D", "D,T"]):
-        with pytest.raises(SystemExit):
-            evaluate.main([*given, "--tests", *wrong])
+    scored = json.loads((tmp_path / "made").read_text())["scores"]
+    assert scored["craft/B/D/shots-16/seed-2"] == sha256(shifted / "score.json")
+    with pytest.raises(ValueError, match="expected that of S, got D"):
+        evaluate.main([*words, *manifests[:2]])
+
+
+def test_a_job_that_was_planned_otherwise_is_not_scored(tmp_path, manifest):
+    words, (folder,) = job(tmp_path, ("D",))
+    words[words.index("--digest") + 1] = "0" * 16
+    with pytest.raises(RecordError, match="as planned"):
+        evaluate.main([*words, "--manifests", f"D={manifest}"])
+    assert not (folder / "score.json").exists()
 
 
 def test_accuracy_is_per_cent_at_each_point(tmp_path, manifest):
@@ -172,15 +200,12 @@ def test_probabilities_that_do_not_belong_to_the_labels(tmp_path, manifest, chan
     assert not (folder / "score.json").exists()
 
 
-def test_every_run_and_test_set_is_scored(tmp_path, manifest):
+def test_each_test_set_is_scored_by_its_own_manifest(tmp_path, manifest):
     target = tmp_path / "T.csv"
     Manifest((Image("x.png", 1, "one", "test"), Image("y.png", 7, "seven", "test"))).write(target)
-    rows = {"D": [[3, 1, 3, 7]], "T": [[1, 1]]}
-    folders = [write_run(tmp_path / f"seed-{s}", rows, (40,), seed=s) for s in (1, 2)]
-    arguments = ["--runs", *map(str, folders), "--manifests", f"D={manifest}", f"T={target}"]
-    evaluate.main(arguments)
-    for folder in folders:
-        assert Score.read(folder / "score.json").accuracy == {"D": [100.0], "T": [50.0]}
+    folder = write_run(tmp_path / "seed-1", {"D": [[3, 1, 3, 7]], "T": [[1, 1]]}, (40,))
+    run(folder, f"D={manifest}", f"T={target}")
+    assert Score.read(folder / "score.json").accuracy == {"D": [100.0], "T": [50.0]}
 
 
 @pytest.mark.parametrize(

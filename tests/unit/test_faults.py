@@ -136,7 +136,8 @@ JOBS = {
     ),
     "score": Job(
         evaluate.main,
-        f"--runs {RUN} --manifests toy=m.csv",
+        f"--suite suite.json --job craft --digest {FITTED.digest} --runs runs"
+        " --manifests toy=m.csv",
         ("m.csv", f"{RUN}/record.json", f"{RUN}/predictions.safetensors"),
     ),
     "gather": Job(

@@ -70,8 +70,10 @@ SHOTS = sorted({run.shots for run in RUNS if run.shots})
 TESTS = {run: DESIGN.tests_of(run) for run in RUNS}
 FITS = batches(RUNS, SUITE["runs_per_job"])
 # Scoring takes less time than its process does to start.
-SCORES = batches(RUNS, "shots" if SUITE["runs_per_job"] == "shots" else "seeds")
+SCORED_TOGETHER = "shots" if SUITE["runs_per_job"] == "shots" else "seeds"
+SCORES = batches(RUNS, SCORED_TOGETHER)
 JOBS = jobs_of(DESIGN, SUITE["runs_per_job"])
+SCORING_JOBS = jobs_of(DESIGN, SCORED_TOGETHER)
 FIT_OF = {run: name for name, runs in FITS.items() for run in runs}
 SCORE_OF = {run: name for name, runs in SCORES.items() for run in runs}
 

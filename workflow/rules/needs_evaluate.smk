@@ -16,13 +16,18 @@ def inputs_of_scores(wildcards):
 
 
 def scoring(wildcards, input):
-    """Return what the command is told: folders of runs, test sets of each, and manifests."""
-    runs, names = SCORES[wildcards.batch], tests_of(wildcards)
+    """Return what the command is told beside the file of its runs: which job it is, manifests."""
+    named = zip(tests_of(wildcards), input.manifests)
     return {
-        "runs": [f"{RESULTS}/{paths.RUN.format(**run.identity)}" for run in runs],
-        "tests": [",".join(TESTS[run]) for run in runs],
-        "manifests": [f"{name}={path}" for name, path in zip(names, input.manifests)],
+        "digest": SCORING_JOBS[wildcards.batch].digest,
+        "runs": f"{RESULTS}/{paths.RUNS_FOLDER}",
+        "manifests": [f"{name}={path}" for name, path in named],
     }
+
+
+def scoring_jobs_file(wildcards, input):
+    """Return the file with the runs of every job that scores; see jobs_file."""
+    return written_jobs(SCORING_JOBS)
 
 
 def scored(runs):

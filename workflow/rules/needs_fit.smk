@@ -3,9 +3,6 @@
 
 PLAIN = {name for name, facts in BACKBONES.items() if facts["text"] != "fast"}
 PLAIN_ENV, LEARNER_ENV = "../../envs/plain.yaml", "../../envs/learner.yaml"
-JOBS_FILE = (
-    f"{RESULTS}/{paths.CACHE}/jobs/{config_hash({n: j.digest for n, j in JOBS.items()})}.json"
-)
 CODE = {
     learner: planned("craft.fit.__main__", learner.partition(":")[0])
     for learner in {run.learner for run in RUNS}
@@ -44,21 +41,31 @@ def fitting(wildcards):
 
 
 def jobs_file(wildcards, input):
-    """Return the file with the runs of every job, written by the first that asks.
+    """Return the file with the runs of every job that fits.
+
+    As a function of ``input`` it re-runs nothing.
+    """
+    return written_jobs(JOBS)
+
+
+def written_jobs(jobs):
+    """Return a file with the runs of jobs, written by the first that asks.
 
     It is no input, as it holds more than a job depends on, and an ancient input that is made again
     hides from Snakemake that a job's own parameters have changed. Other jobs have another file: a
-    second call does not take it from the first. As a function of ``input`` it re-runs nothing.
+    second call does not take it from the first.
     """
-    if not (workflow.dryrun or os.path.exists(JOBS_FILE)):
+    digests = config_hash({name: job.digest for name, job in jobs.items()})
+    path = f"{RESULTS}/{paths.CACHE}/jobs/{digests}.json"
+    if not (workflow.dryrun or os.path.exists(path)):
         try:
-            write_suite(JOBS_FILE, suite_content({}, JOBS))
+            write_suite(path, suite_content({}, jobs))
         except OSError as error:
             why = str(error.strerror).removeprefix("cannot be written: ")
             raise WorkflowError(
                 f"results: expected a folder that can be made ({why}), got {RESULTS!r}"
             )
-    return JOBS_FILE
+    return path
 
 
 def environment_of_fit(wildcards):
