@@ -26,6 +26,7 @@ ACCESS = {
     "predictions": "BlackBox",
     "visual-prompts": "VisualBox",
     "uploads": "UploadBox",
+    "texts": "TextBox",
     "features": "FeatureBox",
     "weights": "WhiteBox",
 }
@@ -174,6 +175,30 @@ class FeatureBox(Protocol):
         ...
 
 
+@runtime_checkable
+class TextBox(Protocol):
+    """A service that scores images against texts: the class names, written into templates.
+
+    Nothing soft goes in: no offsets, no widths.
+    """
+
+    class_names: Sequence[str]  # K names, in the order of scores
+    image_sets: Mapping[str, int]  # uploaded image sets: name -> number of images N
+    meter: QueryMeter
+    templates_per_call: int | None  # None: no limit
+    answers: str  # "logits", or "log-probabilities", which are centred over classes
+
+    def score(
+        self, image_set: str, templates: Sequence[str], purpose: str = "search"
+    ) -> Iterator[torch.Tensor]:
+        """Yield scores in blocks (B, N, K) for P templates, in order; ``{}`` is the class name.
+
+        Each template is one query, charged before anything is computed. Raises KeyError (image set
+        not uploaded), ValueError (a template without exactly one ``{}``) and BudgetExceeded.
+        """
+        ...
+
+
 class Facts(Protocol):
     """What boxes of all levels but weights declare, as far as a question is checked with it."""
 
@@ -182,11 +207,20 @@ class Facts(Protocol):
     image_sets: Mapping[str, int]
 
 
-def check_image_set(box: Facts, image_set: str) -> None:
+def check_image_set(box: Facts | TextBox, image_set: str) -> None:
     """Raise KeyError for an image set that is not uploaded."""
     if image_set not in box.image_sets:
         known = ", ".join(box.image_sets) or "none"
         raise KeyError(f"image set {image_set!r} is not uploaded; uploaded: {known}")
+
+
+def check_templates(templates: Sequence[str]) -> None:
+    """Raise ValueError for no template, and for one without exactly one ``{}``."""
+    if not templates:
+        raise ValueError("templates: expected at least 1, got 0")
+    for template in templates:
+        if template.count("{}") != 1:
+            raise ValueError(f"template: expected {{}} exactly once, got {template!r}")
 
 
 def check_offsets(box: Facts, context_offsets: torch.Tensor) -> None:

@@ -26,6 +26,7 @@ LEVELS = {
     "predictions": "Predictions",
     "visual-prompts": "Predictions, visual prompts",
     "uploads": "Predictions, uploads",
+    "texts": "Scores of texts",
     "features": "Features",
     "weights": "Weights",
 }

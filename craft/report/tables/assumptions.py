@@ -38,6 +38,11 @@ GIVEN = {
         "network_requirements": "No requirements",
         "access": "Features",
     },
+    "texts": {
+        "vlm_requirements": "No requirements",
+        "network_requirements": "No requirements",
+        "access": "Scores of texts",
+    },
     "visual-prompts": {
         "vlm_requirements": "No requirements",
         "network_requirements": "Vision Transformer",

@@ -1,0 +1,55 @@
+"""Vectors that a service was paid for, kept on disk by the content that they are of."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from craft.files.atomic import writing
+
+#: Keys in one statement: SQLite bounds its parameters.
+_MOST = 500
+
+
+class VectorCache:
+    """Vectors of float32 by key, in an SQLite file that processes may share.
+
+    A vector is on disk when :meth:`put` returns. ``path`` None keeps them in memory.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._lock = threading.Lock()
+        where = ":memory:"
+        if path is not None:
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            where = str(path)
+        self._database = sqlite3.connect(where, timeout=60, check_same_thread=False)
+        with self._database:
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB NOT NULL)"
+            )
+
+    def get(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return those of the keys' vectors (E,) that are kept."""
+        found: dict[str, np.ndarray] = {}
+        with self._lock:
+            for start in range(0, len(keys), _MOST):
+                part = list(keys[start : start + _MOST])
+                marks = ", ".join("?" * len(part))
+                rows = self._database.execute(
+                    f"SELECT key, vector FROM vectors WHERE key IN ({marks})", part
+                )
+                found |= {key: np.frombuffer(blob, np.float32) for key, blob in rows}
+        return found
+
+    def put(self, vectors: Mapping[str, np.ndarray]) -> None:
+        """Keep vectors (E,) under their keys."""
+        rows = [(key, value.astype(np.float32).tobytes()) for key, value in vectors.items()]
+        with self._lock, self._database:
+            self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)

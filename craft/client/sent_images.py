@@ -1,0 +1,58 @@
+"""Image files as services take them: upright, in a format that all of them read."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import ExifTags, Image
+
+from craft.data.decode import read_rgb
+
+#: Formats that go out as they are, where their pixels need no change.
+_SENT = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+
+
+@dataclass(frozen=True)
+class SentImage:
+    """The bytes of an image as they go out, and their type."""
+
+    content: bytes
+    mime: str
+
+    @property
+    def base64(self) -> str:
+        """The content in base64."""
+        return base64.b64encode(self.content).decode()
+
+    @property
+    def data_uri(self) -> str:
+        """The content as a data URI."""
+        return f"data:{self.mime};base64,{self.base64}"
+
+    @classmethod
+    def read(cls, path: Path) -> SentImage:
+        """Return a file's own bytes, or a PNG of what a viewer shows of it.
+
+        A service may not turn a photograph as its EXIF data say, nor know what lies beneath
+        transparency. Raises ImageError naming a file that cannot be decoded.
+        """
+        shown = read_rgb(path, "shown")
+        content = path.read_bytes()
+        if mime := _sent_as_it_is(content):
+            return cls(content, mime)
+        buffer = io.BytesIO()
+        shown.save(buffer, "PNG")
+        return cls(buffer.getvalue(), "image/png")
+
+
+def _sent_as_it_is(content: bytes) -> str | None:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            plain = image.mode in ("RGB", "L") and not image.has_transparency_data
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            return _SENT.get(image.format or "") if plain and not turned else None
+    except (OSError, ValueError, SyntaxError):  # damage beside the pixels, which were decoded
+        return None
