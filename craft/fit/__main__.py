@@ -56,6 +56,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--test-pixels", type=_named_path, nargs="*", default=[], help="NAME=decoded test images"
     )
+    parser.add_argument(
+        "--codes", type=Path, nargs="*", default=[], help="features of an encoder: codes of images"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder that gets a folder per run")
     parser.add_argument(
         "--fitted", type=Path, required=True, metavar="FILE", help="written last: the job's records"
@@ -105,6 +108,7 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
         image_tower=given.image_tower,
         train_pixels=tuple(given.train_pixels),
         test_pixels=dict(given.test_pixels),
+        codes=tuple(given.codes),
     )
     identity = {name: getattr(job, name) for name in ("method", "backbone", "dataset")}
     # Of the module that the configuration names, as planned, wherever the class is written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,9 @@ class CurveRecorder:
     spends no search query has its end alone.
     """
 
-    def __init__(self, inputs: RunInputs, box: Box) -> None:
-        self._inputs, self._box = inputs, box
+    def __init__(self, inputs: RunInputs, box: Box, own: Mapping[str, Any]) -> None:
+        """Predict by ``box`` and what of the user's own side ``predict`` takes as keywords."""
+        self._inputs, self._box, self._own = inputs, box, own
         options = inputs.learner.options
         points = np.linspace(0, options.budget, options.curve_points + 1)[1:-1]
         self._due = [int(point) for point in points]
@@ -87,7 +89,7 @@ class CurveRecorder:
         start, found = time.perf_counter(), {}
         self._queries.append(learner.queries_)
         for name, classes in self._classes.items():
-            logits = learner.predict(self._box, f"test/{name}")  # (N, K)
+            logits = learner.predict(self._box, f"test/{name}", **self._own)  # (N, K)
             scores = logits[:, torch.from_numpy(classes).long().to(logits.device)]  # (N, C)
             self._labels[name].append(classes[scores.argmax(dim=1).cpu().numpy()])
             logs = scores.log_softmax(dim=1).clamp(min=torch.finfo(torch.half).min)

@@ -19,8 +19,10 @@ from craft.files.pixels import Pixels
 from craft.files.records import Features, Split
 from craft.fit.boxes import Box, ImageSide, box_for
 from craft.fit.matching import require_match
+from craft.fit.own_side import Codes, own_of
 from craft.learner.base import Learner
 from craft.learner.folds import fold_name, fold_numbers
+from craft.learner.own import Own
 
 #: Name under which a box holds the few-shot training images.
 TRAIN = "train"
@@ -37,6 +39,7 @@ class JobFiles:
     image_tower: Path | None = None  # where a fit has images encoded; then the pixels of both
     train_pixels: tuple[Path, ...] = ()
     test_pixels: Mapping[str, Path] = field(default_factory=dict)
+    codes: tuple[Path, ...] = ()  # of the user's own images, by an encoder of any image set
 
     @property
     def all(self) -> dict[str, Path]:
@@ -69,7 +72,7 @@ class JobInputs:
         self._device = torch.device(device)
         self._dtype = dtype
         # Checksums are of what was read: a file that is replaced in between would have another's.
-        with unchanged([*inputs.all.values(), *inputs.train, *inputs.train_pixels]):
+        with unchanged([*inputs.all.values(), *inputs.train, *inputs.train_pixels, *inputs.codes]):
             self._read(inputs, kind)
 
     def _read(self, inputs: JobFiles, kind: str) -> None:
@@ -114,7 +117,9 @@ class JobInputs:
         self._checksums = {role: sha256(path) for role, path in files.items()}
         # Not read here, where no label of a test image is: the features name what they are of.
         features = [*train, *self._tests.values()]
-        self._checksums |= {f"manifest/{one.dataset}": one.manifest_sha256 for one in features}
+        manifests = {one.dataset: one.manifest_sha256 for one in features}
+        self._checksums |= {f"manifest/{name}": digest for name, digest in manifests.items()}
+        self._codes = Codes(inputs.codes, manifests)
 
     def _tower_of(self, path: Path, tokens: PromptTokens) -> Tower:
         return read_tower(path, tokens, self._dtype, device=self._device)
@@ -153,6 +158,11 @@ class JobInputs:
             pixels, tested = self._pixels_for(uploads, tests)
             roles += ["image-tower", *(f"pixels/{upload}" for upload in uploads)]
             roles += [f"pixels/test/{name}" for name in tests]
+        coded: dict[str, Features] = {}
+        if encoder := learner.options.own_codes:
+            sets = [*uploads, *(f"test/{name}" for name in tests)]
+            for name, (file, coded[name]) in self._codes.of(encoder, sets).items():
+                drawn[f"codes/{name}"] = sha256(file)
         roles += [f"manifest/{name}" for name in {*tests, *([self.dataset] if split else [])}]
         return RunInputs(
             learner=learner,
@@ -167,6 +177,7 @@ class JobInputs:
             vision=self._vision,
             pixels=pixels,
             test_pixels=tested,
+            codes=coded,
         )
 
     def _pixels_for(
@@ -200,9 +211,34 @@ class RunInputs:
     vision: VisionTower | None = None  # where the learner has images encoded; then pixels of both
     pixels: Mapping[str, Pixels] = field(default_factory=dict)  # by upload
     test_pixels: Mapping[str, Pixels] = field(default_factory=dict)
+    codes: Mapping[str, Features] = field(default_factory=dict)  # of the user's own image sets
+
+    def own_side(self) -> dict[str, Mapping[str, Own]]:
+        """Return the user's own images and codes as a keyword of ``fit`` and ``predict``.
+
+        It is empty for a learner that asks for no codes.
+        """
+        images = self.image_side()
+        if images is None or not self.codes:
+            return {}
+        paths = {f"test/{name}": features.paths for name, features in self.tests.items()}
+        return {
+            "own": {
+                name: own_of(
+                    images.pixels[name], paths.get(name, self.split.paths), codes, self.device
+                )
+                for name, codes in self.codes.items()
+            }
+        }
 
     def image_sets(self) -> dict[str, torch.Tensor]:
-        """Uploads by name: the split's images (and their copies, raw or not) and every test set."""
+        """Uploads by name: the split's images (and their copies, raw or not) and every test set.
+
+        Of a learner that uploads images itself they are the split's alone.
+        """
+        if self.learner.access == "uploads":
+            rows = self.train[TRAIN].rows(self.split.paths)
+            return {TRAIN: torch.from_numpy(self.train[TRAIN].features[rows]).to(self.device)}
         sets = {
             f"test/{name}": torch.from_numpy(features.features).to(self.device)
             for name, features in self.tests.items()

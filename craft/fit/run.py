@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -112,7 +113,8 @@ def _fit(
     shots, seed = (split.shots, split.seed) if split else (0, 0)
     labels = torch.tensor(split.labels if split else [], dtype=torch.int64, device=inputs.device)
     box = inputs.box()
-    curve = CurveRecorder(inputs, box)
+    own: dict[str, Any] = inputs.own_side()
+    curve = CurveRecorder(inputs, box, own)
     attempt = Attempt(place, box, curve, keeping.signals, keeping.every, inputs.device)
     reset_peak_memory(inputs.device)  # runs may share a process: each has its own peak
     attempt.begin(
@@ -132,12 +134,13 @@ def _fit(
             train_set=inputs.search_set(),
             refine_sets=inputs.refine_sets(),
             progress=after_generation,
+            **own,
         )
     fit_seconds = attempt.spent().fit_seconds
     initial = attempt.spent().initial_accuracy
     predictions = curve.finish(learner)
     # Reported, not chosen by: the learner's fit to its own training images.
-    reached = accuracy(learner.predict(box, TRAIN), labels) if split else None
+    reached = accuracy(learner.predict(box, TRAIN, **own), labels) if split else None
     spent = attempt.spent()
     state = {name: value.cpu().contiguous() for name, value in learner.state().items()}
     learned = state.values() if split else ()  # an untrained context is the box's own
