@@ -15,6 +15,7 @@ from craft.learner.options import Options
 class ClassifierOptions(Options):
     """Options of GDA and CLAP: nothing is searched, and those of a search have no effect."""
 
+    access = "features"
     RELEASED: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def conflicts(self) -> list[Problem]:

@@ -17,12 +17,11 @@ from craft.learner.base import Learner, Progress
 from craft.learner.checkpoint import Draws, Part
 from craft.learner.gauss_newton_options import DAMPINGS, GaussNewtonOptions
 from craft.learner.head import Head
+from craft.learner.joint import WithHead
 from craft.learner.probe import require_shots, scores_at
-from craft.learner.score_space import summed_cross_entropy
+from craft.learner.tangent import Objective, PromptAlone
 from craft.learner.workload import Work
 from craft.protocol import BlackBox
-
-_NEWTON_STEPS = 50
 
 Ask = Callable[[torch.Tensor], torch.Tensor]
 
@@ -85,11 +84,18 @@ class GaussNewton(Learner):
             self.queries_ += len(points)
             return scores
 
-        parts: dict[str, Part] = {"point": point, "draws": Draws(generator)}
+        objective = WithHead(labels) if self.options.head == "joint" else PromptAlone(labels)
+        parts: dict[str, Part] = {
+            "point": point,
+            "draws": Draws(generator),
+            "objective": objective,
+        }
         for number in self._generations("search", self.options.rounds, **parts):
             if number == 0:
-                self._begin(ask, point, labels, generator)
-            tried = self._round(ask, point, labels, self.options.directions(number), generator)
+                point.scores = self._begin(ask, len(point.x), generator)
+                self._set_gate(point.scores, labels)
+                point.cost = objective.begin(point.scores)
+            tried = self._round(ask, point, objective, self.options.directions(number), generator)
             self.offset_ = (unit * point.x).float().reshape(1, *shape)
             self._note(
                 queries=self.queries_,
@@ -98,15 +104,13 @@ class GaussNewton(Learner):
             )
             if progress:
                 progress(self)
-        if self.options.head == "probe":
+        if self.options.head != "none":
             self.head_ = Head.fit(point.scores[None], labels, self.options.probe)
         return self
 
-    def _begin(
-        self, ask: Ask, point: Point, labels: torch.Tensor, generator: torch.Generator
-    ) -> None:
-        """Ask for the untouched context, and how exact the answers around it are."""
-        direction = _directions(len(point.x), 1, generator)[:, 0]
+    def _begin(self, ask: Ask, width: int, generator: torch.Generator) -> torch.Tensor:
+        """Return scores (N, K) of the untouched context; raise TooCoarse for noisy answers."""
+        direction = _directions(width, 1, generator)[:, 0]
         step = self.options.step
         spaced = torch.tensor([0.0, 0.0, step / 4, step / 2, 3 * step / 4])
         scores = ask(spaced[:, None] * direction)
@@ -117,37 +121,37 @@ class GaussNewton(Learner):
                 f"{self.options.most_noise:g} of a step's, got {share:.2g}; ask for more digits, "
                 "or use a learner that ranks candidates"
             )
-        self._set_gate(scores[0], labels)
-        point.scores = scores[0]
-        point.cost = self._cost(point.x, point.scores, labels)
+        return scores[0]
 
     def _round(
-        self, ask: Ask, point: Point, labels: torch.Tensor, count: int, generator: torch.Generator
+        self,
+        ask: Ask,
+        point: Point,
+        objective: Objective,
+        count: int,
+        generator: torch.Generator,
     ) -> list[float]:
         """Move ``point`` if one of the damped steps lowers its cost; return the costs tried."""
-        options, width = self.options, len(point.x)
+        prior, width, step = self.options.prior, len(point.x), self.options.step
         directions = _directions(width, count, generator)  # (W, r)
-        moved = ask(point.x + options.step * directions.T)
-        tangent = (moved - point.scores) / options.step  # (r, N, K)
-        slopes = options.prior * (directions.T @ point.x)  # of the prior, (r,)
-        steps, coefficients = [], torch.zeros(count, dtype=torch.float64)
-        for damping in DAMPINGS:
-            curvature = (damping + options.prior) * width
-            coefficients = tangent_minimum(
-                point.scores, tangent, labels, slopes, curvature, coefficients
-            )
-            steps.append(directions @ coefficients)
-        points = point.x + torch.stack(steps)
+        moved = ask(point.x + step * directions.T)
+        steps = objective.steps(
+            point.scores,
+            (moved - point.scores) / step,  # (r, N, K)
+            prior * (directions.T @ point.x),  # slopes of the prior, (r,)
+            [(damping + prior) * width for damping in DAMPINGS],
+        )
+        points = torch.stack([point.x + directions @ coefficients for coefficients in steps])
         scores = ask(points)
-        costs = [self._cost(x, s, labels) for x, s in zip(points, scores, strict=True)]
+        costs = [
+            objective.cost(s) + prior / 2 * float(x.square().sum())
+            for x, s in zip(points, scores, strict=True)
+        ]
         best = min(range(len(costs)), key=costs.__getitem__)
         if costs[best] < point.cost:
             point.x, point.scores, point.cost = points[best], scores[best], costs[best]
+            objective.accept(point.scores)
         return costs
-
-    def _cost(self, x: torch.Tensor, scores: torch.Tensor, labels: torch.Tensor) -> float:
-        penalty = self.options.prior / 2 * float(x.square().sum())
-        return float(summed_cross_entropy(scores, labels)) + penalty
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the head's log-probabilities (N, K) of logits (N, K), or these as they are."""
@@ -166,7 +170,7 @@ class GaussNewton(Learner):
     def restore(self, state: Mapping[str, torch.Tensor]) -> Self:
         """Become the learner whose :meth:`state` this is; raises ValueError for a foreign one."""
         super().restore(state)
-        self.head_ = Head.restore(state) if self.options.head == "probe" else None
+        self.head_ = Head.restore(state) if self.options.head != "none" else None
         return self
 
 
@@ -197,46 +201,3 @@ def relative_noise(scores: torch.Tensor, spacings: float) -> float:
     change = (later[2] - first).square().mean().sqrt() * spacings / 3
     noise = float(torch.maximum(repeat, rounding))
     return noise / float(change) if change > 0 else math.inf
-
-
-def tangent_minimum(
-    scores: torch.Tensor,
-    tangent: torch.Tensor,
-    labels: torch.Tensor,
-    slopes: torch.Tensor,
-    curvature: float,
-    start: torch.Tensor,
-) -> torch.Tensor:
-    """Return c (r,) that minimises sum CE(Y + J c, y) + slopes . c + curvature / 2 |c|^2.
-
-    ``scores`` Y (N, K), ``tangent`` J (r, N, K), ``labels`` (N,). Convex; Newton's steps, halved
-    until the loss falls.
-    """
-
-    def loss(c: torch.Tensor) -> float:
-        moved = scores + torch.tensordot(c, tangent, dims=1)
-        penalty = slopes @ c + curvature / 2 * c.square().sum()
-        return float(summed_cross_entropy(moved, labels) + penalty)
-
-    c, value = start, loss(start)
-    identity = torch.eye(len(start), dtype=torch.float64)
-    for _ in range(_NEWTON_STEPS):
-        p = (scores + torch.tensordot(c, tangent, dims=1)).softmax(dim=1)  # (N, K)
-        residual = p.clone()
-        residual[torch.arange(len(labels)), labels] -= 1
-        gradient = torch.einsum("rnk,nk->r", tangent, residual) + slopes + curvature * c
-        if gradient.norm() <= 1e-8 * (1 + abs(value)):
-            break
-        weighted = tangent * p  # (r, N, K)
-        means = weighted.sum(dim=2)  # (r, N)
-        flat = tangent.flatten(1)
-        hessian = weighted.flatten(1) @ flat.T - means @ means.T + curvature * identity
-        step = torch.linalg.solve(hessian, gradient)
-        length = 1.0
-        while loss(c - length * step) > value and length > 1e-6:
-            length /= 2
-        if length <= 1e-6:
-            break
-        c = c - length * step
-        value = loss(c)
-    return c

@@ -38,7 +38,10 @@ class GaussNewtonOptions(Options):
         most=1,
     )
     head: str = option(
-        "none", "probe: a convex head is fitted at the context found", accepted=("none", "probe")
+        "none",
+        "probe: a convex head is fitted at the context found; joint: and the search minimises the "
+        "loss of the best head",
+        accepted=("none", "probe", "joint"),
     )
 
     def conflicts(self) -> list[Problem]:

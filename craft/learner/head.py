@@ -24,12 +24,14 @@ class Head:
         tau: torch.Tensor,
         whitenings: list[Whitening],
         weights: torch.Tensor,
+        penalties: torch.Tensor,
         shares: torch.Tensor,
         solutions: torch.Tensor,
     ) -> None:
         self._tau = tau  # ()
         self._whitenings = whitenings  # of block 0, then of each difference to it
         self._weights = weights  # (C,), of the mixed candidates
+        self._penalties = penalties  # (C,)
         self._shares = shares  # (C,), of the differences' variance in each candidate's features
         self._solutions = solutions  # (C, F, K)
 
@@ -63,9 +65,27 @@ class Head:
             scores.new_tensor(tau),
             whitenings,
             scores.new_tensor([weight for _, weight in kept]),
+            scores.new_tensor(
+                [ridge_path.PENALTIES[n % len(ridge_path.PENALTIES)] for n, _ in kept]
+            ),
             scores.new_tensor(kinds),
             torch.stack(solutions),
         )
+
+    def anchored(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the anchor (N, K) and the features (N, F) of one context's scores (N, K)."""
+        anchor = self._tau * centred(scores)
+        return anchor, _features([anchor], self._whitenings, 0.0)
+
+    def moved(self, tangent: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Return how refined scores move with scores (r, N, K), for a solution T (F, K)."""
+        anchors = self._tau * centred(tangent)
+        return anchors + anchors @ self._whitenings[0].root @ weights[:-1]
+
+    @property
+    def penalty(self) -> float:
+        """Return the geometric mean of the penalties that the answer mixes, for one context."""
+        return float(self._penalties.log() @ self._weights)
 
     def probabilities(self, scores: torch.Tensor) -> torch.Tensor:
         """Return probabilities (M, K), float64, for scores (P, M, K) at the head's contexts."""
@@ -84,6 +104,7 @@ class Head:
         named = {
             "head.tau": self._tau,
             "head.weights": self._weights,
+            "head.penalties": self._penalties,
             "head.shares": self._shares,
             "head.solutions": self._solutions,
         }
@@ -98,7 +119,8 @@ class Head:
             raise ValueError("state: expected tensors 'head.*', got none")
         blocks = sum(name.startswith("head.block") and name.endswith(".mean") for name in state)
         whitenings = [Whitening.restore(state, f"head.block{n}") for n in range(blocks)]
-        tau, *others = (state[f"head.{n}"] for n in ("tau", "weights", "shares", "solutions"))
+        kinds = ("tau", "weights", "penalties", "shares", "solutions")
+        tau, *others = (state[f"head.{kind}"] for kind in kinds)
         return cls(tau, whitenings, *others)
 
 

@@ -16,6 +16,7 @@ import craft.learner
 from craft.learner.base import Learner
 from craft.learner.collaborative import Collaborative
 from craft.learner.folds import fold_numbers, fold_sizes
+from craft.learner.gauss_newton import GaussNewton
 from craft.learner.prompt_only import PromptOnly
 from craft.learner.refine_only import RefineOnly
 from craft.learner.sequential import Sequential
@@ -81,6 +82,7 @@ VARIANTS = [pytest.param(cls, {}, id=cls.__name__) for cls in learners()] + [
     for name, options in COLLABORATIVE.items()
 ]
 VARIANTS += [
+    pytest.param(GaussNewton, {"head": "joint", "budget": 80}, id="GaussNewton-joint"),
     pytest.param(RefineOnly, {"solver": "convex", "gate": True}, id="RefineOnly-convex-gated"),
     pytest.param(
         Sequential, {"solver": "convex"}, id="Sequential-convex", marks=pytest.mark.exhaustive
@@ -333,7 +335,6 @@ def test_prompt_search_nears_the_known_optimum() -> None:
 
 def test_collaboration_beats_either_part_on_the_toy_box() -> None:
     """The signal needs the right context, the bias needs the refiner: only both do well."""
-    from craft.learner.refine_only import RefineOnly
 
     options = {"budget": 4000, "population": 20, "intrinsic_dim": 6, "hidden": 32}
     reached = {}
@@ -352,7 +353,6 @@ def test_collaboration_beats_either_part_on_the_toy_box() -> None:
 def test_lambda2_holds_to_the_end_of_its_share_of_the_budget(
     monkeypatch: pytest.MonkeyPatch, budget: int, population: int, share: float, active: int
 ) -> None:
-    from craft.learner.refine_only import RefineOnly
     from craft.learner.refiner import RefinerTrainer
 
     weights = []

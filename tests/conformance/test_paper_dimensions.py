@@ -16,7 +16,8 @@ from craft.config.load import load
 from craft.design.runs import Design
 from craft.learner.base import Learner
 from craft.learner.collaborative import Collaborative
-from craft.learner.options import Options
+from craft.learner.gauss_newton import GaussNewton
+from craft.learner.refine_only import RefineOnly
 from craft.protocol import QueryMeter
 from craft.whitebox.box import WhiteBox
 from craft.whitebox.coop import CoOp
@@ -64,7 +65,7 @@ class PaperSizedBox:
 def fit(cls: type[Learner], **options: object) -> tuple[Learner, PaperSizedBox]:
     """A learner of these options after GENERATIONS generations, and its box."""
     given = options | {"budget": GENERATIONS * 40}
-    resolved = Options.resolve(given)
+    resolved = cls.Options.resolve(given)
     views = tuple(f"view-{view}" for view in range(1, resolved.views + 1)) or ("train",)
     box = PaperSizedBox(("train", "view-1", *views))
     search = "view-1" if resolved.search_view else "train"
@@ -95,6 +96,24 @@ def test_every_method_mode_and_context_rule_fits(cls, mode: str, rule: str) -> N
         assert learner.refiner_.head[0].weight.shape == (hidden, CLASSES)
         refined = [row for row in learner.history_ if "refine_loss" in row]
         assert refined[-1]["refine_loss"] < refined[0]["refine_loss"]
+
+
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        pytest.param(GaussNewton, {"head": "probe"}, id="gauss-newton"),
+        pytest.param(GaussNewton, {"head": "joint"}, id="joint", marks=pytest.mark.exhaustive),
+        pytest.param(Collaborative, {"gate": True}, id="gate"),
+        pytest.param(RefineOnly, {"solver": "convex", "gate": True}, id="convex"),
+    ],
+)
+def test_options_of_this_project_fit(cls: type[Learner], options: dict) -> None:
+    learner, box = fit(cls, **options)
+    probabilities = learner.predict(box, "train").double().exp()
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(len(box.labels)).double())
+    assert box.meter.counts["search"] == learner.queries_ <= 240
+    restored = cls(**learner.options.as_dict()).restore(learner.state())
+    assert torch.equal(restored.predict(box, "train").double().exp(), probabilities)
 
 
 def test_every_data_sets_released_options_fit() -> None:

@@ -149,3 +149,34 @@ def test_a_class_is_as_certain_as_its_shots_are_on_average() -> None:
     sigmoid = torch.sigmoid(torch.tensor([2.0, 0.0, 3.0]))
     torch.testing.assert_close(found, torch.stack([sigmoid[:2].mean(), sigmoid[2]]))
     assert ((found > 0) & (found < 1)).all()
+
+
+class PaperSizedFeatures:
+    """RN50's 1,024 features of DTD's 47 classes; nothing else of a box is asked for."""
+
+    context_length, context_width, feature_width, logit_scale = 4, 512, 1024, 100.0
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.class_names = tuple(f"class {k}" for k in range(47))
+        self.labels = torch.arange(47).repeat_interleave(2)
+        self._texts = F.normalize(torch.randn(47, 1024, generator=generator), dim=1)
+        noise = 0.06 * torch.randn(94, 1024, generator=generator)
+        self._images = F.normalize(0.5 * self._texts[self.labels] + noise, dim=1)
+
+    def image_features(self, image_set: str, purpose: str) -> torch.Tensor:
+        return self._images
+
+    def text_features(self, offsets: torch.Tensor, purpose: str) -> list[torch.Tensor]:
+        return [self._texts.expand(len(offsets), -1, -1)]
+
+
+@pytest.mark.parametrize("cls", [GDA, CLAP])
+def test_they_fit_at_the_papers_sizes(cls: type) -> None:
+    options = {"views": 0} if cls is GDA else {"crops": 0, "epochs": 20}
+    box = PaperSizedFeatures()
+    learner = cls(gate=True, **options).fit(box, box.labels, seed=1)
+    restored = cls(gate=True, **options).restore(learner.state())
+    answers = learner.predict(box, "train")
+    assert torch.equal(answers, restored.predict(box, "train"))
+    assert (answers.argmax(dim=1) == box.labels).float().mean() > 0.8

@@ -3,9 +3,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from craft.learner.gauss_newton import GaussNewton, TooCoarse, relative_noise, tangent_minimum
+from craft.learner.gauss_newton import GaussNewton, TooCoarse, relative_noise
 from craft.learner.gauss_newton_options import GaussNewtonOptions
 from craft.learner.score_space import summed_cross_entropy
+from craft.learner.tangent import tangent_minimum
 from craft.protocol import QueryMeter
 from tests.conformance.toy import ToyBox
 
