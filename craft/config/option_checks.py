@@ -125,4 +125,27 @@ def check_runs(suite: Mapping[str, Any]) -> list[Problem]:
     return [
         Problem(f"options of {', '.join(methods)}: {wrong.option}", wrong.expected, wrong.value)
         for wrong, methods in found.values()
-    ]
+    ] or list(dict.fromkeys(_check_images(design)))
+
+
+def _check_images(design: Design) -> Iterator[Problem]:
+    """Yield the problems of runs that have images encoded: backbones that cannot, too many folds.
+
+    Raises no OptionError: the options of every run are right.
+    """
+    towers = {name: fact["image_tower"] for name, fact in design.config["backbone_facts"].items()}
+    able = [name for name, tower in towers.items() if tower == "vit"]
+    for run in design.all_runs:
+        if run.options.encodes_images and run.backbone not in able:
+            yield Problem(
+                f"methods.{run.variant.method}.backbones",
+                f"backbones with image_tower: vit ({', '.join(able) or 'none of the suite'})",
+                run.backbone,
+                f"it has images encoded during a fit; config/backbones/{run.backbone}.yaml says "
+                f"image_tower: {towers[run.backbone]}",
+            )
+        if run.shots and run.options.search_folds > run.shots:
+            expected = f"at most {run.shots}, the shots of a class"
+            yield Problem(
+                f"options of {run.variant.method}: search_folds", expected, run.options.search_folds
+            )

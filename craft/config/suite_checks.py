@@ -107,6 +107,9 @@ def _check_methods(suite: Mapping[str, Any], names: _Names) -> Iterator[Problem]
             yield from check_name(f"{where}.artefacts", artefact, comparisons())
         for dataset in per_dataset:
             yield from check_name(f"{where}.dataset_options", dataset, names["datasets"])
+        for key in ("backbones", "datasets"):
+            for value in method.get(key, ()):
+                yield from check_name(f"{where}.{key}", value, names[key])
         try:
             options = options_of(method["learner"])
         except LearnerError as error:

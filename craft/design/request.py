@@ -40,13 +40,11 @@ def request(design: Design, artefact: str) -> dict[str, Any]:
     cells: list[tuple[Any, ...]] = []
     runs: dict[str, Run] = {}
     for row, values in rows.items():
-        for backbone in design.backbones(artefact):
-            for dataset in design.datasets(artefact):
-                tests = design.test_sets(dataset) if entry.shifted else (dataset,)
-                for shots in design.config["artefacts"][artefact]["shots"]:
-                    for run in design.cell(values["id"], backbone, dataset, shots):
-                        runs[run.folder] = run
-                        cells.append((row, backbone, dataset, shots, tests, run.folder))
+        for backbone, dataset, shots in design.places(artefact, values["id"]):
+            tests = design.test_sets(dataset) if entry.shifted else (dataset,)
+            for run in design.cell(values["id"], backbone, dataset, shots):
+                runs[run.folder] = run
+                cells.append((row, backbone, dataset, shots, tests, run.folder))
     return asked | _described(design, rows, runs, cells)
 
 

@@ -125,12 +125,22 @@ class Design:
         return tuple(dict.fromkeys(self._runs(artefact)))
 
     def _runs(self, artefact: str) -> Iterator[Run]:
-        shots_list = self.config["artefacts"][artefact].get("shots", ())
         for method in self.methods(artefact):
-            for backbone in self.backbones(artefact):
-                for dataset in self.datasets(artefact):
-                    for shots in shots_list:
-                        yield from self.cell(method, backbone, dataset, shots)
+            for backbone, dataset, shots in self.places(artefact, method):
+                yield from self.cell(method, backbone, dataset, shots)
+
+    def places(self, artefact: str, method: str) -> Iterator[tuple[str, str, int]]:
+        """Yield (backbone, data set, shots) of the cells of a method id in an artefact.
+
+        Not a full cross: a method may be run on some backbones and data sets alone.
+        """
+        spec = self.config["methods"][self._known[method].method]
+        for backbone in self.backbones(artefact):
+            for dataset in self.datasets(artefact):
+                here = backbone in spec.get("backbones", (backbone,))
+                if here and dataset in spec.get("datasets", (dataset,)):
+                    for shots in self.config["artefacts"][artefact].get("shots", ()):
+                        yield backbone, dataset, shots
 
     def cells(self) -> Iterator[tuple[str, str, int]]:
         """Yield (method id, data set, shots) of all artefacts, each once; zero-shot has shots 0."""
@@ -138,8 +148,7 @@ class Design:
             (variant.id, dataset, 0 if variant.method == ZERO_SHOT else shots)
             for artefact in self.artefacts()
             for variant in self.variants(artefact).values()
-            for dataset in self.datasets(artefact)
-            for shots in self.config["artefacts"][artefact].get("shots", ())
+            for _, dataset, shots in self.places(artefact, variant.id)
         )
 
     def cell(self, method: str, backbone: str, dataset: str, shots: int) -> tuple[Run, ...]:
@@ -229,6 +238,13 @@ class Design:
         for name in tests:
             test = {"backbone": run.backbone, "dataset": name, "part": "test"}
             found[f"test/{name}"] = paths.FEATURES.format(**test)
+        if run.options.encodes_images:
+            pixels = {
+                f"pixels/{role}": path.replace(paths.FEATURES_FOLDER, paths.PIXELS_FOLDER, 1)
+                for role, path in found.items()
+                if path.startswith(paths.FEATURES_FOLDER)
+            }
+            found |= pixels | {"image-tower": paths.IMAGE_TOWER.format(**names)}
         for name in dict.fromkeys((run.dataset, *tests) if run.shots else tests):
             found[f"manifest/{name}"] = paths.MANIFEST.format(dataset=name)
         return found

@@ -22,9 +22,10 @@ SPLIT = f"splits/{{dataset}}/{SHOTS}/{SEED}.json"
 TOWER = "backbones/{backbone}/text.safetensors"
 IMAGE_TOWER = "backbones/{backbone}/image.safetensors"
 PROMPTS = "prompts/{backbone}/{dataset}.json"
-FEATURES = "features/{backbone}/{dataset}/{part}.safetensors"
-#: Decoded images, for runs that encode images themselves.
-PIXELS = "pixels/{backbone}/{dataset}/{part}.safetensors"
+FEATURES_FOLDER, PIXELS_FOLDER = "features", "pixels"
+FEATURES = f"{FEATURES_FOLDER}/{{backbone}}/{{dataset}}/{{part}}.safetensors"
+#: Decoded images, for fits that have images encoded.
+PIXELS = f"{PIXELS_FOLDER}/{{backbone}}/{{dataset}}/{{part}}.safetensors"
 
 # --- runs ---
 

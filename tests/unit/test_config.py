@@ -188,10 +188,26 @@ WRONG: dict[str, tuple[Callable[[Config], Any], set[tuple[str, Any]]]] = {
         lambda c: c["methods"]["craft"].update(learner="craft.learner.options:Options"),
         {("methods.craft.learner", "craft.learner.options:Options")},
     ),
+    "backbone of a method": (
+        lambda c: c["methods"]["craft"].update(backbones=["mini-m"], datasets=["digit"]),
+        {("methods.craft.backbones", "mini-m"), ("methods.craft.datasets", "digit")},
+    ),
+    "visual prompts of a ResNet": (
+        lambda c: c["methods"]["craft-vp"].pop("backbones"),
+        {("methods.craft-vp.backbones", "mini-rn")},
+    ),
+    "more folds than shots": (
+        lambda c: c["methods"]["bpt-vlm"]["options"].update(search_folds=17),
+        {("options of bpt-vlm: search_folds", 17)},
+    ),
+    "folds that the best candidate is chosen over": (
+        lambda c: c["methods"]["bpt-vlm"]["options"].update(context_rule="best"),
+        {("options of bpt-vlm: search_folds", 8)},
+    ),
     "option of the suite": (lambda c: c["options"].update(budgte=1), {("options.budgte", 1)}),
     "option of another learner": (
-        lambda c: c["methods"]["craft"].update(options={"context_tokens": 4}),
-        {("methods.craft.options.context_tokens", 4)},
+        lambda c: c["methods"]["craft"].update(options={"init_std": 0.1}),
+        {("methods.craft.options.init_std", 0.1)},
     ),
     "options of CoOp": (
         lambda c: c["methods"]["coop-4"]["options"].update(

@@ -126,3 +126,48 @@ def test_what_an_artefact_asks_for_does_not_change_with_other_methods(
     config["methods"]["coop-4"]["label"] = "something else"
     config["artefacts"]["architectures"]["shots"] = [1]
     assert request(Design(config), "ablation_residual") == before
+
+
+# --- methods that are not run everywhere, and runs that have images encoded ---
+
+
+def test_a_method_is_run_on_the_backbones_and_data_sets_that_it_names(config) -> None:
+    config["methods"]["bpt-vlm"] |= {"backbones": ["mini-vit"], "datasets": ["digits", "textures"]}
+    design = Design(config)
+    for artefact in ("blackbox_assumptions", "blackbox_methods"):
+        runs = [run for run in design.runs(artefact) if run.method == "bpt-vlm"]
+        assert {run.backbone for run in runs} == {"mini-vit"}
+        named = set(design.datasets(artefact)) & {"digits", "textures"}
+        assert {run.dataset for run in runs} == named
+        cells = [cell for cell in request(design, artefact)["cells"] if cell[0] == "bpt-vlm"]
+        assert {cell[1] for cell in cells} == {"mini-vit"}
+        assert len(cells) == len(runs)
+    assert {run.backbone for run in design.runs("blackbox_assumptions")} > {"mini-vit"}
+
+
+def test_runs_that_have_images_encoded_read_pixels_and_the_image_tower(config) -> None:
+    design = Design(config)
+    (run, *_) = design.cell("craft-vp", "mini-vit", "digits", 16)
+    inputs = design.inputs(run)
+    assert inputs["image-tower"] == "backbones/mini-vit/image.safetensors"
+    assert inputs["pixels/train"] == "pixels/mini-vit/digits/train.safetensors"
+    assert inputs["pixels/test/digits"] == "pixels/mini-vit/digits/test.safetensors"
+    (plain, *_) = design.cell("craft", "mini-vit", "digits", 16)
+    assert not [role for role in design.inputs(plain) if role.startswith(("pixels", "image"))]
+
+
+def test_yus_settings_by_data_set_hold_in_mode_released_alone() -> None:
+    paper = load("config/config.yaml")
+    for mode, budgets in (
+        ("paper", {"DTD": 8000, "OxfordPets": 8000, "Flowers102": 8000}),
+        ("released", {"DTD": 36_000, "OxfordPets": 3600, "Flowers102": 25_200}),
+    ):
+        paper["options"]["mode"] = mode
+        design = Design(paper)
+        for dataset, budget in budgets.items():
+            options = design.options("bpt-vlm", dataset, 16)
+            assert (options.budget, options.intrinsic_dim) == (budget, 500)
+            assert options.population == (40 if mode == "paper" else 30)
+            assert (options.context_tokens, options.visual_tokens) == (8, 5)
+            assert (options.context_rule, options.search_view) == ("best", 0)
+        assert design.options("craft-vp", "DTD", 16).access == "visual-prompts"

@@ -151,12 +151,12 @@ def test_options_of_shipped_learners_need_no_torch() -> None:
 
 def test_a_learner_has_the_options_of_its_bases_and_not_of_modules_it_imports() -> None:
     options = options_of(f"{OWN}:Borrows")
-    taken, refused = {"optimizer": "adam"}, {"context_tokens": 4, "optimizer": "sgd"}
+    taken, refused = {"optimizer": "adam"}, {"init_std": 0.1, "optimizer": "sgd"}
     assert list(check_block(taken, options, "options")) == []
     assert Borrows(**taken).options.optimizer == "adam"
     found = list(check_block(refused, options, "options"))
     assert [problem.path for problem in found] == [
-        "options.context_tokens",
+        "options.init_std",
         "options.optimizer",
     ]
     with pytest.raises(OptionError):

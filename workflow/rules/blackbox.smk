@@ -22,12 +22,42 @@ rule export_text_tower:
         mem_mb=4000,
         runtime=30,
     params:
-        job=EXPORTING,
+        job=EXPORTING["text"],
     message:
         "Export the text tower of {wildcards.backbone}"
     shell:
         "python -m craft.blackbox.backbones.export --backbone {input.backbone:q}"
         " --weights {input.weights:q} --side text --out {output.tower:q} {params.job:q} > {log:q} 2>&1"
+
+
+rule export_image_tower:
+    """Export the image tower of a backbone, for fits that have images encoded."""
+    input:
+        backbone=backbone_file,
+        weights=weights,
+        current=current(IMAGE_TOWER),
+    output:
+        tower=IMAGE_TOWER,
+    log:
+        f"{LOGS}/export_image_tower/{{backbone}}.log",
+    benchmark:
+        f"{BENCHMARKS}/export_image_tower/{{backbone}}.tsv"
+    # As export_text_tower.
+    localrule: True
+    conda:
+        "../../envs/vision.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=EXPORTING["image"],
+    message:
+        "Export the image tower of {wildcards.backbone}"
+    shell:
+        "python -m craft.blackbox.backbones.export --backbone {input.backbone:q}"
+        " --weights {input.weights:q} --side image --out {output.tower:q} {params.job:q}"
+        " > {log:q} 2>&1"
 
 
 rule tokenise_prompts:
@@ -79,7 +109,7 @@ rule encode_images:
         mem_mb=growing(6000),
         runtime=growing(240),
     params:
-        sets=images_told,
+        sets=lambda wildcards: told(encoded(wildcards)),
         job=encoding_of,
     message:
         "Encode images with {wildcards.backbone}: {output}"
@@ -90,3 +120,36 @@ rule encode_images:
         " --dataset {input.datasets:q} --part {params.sets[parts]:q}"
         " --copy {params.sets[copies]:q} --splits {input.splits:q}"
         " --threads {threads} --out {output.features:q} {params.job:q} > {log:q} 2>&1"
+
+
+if DECODED:
+
+    rule decode_images:
+        """Decode images for fits that have them encoded: of training parts, those that are drawn."""
+        input:
+            unpack(images_to_decode),
+            backbone=backbone_file,
+            current=current(together(PIXELS, DECODED)),
+        output:
+            pixels=together(PIXELS, DECODED),
+        log:
+            f"{LOGS}/decode_images/{ENCODED_BY}.log",
+        benchmark:
+            f"{BENCHMARKS}/decode_images/{ENCODED_BY}.tsv"
+        conda:
+            "../../envs/vision.yaml"
+        threads: ENCODE_CORES
+        resources:
+            mem_mb=growing(2000),
+            runtime=growing(120),
+        params:
+            sets=lambda wildcards: told(decoded(wildcards)),
+            job=lambda wildcards: decoding(decoded(wildcards)),
+        message:
+            "Decode images for {wildcards.backbone}: {output}"
+        shell:
+            "python -m craft.blackbox.images.decode --backbone {input.backbone:q}"
+            " --manifest {input.manifests:q} --root {params.sets[roots]:q}"
+            " --dataset {input.datasets:q} --part {params.sets[parts]:q}"
+            " --copy {params.sets[copies]:q} --splits {input.splits:q}"
+            " --threads {threads} --out {output.pixels:q} {params.job:q} > {log:q} 2>&1"

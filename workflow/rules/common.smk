@@ -49,8 +49,10 @@ FETCHED = f"{RESULTS}/{paths.FETCHED}"
 MANIFEST = f"{RESULTS}/{paths.MANIFEST}"
 SPLIT = f"{RESULTS}/{paths.SPLIT}"
 TOWER = f"{RESULTS}/{paths.TOWER}"
+IMAGE_TOWER = f"{RESULTS}/{paths.IMAGE_TOWER}"
 PROMPTS = f"{RESULTS}/{paths.PROMPTS}"
 FEATURES = f"{RESULTS}/{paths.FEATURES}"
+PIXELS = f"{RESULTS}/{paths.PIXELS}"
 FITTED = f"{RESULTS}/{paths.FITTED}"
 SCORED = f"{RESULTS}/{paths.SCORED}"
 REQUEST = f"{RESULTS}/{paths.REQUEST}"
@@ -77,6 +79,12 @@ SCORING_JOBS = jobs_of(DESIGN, SCORED_TOGETHER)
 FIT_OF = {run: name for name, runs in FITS.items() for run in runs}
 SCORE_OF = {run: name for name, runs in SCORES.items() for run in runs}
 
+
+def training_parts(run):
+    """Return the parts that a run is trained on: the images, then copies of them."""
+    return ["train", *(f"train-{copy}" for copy in run.options.copies)]
+
+
 # Data sets that learners are trained on, and every (data set, part) that some run reads.
 TRAINED = sorted({run.dataset for run in RUNS})
 COPIES = {
@@ -91,6 +99,12 @@ ENCODED = [
     ),
     *((name, "test") for name in sorted({name for names in TESTS.values() for name in names})),
 ]
+# Runs that have images encoded, and every (data set, part) that is decoded for them.
+ENCODING = [run for run in RUNS if run.options.encodes_images]
+DECODED = sorted(
+    {(run.dataset, part) for run in ENCODING for part in training_parts(run)}
+    | {(name, "test") for run in ENCODING for name in TESTS[run]}
+)
 # The data sets of a backbone share a job, and its log, where the suite says so.
 TOGETHER = SUITE["encode_together"]
 
@@ -100,13 +114,13 @@ def one_of(names):
     return "|".join(map(re.escape, sorted(map(str, names)))) or "(?!)"
 
 
-def together(pattern):
+def together(pattern, sets=ENCODED):
     """Return what one job of a backbone makes of a path with {dataset}, or {dataset} and {part}."""
     if not TOGETHER:
         return pattern
     if "{part}" not in pattern:
         return expand(pattern, dataset=TRAINED, allow_missing=True)
-    return [expand(pattern, dataset=d, part=p, allow_missing=True)[0] for d, p in ENCODED]
+    return [expand(pattern, dataset=d, part=p, allow_missing=True)[0] for d, p in sets]
 
 
 # Name of the request for all runs, among those of artefacts.

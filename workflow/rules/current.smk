@@ -40,10 +40,11 @@ def add_dataset(name):
 
 
 def add_backbone(backbone):
-    """Add a backbone's tower, its prompts and features."""
+    """Add a backbone's towers, its prompts, features and decoded images."""
     facts = [BACKBONE_FILES[backbone]]
     model = facts + ([BACKBONES[backbone]["weights"]] if BACKBONES[backbone]["weights"] else [])
-    received(expand(TOWER, backbone=backbone), model, EXPORTING)
+    received(expand(TOWER, backbone=backbone), model, EXPORTING["text"])
+    received(expand(IMAGE_TOWER, backbone=backbone), model, EXPORTING["image"])
     for name in TRAINED:
         manifest = expand(MANIFEST, dataset=name)
         names = TRAINED if TOGETHER else [name]
@@ -51,9 +52,16 @@ def add_backbone(backbone):
         received(prompts, [*facts, *manifest], tokenising(names))
     for name, part in ENCODED:
         sets = ENCODED if TOGETHER else [(name, part)]
-        read = [*model, *expand(MANIFEST, dataset=name), *drawn_of(name, part)]
+        drawn = drawn_of(name, part)
+        read = [*model, *expand(MANIFEST, dataset=name), *drawn]
         features = expand(FEATURES, backbone=backbone, dataset=name, part=part)
-        received(features, read, encoding(sets), (), partial(image_states, name, part))
+        received(features, read, encoding(sets), (), partial(image_states, name, part, drawn))
+    for name, part in DECODED:
+        sets = DECODED if TOGETHER else [(name, part)]
+        drawn = drawn_for_decoding([(name, part)])
+        read = [*facts, *expand(MANIFEST, dataset=name), *drawn]
+        pixels = expand(PIXELS, backbone=backbone, dataset=name, part=part)
+        received(pixels, read, decoding(sets), (), partial(image_states, name, part, drawn))
 
 
 def file_of(run, pattern):

@@ -38,5 +38,7 @@ rule fit_learner:
         " {params.job[code]:q}"
         " --dtype {params.dtype} --threads {params.threads}"
         " --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q}"
+        " --image-tower {input.image_tower:q} --train-pixels {input.train_pixels:q}"
+        " --test-pixels {params.job[test_pixels]:q}"
         " --splits {params.job[splits]:q} --tests {params.job[tests]:q} --out {params.job[out]:q}"
         " --cache {params.cache:q} --fitted {output.fitted:q} > {log:q} 2>&1"

@@ -48,9 +48,9 @@ def images_to_encode(wildcards):
     }
 
 
-def images_told(wildcards):
-    """Return what the command is told of them, set by set."""
-    split = [(name, *part.partition("-")) for name, part in encoded(wildcards)]
+def told(sets):
+    """Return what a command is told of sets of images, one by one."""
+    split = [(name, *part.partition("-")) for name, part in sets]
     return {
         "roots": [tree_of(name) for name, *_ in split],
         "parts": [part for _, part, *_ in split],
@@ -69,11 +69,41 @@ def encoding_of(wildcards):
     return encoding(encoded(wildcards))
 
 
-def image_states(name, part):
-    """Return the state of the image files of a data set's part: other images are encoded again."""
-    splits = [Path(path) for path in drawn_of(name, part)]
+def image_states(name, part, drawn):
+    """Return the state of the image files of a data set's part: others are read again."""
+    splits = [Path(path) for path in drawn]
     root, manifest = Path(tree_of(name)), Path(MANIFEST.format(dataset=name))
     return [current_images(DATASETS[name], root, manifest, part.partition("-")[0], splits)]
 
 
-EXPORTING = job("craft.blackbox.backbones.export")
+def decoded(wildcards):
+    """Return (data set, part) of each set of images that one job decodes."""
+    return DECODED if TOGETHER else [(wildcards.dataset, wildcards.part)]
+
+
+def drawn_for_decoding(sets):
+    """Return the splits of the training images that are decoded: those that runs draw alone."""
+    trained = sorted({name for name, part in sets if part != "test"})
+    drawn = dict.fromkeys(
+        (run.dataset, run.shots, run.seed) for run in ENCODING if run.dataset in trained
+    )
+    return [SPLIT.format(dataset=name, shots=shots, seed=seed) for name, shots, seed in drawn]
+
+
+def images_to_decode(wildcards):
+    """Return descriptions, manifests and splits of the images that one job decodes."""
+    sets = decoded(wildcards)
+    return {
+        "datasets": ancient([DATASET_FILES[name] for name, _ in sets]),
+        "manifests": [MANIFEST.format(dataset=name) for name, _ in sets],
+        "splits": drawn_for_decoding(sets),
+    }
+
+
+def decoding(sets):
+    """Return arguments of the job that decodes (data set, part) together."""
+    about = [[described(name), part] for name, part in sets]
+    return job("craft.blackbox.images.decode", described=about)
+
+
+EXPORTING = {side: job("craft.blackbox.backbones.export", side=side) for side in ("text", "image")}

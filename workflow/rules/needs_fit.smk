@@ -14,27 +14,38 @@ def inputs_of_fit(wildcards):
     runs = FITS[wildcards.batch]
     at = {"backbone": runs[0].backbone, "dataset": runs[0].dataset}
     trained = [run for run in runs if run.shots]
-    copies = dict.fromkeys(copy for run in trained for copy in run.options.copies)
-    parts = ["train", *(f"train-{copy}" for copy in copies)] if trained else []
+    parts = dict.fromkeys(part for run in trained for part in training_parts(run))
     tests = dict.fromkeys(name for run in runs for name in TESTS[run])
+    encoding = any(run.options.encodes_images for run in runs)
     return {
         "tower": TOWER.format(**at),
+        "image_tower": IMAGE_TOWER.format(**at) if encoding else [],
+        "train_pixels": [PIXELS.format(part=part, **at) for part in parts if encoding],
+        "test_pixels": [test_part(PIXELS, runs[0].backbone, name) for name in tests if encoding],
         "prompts": PROMPTS.format(**at),
         "train": [FEATURES.format(part=part, **at) for part in parts],
         "splits": [SPLIT.format(shots=run.shots, seed=run.seed, **at) for run in trained],
-        "tests": [FEATURES.format(part="test", **at | {"dataset": name}) for name in tests],
+        "tests": [test_part(FEATURES, runs[0].backbone, name) for name in tests],
     }
+
+
+def test_part(pattern, backbone, name):
+    """Return the file of a test set's images."""
+    return pattern.format(backbone=backbone, dataset=name, part="test")
 
 
 def fitting(wildcards):
     """Return what decides a batch's bytes beside its inputs, as the command is told."""
     runs = FITS[wildcards.batch]
     tests = dict.fromkeys(name for run in runs for name in TESTS[run])
-    features = FEATURES.replace("{part}", "test").replace("{backbone}", runs[0].backbone)
+    encoding = any(run.options.encodes_images for run in runs)
     return {
         "digest": JOBS[wildcards.batch].digest,
         "splits": os.path.dirname(os.path.dirname(SPLIT)).replace("{dataset}", runs[0].dataset),
-        "tests": [f"{name}={features.replace('{dataset}', name)}" for name in tests],
+        "tests": [f"{name}={test_part(FEATURES, runs[0].backbone, name)}" for name in tests],
+        "test_pixels": [
+            f"{name}={test_part(PIXELS, runs[0].backbone, name)}" for name in tests if encoding
+        ],
         "out": f"{RESULTS}/{paths.RUNS_FOLDER}",
         "code": CODE[runs[0].learner],
     }
