@@ -5,32 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from craft.client.box import HttpBox, HttpFeatureBox
-from craft.client.connection import Connection, ModelChanged, ServiceError, key_of
-from craft.client.image_sets import select
-from craft.client.wire import digest
+from craft.client.chosen import Chosen
 from craft.files.atomic import RecordError, read_metadata, write_tensors
 from craft.files.yaml12 import read
 from craft.protocol import QueryMeter
 
+if TYPE_CHECKING:
+    from craft.client.box import HttpBox, HttpFeatureBox
+    from craft.client.connection import Connection
+
+#: What the metadata of a description says in the place of a text tower's kind.
 _TEXT = "http"
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Rows of an image set of the service, all of them where that is None."""
-
-    image_set: str
-    rows: tuple[int, ...] | None = None
-    norm: str = "unit"  # or raw, which keeps the length of the features
-
-    @property
-    def name(self) -> str:
-        """The service's name of these rows."""
-        if self.rows is None and self.norm == "unit":
-            return self.image_set
-        return f"rows-{digest(self.image_set, str(self.rows), self.norm)[:32]}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +35,8 @@ class Service:
 
     def connect(self) -> Connection:
         """Return a connection; raises ServiceError without a key."""
+        from craft.client.connection import Connection, key_of
+
         return Connection(self.url, key_of(self.key_variable))
 
 
@@ -71,6 +60,10 @@ class Remote:
             raise RecordError(f"{path}: expected the description of a service, got another file")
         return cls(service, metadata["revision"], names, template)
 
+    def with_context(self, context: object) -> Remote:
+        """Refuse another context than words; raises ValueError."""
+        raise ValueError("context_tokens: expected 0, as a service's context is words, got others")
+
     def leading(self, words: int) -> Remote:
         """Return the same classes after the first words of the template alone."""
         return replace(self, words=words)
@@ -80,15 +73,16 @@ class Remote:
     ) -> HttpBox | HttpFeatureBox:
         """Return a box over image sets by name, of an access level that services grant.
 
-        ``run`` names the run, whose questions are charged once. Raises ServiceError, ModelChanged
-        and ValueError for another access level.
+        ``run`` names the run, whose questions are charged once. Raises ServiceError, ModelChanged.
         """
+        # Here, so that a fit without a service needs no HTTP client.
+        from craft.client.box import HttpBox, HttpFeatureBox
+        from craft.client.connection import ModelChanged, ServiceError
+        from craft.client.image_sets import select
+
         kinds: dict[str, type[HttpBox] | type[HttpFeatureBox]] = {
             kind.access: kind for kind in (HttpBox, HttpFeatureBox)
         }
-        if access not in kinds:
-            expected = " or ".join(kinds)
-            raise ValueError(f"access of a service: expected {expected}, got {access!r}")
         connection = self.service.connect()
         facts = connection.model()
         if facts["revision"] != self.revision:

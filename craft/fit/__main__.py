@@ -17,6 +17,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from craft.blackbox.text.prefix_sharing import DTYPES
+from craft.client.remote import Service
 from craft.files import paths
 from craft.files.atomic import RecordError, sha256, write_json
 from craft.files.suite import Job
@@ -71,6 +72,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help="how often it is saved; else CRAFT_SAVE_EVERY, else 30",
     )
+    parser.add_argument("--service", metavar="URL", help="of a model that is behind HTTP")
+    parser.add_argument(
+        "--key-variable", metavar="NAME", help="environment variable of the service's key"
+    )
     parser.add_argument("--device", default="cpu", help="where the text tower and learner compute")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the text forward")
     parser.add_argument("--threads", type=int, default=1, help="part of the run: sums depend on it")
@@ -113,7 +118,8 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
     identity = {name: getattr(job, name) for name in ("method", "backbone", "dataset")}
     # Of the module that the configuration names, as planned, wherever the class is written.
     code = code_hash("craft.fit.__main__", job.learner.partition(":")[0])
-    inputs = JobInputs(files, cls.prompts, given.device, given.dtype)
+    service = Service(given.service, given.key_variable) if given.service else None
+    inputs = JobInputs(files, cls.prompts, given.device, given.dtype, service)
     for what in ("backbone", "dataset"):
         if identity[what] != getattr(inputs, what):
             raise RecordError(

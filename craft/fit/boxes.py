@@ -17,7 +17,10 @@ from craft.blackbox.local_box import LocalBox
 from craft.blackbox.text.tower import Tower
 from craft.blackbox.upload_box import LocalUploadBox
 from craft.blackbox.visual_box import LocalVisualBox
+from craft.client.chosen import REMOTE
+from craft.client.remote import Remote
 from craft.files.pixels import PixelRows
+from craft.fit.uploads import Images
 from craft.learner.base import Learner
 from craft.protocol import BlackBox, FeatureBox, QueryMeter
 from craft.whitebox.box import WhiteBox
@@ -35,16 +38,17 @@ class ImageSide:
 
 def box_for(
     learner: Learner,
-    tower: Tower,
-    uploads: Mapping[str, torch.Tensor],
+    tower: Tower | Remote,
+    uploads: Mapping[str, Images],
     shots: int,
     images: ImageSide | None = None,
+    run: str = "",
 ) -> Box:
     """Return the box of a run: a tower over its classes, and image features (N, E) by upload.
 
     ``shots`` is the number of training images, which a learner's budget may depend on; ``images``
-    is needed by learners that have images encoded. Raises ValueError where it is lacking, and for
-    an access level that no box here gives.
+    is needed by learners that have images encoded; a service knows the run as ``run``. Raises
+    ValueError where it is lacking, and for an access level that no box here gives.
     """
     options, access = learner.options, learner.access
     if words := options.context_words:
@@ -54,14 +58,21 @@ def box_for(
     if options.encodes_images and images is None:
         raise ValueError(f"{type(learner).__name__}: expected an image tower and pixels, got none")
     meter = QueryMeter(budget=learner.budget(shots, len(tower.class_names)))
+    if isinstance(tower, Remote) and access not in REMOTE:
+        raise ValueError(
+            f"{type(learner).__name__}.access: expected {' or '.join(REMOTE)} of a service, got "
+            f"{access!r}"
+        )
     match access:
         case "predictions":
-            return black_box(tower, uploads, meter)
+            return black_box(tower, uploads, meter, run)
         case "visual-prompts":
             box = LocalVisualBox(tower, uploads, images.tower, images.pixels, meter=meter)
             return GuardedVisualBox(box)
         case "uploads":
             return GuardedUploadBox(LocalUploadBox(tower, uploads, images.tower, meter=meter))
+        case "features" if isinstance(tower, Remote):
+            return GuardedFeatureBox(tower.box(access, uploads, meter, run))
         case "features":
             return GuardedFeatureBox(LocalFeatureBox(tower, uploads, meter=meter))
         case "weights":
@@ -74,7 +85,12 @@ def box_for(
 
 
 def black_box(
-    tower: Tower, uploads: Mapping[str, torch.Tensor], meter: QueryMeter | None = None
+    tower: Tower | Remote,
+    uploads: Mapping[str, Images],
+    meter: QueryMeter | None = None,
+    run: str = "",
 ) -> BlackBox:
     """Return a guarded black box that holds these uploads alone."""
+    if isinstance(tower, Remote):
+        return GuardedBox(tower.box("predictions", uploads, meter or QueryMeter(), run))
     return GuardedBox(LocalBox(tower, uploads, meter=meter))

@@ -14,12 +14,15 @@ from craft.blackbox.text.ensemble import TemplateMean
 from craft.blackbox.text.prefix_sharing import DTYPES
 from craft.blackbox.text.prompts import Prompts, PromptTokens
 from craft.blackbox.text.tower import Tower, read_tower
+from craft.client.remote import Remote, Service
 from craft.files.atomic import RecordError, read_metadata, sha256, unchanged
 from craft.files.pixels import Pixels
 from craft.files.records import Features, Split
+from craft.files.uploaded import Uploaded
 from craft.fit.boxes import Box, ImageSide, box_for
 from craft.fit.matching import require_match
 from craft.fit.own_side import Codes, own_of
+from craft.fit.uploads import Images, chosen, part, read_images, whole
 from craft.learner.base import Learner
 from craft.learner.folds import fold_name, fold_numbers
 from craft.learner.own import Own
@@ -63,12 +66,19 @@ def device_name(device: torch.device) -> str:
 class JobInputs:
     """The inputs of one job's fits in memory, from which each run gets a box of its own.
 
-    ``kind`` says which of the prompts the learners speak with (:attr:`Learner.prompts`).
+    ``kind`` says which of the prompts the learners speak with (:attr:`Learner.prompts`);
+    ``service`` where the model is, for files that stand for one of a service.
     """
 
     def __init__(
-        self, inputs: JobFiles, kind: str, device: str = "cpu", dtype: str = "float32"
+        self,
+        inputs: JobFiles,
+        kind: str,
+        device: str = "cpu",
+        dtype: str = "float32",
+        service: Service | None = None,
     ) -> None:
+        self._service = service
         self._device = torch.device(device)
         self._dtype = dtype
         # Checksums are of what was read: a file that is replaced in between would have another's.
@@ -80,11 +90,16 @@ class JobInputs:
         tokens = prompts.learner if kind == "context" else prompts.zero_shot
         self._tower = self._tower_of(inputs.tower, tokens)
         if kind == "ensemble" and prompts.ensemble:
+            if self._service:
+                raise RecordError(
+                    f"{inputs.prompts}: expected one template, as a service gives no mean of "
+                    f"several, got {len(prompts.ensemble)}"
+                )
             towers = [self._tower_of(inputs.tower, each) for each in prompts.ensemble]
             self._tower = TemplateMean(towers)
-        train = [Features.read(path) for path in inputs.train]
+        train = [read_images(path) for path in inputs.train]
         self._train = {_upload(features.copy): features for features in train}
-        self._tests = {name: Features.read(path) for name, path in inputs.tests.items()}
+        self._tests = {name: read_images(path) for name, path in inputs.tests.items()}
         self._vision = None
         if inputs.image_tower:
             weights = VisionWeights.read(inputs.image_tower)
@@ -121,7 +136,9 @@ class JobInputs:
         self._checksums |= {f"manifest/{name}": digest for name, digest in manifests.items()}
         self._codes = Codes(inputs.codes, manifests)
 
-    def _tower_of(self, path: Path, tokens: PromptTokens) -> Tower:
+    def _tower_of(self, path: Path, tokens: PromptTokens) -> Tower | Remote:
+        if self._service:
+            return Remote.read(path, self._service, tokens.class_names, tokens.template)
         return read_tower(path, tokens, self._dtype, device=self._device)
 
     def for_run(self, learner: Learner, path: Path | None, tests: Sequence[str]) -> RunInputs:
@@ -202,10 +219,10 @@ class RunInputs:
     learner: Learner
     device: torch.device
     dtype: str  # of the text forward
-    tower: Tower
+    tower: Tower | Remote
     split: Split | None
-    train: Mapping[str, Features]  # by upload: the images themselves, and augmented copies
-    tests: Mapping[str, Features]
+    train: Mapping[str, Features | Uploaded]  # by upload: the images, and augmented copies
+    tests: Mapping[str, Features | Uploaded]
     checksums: Mapping[str, str]  # role of each file that was read -> SHA-256 of its bytes
     indistinct: tuple[tuple[str, ...], ...] = ()  # classes that share a prompt
     vision: VisionTower | None = None  # where the learner has images encoded; then pixels of both
@@ -231,27 +248,20 @@ class RunInputs:
             }
         }
 
-    def image_sets(self) -> dict[str, torch.Tensor]:
+    def image_sets(self) -> dict[str, Images]:
         """Uploads by name: the split's images (and their copies, raw or not) and every test set.
 
         Of a learner that uploads images itself they are the split's alone.
         """
         if self.learner.access == "uploads":
-            rows = self.train[TRAIN].rows(self.split.paths)
-            return {TRAIN: torch.from_numpy(self.train[TRAIN].features[rows]).to(self.device)}
-        sets = {
-            f"test/{name}": torch.from_numpy(features.features).to(self.device)
-            for name, features in self.tests.items()
-        }
-        for name, features in self.train.items():
-            rows = features.rows(self.split.paths)
-            unit = torch.from_numpy(features.features[rows]).to(self.device)
-            sets[name] = unit
+            return {TRAIN: chosen(self.train[TRAIN], self.split.paths, "unit", self.device)}
+        sets = {f"test/{name}": whole(images, self.device) for name, images in self.tests.items()}
+        for name, images in self.train.items():
+            sets[name] = chosen(images, self.split.paths, "unit", self.device)
             if self.learner.options.feature_norm == "raw":
-                norms = torch.from_numpy(features.norms[rows]).to(self.device)
-                sets[f"{name}-raw"] = unit * norms[:, None]
+                sets[f"{name}-raw"] = chosen(images, self.split.paths, "raw", self.device)
         for name, rows in self._folds().items():
-            sets[name] = sets[self.search_set()][rows.to(self.device)]
+            sets[name] = part(sets[self.search_set()], rows)
         return sets
 
     def _folds(self) -> dict[str, torch.Tensor]:
@@ -283,8 +293,8 @@ class RunInputs:
         """Upload that scores candidates, by the option ``search_view``."""
         return _upload(self.learner.options.search_copy)
 
-    def box(self) -> Box:
-        """A box for the run, by its learner's declared access."""
+    def box(self, run: str) -> Box:
+        """A box for the run, by its learner's declared access; a service knows it as ``run``."""
         shots = len(self.split.labels) if self.split else 0
         images = self.image_side() if self.learner.options.encodes_images else None
-        return box_for(self.learner, self.tower, self.image_sets(), shots, images)
+        return box_for(self.learner, self.tower, self.image_sets(), shots, images, run)

@@ -9,14 +9,15 @@ from typing import Any
 from craft.files.atomic import RecordError
 from craft.files.pixels import PixelFacts
 from craft.files.records import Features
+from craft.files.uploaded import Uploaded
 
 
 def require_match(
     backbone: str,
     dataset: str,
     towers: Mapping[Path, Mapping[str, Any]],
-    train: Mapping[Path, Features | PixelFacts],
-    tests: Mapping[Path, tuple[str, Features | PixelFacts]],
+    train: Mapping[Path, Features | Uploaded | PixelFacts],
+    tests: Mapping[Path, tuple[str, Features | Uploaded | PixelFacts]],
 ) -> None:
     """Refuse images of another backbone, data set, part, manifest or weights than the others.
 
@@ -39,11 +40,11 @@ def require_match(
             ("part", images.part, part),
             ("manifest (SHA-256)", images.manifest_sha256, manifest),
         ]
-        if isinstance(images, Features):
+        if not isinstance(images, PixelFacts):
             weights = weights or images.weights_sha256
             of_images.append(("weights (SHA-256)", images.weights_sha256, weights))
         for what, found, expected in of_images:
-            kind = "features" if isinstance(images, Features) else "pixels"
+            kind = "pixels" if isinstance(images, PixelFacts) else "features"
             _require_same(path, kind, what, found, expected)
 
 

@@ -112,13 +112,14 @@ def _fit(
     learner, split = inputs.learner, inputs.split
     shots, seed = (split.shots, split.seed) if split else (0, 0)
     labels = torch.tensor(split.labels if split else [], dtype=torch.int64, device=inputs.device)
-    box = inputs.box()
+    name = key(inputs, identity)
+    box = inputs.box(name)
     own: dict[str, Any] = inputs.own_side()
     curve = CurveRecorder(inputs, box, own)
     attempt = Attempt(place, box, curve, keeping.signals, keeping.every, inputs.device)
     reset_peak_memory(inputs.device)  # runs may share a process: each has its own peak
     attempt.begin(
-        learner, functools.partial(_initial_accuracy, inputs, box, labels) if split else None
+        learner, functools.partial(_initial_accuracy, inputs, box, labels, name) if split else None
     )
     progress = _progress(learner, identity, len(labels), len(inputs.tower.class_names), split)
 
@@ -215,7 +216,7 @@ def near_chance(accuracy: float, classes: int) -> bool:
     return accuracy <= chance + 0.1 * (100 - chance)
 
 
-def _initial_accuracy(inputs: RunInputs, box: Box, labels: torch.Tensor) -> float:
+def _initial_accuracy(inputs: RunInputs, box: Box, labels: torch.Tensor, run: str) -> float:
     """Return the accuracy (per cent) of the box's own context on the training images, labels (N,).
 
     One query of the evaluation; a learner of another access level is told of none.
@@ -223,7 +224,7 @@ def _initial_accuracy(inputs: RunInputs, box: Box, labels: torch.Tensor) -> floa
     asked = (
         box
         if isinstance(box, BlackBox)
-        else black_box(inputs.tower, {TRAIN: inputs.image_sets()[TRAIN]})
+        else black_box(inputs.tower, {TRAIN: inputs.image_sets()[TRAIN]}, run=run)
     )
     untouched = torch.zeros(1, asked.context_length, asked.context_width)
     reached, classes = (

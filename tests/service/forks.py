@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,8 +36,14 @@ def _asked(*request: object) -> int | None:
 class Fork:
     """A module run as a command, its output added to a log."""
 
-    def __init__(self, module: str, arguments: Sequence[str], log: Path) -> None:
-        self.pid = _asked("run", module, list(arguments), str(log))
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.pid = _asked("run", module, list(arguments), str(log), dict(environment or {}))
 
     @property
     def status(self) -> int | None:
@@ -75,10 +81,11 @@ def _serve() -> tuple[str, list[str]]:
                     ended[pid] = os.waitstatus_to_exitcode(status)
             print(json.dumps(ended.get(pid)), flush=True)
             continue
-        module, arguments, log = given
+        module, arguments, log, environment = given
         if child := os.fork():
             print(child, flush=True)
             continue
+        os.environ |= environment
         nothing = os.open(os.devnull, os.O_RDONLY)
         said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for stream, end in enumerate((nothing, said, said)):
@@ -89,6 +96,7 @@ def _serve() -> tuple[str, list[str]]:
 
 if __name__ == "__main__":
     import craft.client.box
+    import craft.fit.__main__
     import craft.learner.collaborative
     import craft.service.run  # noqa: F401
 
