@@ -50,7 +50,7 @@ def _text(model: TunedModel, counts: np.ndarray) -> str:
         ("method", f"`{model.method}` (`{model.learner}`)"),
         ("access to the backbone", model.access),
         ("backbone", f"{model.backbone['name']}, weights of SHA-256 `{model.backbone['sha256']}`"),
-        ("prompt", f"`{model.prompts.template}`"),
+        ("prompt", ", ".join(f"`{each.template}`" for each in model.prompts)),
         ("test images", f"{model.test_images:,}"),
         ("accuracy", f"{model.accuracy:.2f} %"),
         ("accuracy without tuning", "not measured" if before is None else f"{before:.2f} %"),

@@ -69,7 +69,7 @@ def export(run: Path, out: Path, root: Path = Path()) -> TunedModel:
         shots=record.shots,
         seed=record.seed,
         train_images=record.train_images,
-        prompts=prompts.zero_shot if cls.prompts == "template" else prompts.learner,
+        prompts=prompts.spoken(cls.prompts),
         backbone=_portable(description, weights_sha256),
         reading=reading(facts),
         text_dtype=record.machine["text_dtype"],

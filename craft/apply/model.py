@@ -38,7 +38,7 @@ class TunedModel:
     shots: int
     seed: int
     train_images: int
-    prompts: PromptTokens  # those that the learner speaks with, classes in label order
+    prompts: tuple[PromptTokens, ...]  # those of the learner; features of several are averaged
     backbone: dict[str, Any]  # its description, completed, with the digest of its weights
     reading: str  # how files become pixels, one of craft.data.decode
     text_dtype: str
@@ -57,7 +57,7 @@ class TunedModel:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The K classes, in the order of probabilities."""
-        return self.prompts.class_names
+        return self.prompts[0].class_names
 
     def write(self, folder: Path) -> None:
         """Write ``model.json`` into a folder, sealed."""

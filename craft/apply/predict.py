@@ -16,6 +16,7 @@ from craft.blackbox.backbones.export import text_side
 from craft.blackbox.backbones.load import load
 from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
 from craft.blackbox.images.preprocess import Preprocess
+from craft.blackbox.text.ensemble import TemplateMean
 from craft.blackbox.text.tower import tower_of
 from craft.data.decode import ImageError, read_rgb
 from craft.data.user_images import SUFFIXES
@@ -103,7 +104,9 @@ def predict(
         workers=cores,
     )
     torch.set_num_threads(model.threads)
-    tower = tower_of(text_side(backbone), model.prompts, model.text_dtype, device=device)
+    side = text_side(backbone)
+    towers = [tower_of(side, each, model.text_dtype, device=device) for each in model.prompts]
+    tower = towers[0] if len(towers) == 1 else TemplateMean(towers)
     uploads = {_UPLOAD: torch.from_numpy(features).to(device)}
     with threadpool_limits(1, user_api="blas"):  # as in a fit
         logits = learner.predict(box_for(learner, tower, uploads, model.train_images), _UPLOAD)

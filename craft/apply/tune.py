@@ -108,7 +108,7 @@ def _prepare(task: Task, plan: Plan, cores: int) -> None:
         )
     weights = ["--weights", plan.weights] if plan.weights else []
     text = _at(paths.TOWER, **names)
-    _make(tower.main, [text], "--backbone", backbone, *weights, "--out", text)
+    _make(tower.main, [text], "--side", "text", "--backbone", backbone, *weights, "--out", text)
     words = _at(paths.PROMPTS, **names)
     _make(
         prompts.main,

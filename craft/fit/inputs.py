@@ -87,16 +87,16 @@ class JobInputs:
 
     def _read(self, inputs: JobFiles, kind: str) -> None:
         prompts = Prompts.read(inputs.prompts)
-        tokens = prompts.learner if kind == "context" else prompts.zero_shot
+        tokens, *others = prompts.spoken(kind)
         self._tower = self._tower_of(inputs.tower, tokens)
-        if kind == "ensemble" and prompts.ensemble:
-            if self._service:
-                raise RecordError(
-                    f"{inputs.prompts}: expected one template, as a service gives no mean of "
-                    f"several, got {len(prompts.ensemble)}"
-                )
-            towers = [self._tower_of(inputs.tower, each) for each in prompts.ensemble]
-            self._tower = TemplateMean(towers)
+        if others and self._service:
+            raise RecordError(
+                f"{inputs.prompts}: expected one template, as a service gives no mean of several, "
+                f"got {1 + len(others)}"
+            )
+        if others:
+            towers = [self._tower_of(inputs.tower, each) for each in others]
+            self._tower = TemplateMean([self._tower, *towers])
         train = [read_images(path) for path in inputs.train]
         self._train = {_upload(features.copy): features for features in train}
         self._tests = {name: read_images(path) for name, path in inputs.tests.items()}

@@ -58,7 +58,7 @@ def test_the_folder_says_what_the_record_and_the_score_say(by_default: Tuned) ->
     assert model.accuracy == score.accuracy["photos"][-1]
     zero = by_default.results / "runs/zero-shot/mini-rn/photos/shots-0/seed-0/score.json"
     assert model.zero_shot_accuracy == Score.read(zero).accuracy["photos"][-1]
-    assert model.backbone["sha256"] and model.prompts.template == "a photo of a {}."
+    assert model.backbone["sha256"] and model.prompts[0].template == "a photo of a {}."
     with (by_default.out / "per_class.csv").open(newline="") as stream:
         found = {row["class"]: float(row["accuracy"]) for row in csv.DictReader(stream)}
     assert found == pytest.approx(score.class_accuracy["photos"], abs=0.005)

@@ -53,7 +53,8 @@ def test_the_whole_test_part_gets_the_runs_own_answers_bit_for_bit(
     np.testing.assert_array_equal(whole.probabilities.argmax(axis=1), own)
     prompts = Prompts.read(model.results / "prompts/mini-rn/photos.json")
     learner = model.model.restore(model.out, torch.device("cpu"))
-    tokens = prompts.zero_shot if learner.prompts == "template" else prompts.learner
+    tokens, *others = prompts.spoken(learner.prompts)
+    assert not others
     tower = read_tower(model.results / "backbones/mini-rn/text.safetensors", tokens)
     features = Features.read(model.results / "features/mini-rn/photos/test.safetensors")
     uploads = {"test": torch.from_numpy(features.features)}

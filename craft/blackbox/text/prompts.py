@@ -148,6 +148,12 @@ class Prompts:
     ensemble: tuple[PromptTokens, ...] = ()  # of templates whose features are averaged, or none
     indistinct: tuple[tuple[str, ...], ...] = ()  # classes that share a prompt, as the tower reads
 
+    def spoken(self, kind: str) -> tuple[PromptTokens, ...]:
+        """Return the prompts of a kind (``Learner.prompts``); features of several are averaged."""
+        if kind == "context":
+            return (self.learner,)
+        return self.ensemble if kind == "ensemble" and self.ensemble else (self.zero_shot,)
+
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON."""
         write_json(path, asdict(self))
