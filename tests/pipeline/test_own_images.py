@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from craft.files.records import Features, Manifest
+from craft.apply.suite import Task
+from craft.apply.tune import tune
+from craft.files.records import LEARNER_FILE, RUN_FILES, Features, Manifest
 from tests.pipeline.conftest import ROOT, SHELL, Checkout
 
 PAGE = (ROOT / "docs/your-own-data.md").read_text(encoding="utf-8")
@@ -91,6 +93,27 @@ def test_the_example_ends_in_a_table(checkout: Checkout, described: Path) -> Non
     assert SHELL in manifest.class_names().values()
     assert not [*described.rglob("pwned")]
     assert checkout.plan(*command()) == {}
+
+
+def test_craft_tune_ends_in_the_bytes_of_the_suite(described: Path, tmp_path: Path) -> None:
+    task = Task(
+        images=described / "photos",
+        name="mine",
+        backbone="mini-rn",
+        method="craft",
+        options={},
+        shots=4,
+        seed=1,
+        template="a photo of a {}.",
+        base=described / "config/own.yaml",
+    )
+    tune(task, tmp_path / "model", work=tmp_path / "work")
+    run = "results/{}/craft/mini-rn/mine/shots-4/seed-1"
+    ours, suites = tmp_path / "work" / run.format("runs"), described / run.format("own/runs")
+    for name in RUN_FILES:
+        assert (ours / name).read_bytes() == (suites / name).read_bytes(), name
+    learner = (tmp_path / "model" / LEARNER_FILE).read_bytes()
+    assert learner == (suites / LEARNER_FILE).read_bytes()
 
 
 def test_a_photograph_that_lies_on_its_side_is_as_good_as_one_that_stands(described: Path) -> None:
