@@ -54,6 +54,11 @@ class Artefact:
         return self.columns == "test sets"
 
     @property
+    def called(self) -> str:
+        """Its place in the paper, or that it has none."""
+        return self.place or f"Own {self.kind}"
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Its files below results, the one that targets name first."""
         table = self.kind == "table"
@@ -74,7 +79,7 @@ class Artefact:
     def heading(self, suite: str) -> str:
         """Return the name, behind its place in the paper where the suite rebuilds that."""
         name = self.name.replace("_", " ")
-        return f"{self.place or 'Own table'}: {name}" if suite in REBUILDS else name
+        return f"{self.called}: {name}" if suite in REBUILDS else name
 
     def origin(self, suite: str) -> str:
         """Return where it is from and which suite it is of, in words."""
@@ -85,6 +90,6 @@ class Artefact:
 
     def described(self, suite: str) -> str:
         """Return the report's caption in a suite, in reStructuredText."""
-        place = f"{self.place or 'Own table'}, " if suite in REBUILDS else ""
+        place = f"{self.called}, " if suite in REBUILDS else ""
         more = f" {self.about_paper}" if suite == "paper" and self.about_paper else ""
         return f"**{place}{self.title}.** {self.about}{more}"

@@ -58,6 +58,10 @@ GATHERED = "gathered/{artefact}.csv"
 TABLE = "{artefact}"
 FIGURE = "figures/{artefact}"
 
+#: Pages of the report beside these.
+OVERVIEW = "report/overview.html"
+METHOD_PAGE = "report/methods/{method}.html"
+
 # --- beside the results ---
 
 LOGS = "logs"

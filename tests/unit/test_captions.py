@@ -43,7 +43,7 @@ def caption_of(artefact, suite, file="config"):
 def test_captions_render(artefact, suite):
     html = caption_of(artefact, suite)
     assert "{" not in html
-    place = f"{artefact.place or 'Own table'}, " * (suite != "own")
+    place = f"{artefact.called}, " * (suite != "own")
     assert f"<strong>{place}{artefact.title}.</strong>" in html
 
 

@@ -233,7 +233,8 @@ def test_only_the_paper_and_its_miniature_name_places_in_the_paper(tmp_path):
             made = table(design, artefact.name)
             texts = (markdown(made), latex(made), html(made), artefact.described(suite))
             for text in texts:
-                assert bool(re.search(r"Table \d|not in the paper|Own table", text)) == named, text
+                told = re.search(r"Table \d|not in the paper|Own (table|figure)", text)
+                assert bool(told) == named, text
             assert f"suite: {suite}" in markdown(made)
 
 
@@ -566,7 +567,7 @@ def test_show_prints_the_headline_and_the_places(design, tmp_path, capsys):
     headline.main(["--results", str(tmp_path)])
     shown = capsys.readouterr().out
     assert "71.00 ± 1.00" in shown
-    assert f"Table 1   {tmp_path / 'architectures'}.{{csv,md,tex,html}}" in shown
+    assert f"Table 1    {tmp_path / 'architectures'}.{{csv,md,tex,html}}" in shown
     assert "Table 2" not in shown
     (line,) = [line for line in shown.splitlines() if "CraFT" in line and "—" in line]
     assert line.count("—") == 2

@@ -126,6 +126,7 @@ def add_all():
     asked = expand(REQUEST, artefact=SUITE_REQUEST)
     read = [file_of(run, paths.SCORE) for run in RUNS]
     received([ALL_RUNS], [*asked, *read], GATHERING, behind=[*asked, *scored(RUNS)])
+    received([OVERVIEW, *METHOD_PAGES], PAGE_SOURCES, PAGES)
     received([PROVENANCE], [*asked, *ARTEFACT_FILES, ALL_RUNS], TRACING)
     received([CRATE], [PROVENANCE, SUITE_FILE], DESCRIBING)
 

@@ -15,8 +15,6 @@ from craft.files.atomic import RecordError
 from craft.runtime.command import run_command
 
 HEADLINE = "architectures"
-SUFFIXES = {"table": ("csv", "md", "tex", "html"), "figure": ("pdf", "png", "csv")}
-PLACES = {"table": paths.TABLE, "figure": paths.FIGURE}
 
 
 def headline(path: Path, width: int) -> str:
@@ -69,14 +67,14 @@ def _aligned(grid: list[list[str]]) -> str:
 def artefacts(results: Path) -> str:
     """Return a line per artefact that is there: its place in the paper and its files."""
     found = []
-    for name, artefact in ARTEFACTS.items():
-        prefix = results / PLACES[artefact.kind].format(artefact=name)
-        suffixes = [s for s in SUFFIXES[artefact.kind] if Path(f"{prefix}.{s}").exists()]
-        if suffixes:
-            found.append(f"{artefact.place or 'Own table':<9} {prefix}.{{{','.join(suffixes)}}}")
+    for artefact in ARTEFACTS.values():
+        files = [path for name in artefact.files if (path := results / name).exists()]
+        if files:
+            suffixes = ",".join(path.suffix.removeprefix(".") for path in files)
+            found.append(f"{artefact.called:<10} {files[0].with_suffix('')}.{{{suffixes}}}")
     runs = results / paths.RUNS
-    found += [f"{'runs':<9} {runs}"] * runs.exists()
-    found += [f"{'report':<9} {path}" for path in sorted(results.glob("report*.html"))]
+    found += [f"{'runs':<10} {runs}"] * runs.exists()
+    found += [f"{'report':<10} {path}" for path in sorted(results.glob("report*.html"))]
     return "\n".join(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from craft.report.tables.model import Table
 from craft.report.tables.wording import rendered
 
-_TEMPLATE = """
+_MACROS = """
 {% macro raised(letters) %}
 {% if letters %}<sup>{{ letters | join(",") }}</sup>{% endif %}
 {% endmacro %}
@@ -58,6 +58,31 @@ _TEMPLATE = """
 </tbody>
 </table>
 {% endmacro %}
+"""
+
+_CONTENT = """
+<p>
+{%- if named -%}
+<strong>{{ table.artefact.name }}</strong> ({{ table.artefact.origin(table.suite) }}).
+{% endif %}
+{{ table.caption }}</p>
+{{ grid(table, {} if table.has_published() else marks, false) }}
+{% if table.missing() %}
+<p>{{ DASH }} {{ missing_sentence(table.missing()) }}</p>
+{% endif %}
+{% for notice in table.notices %}
+<p>{{ notice }}</p>
+{% endfor %}
+{% if table.has_published() %}
+<p>Published (in brackets: {{ COMPARED[table.kind] }}):</p>
+{{ grid(table.printed_part(), marks, true) }}
+{% endif %}
+{% for note, mark in marks.items() %}
+<div><sup>{{ mark }}</sup> {{ note }}</div>
+{% endfor %}
+"""
+
+_PAGE = """
 <!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -77,26 +102,15 @@ tbody tr:last-child td { border-bottom: 2px solid; }
 tbody tr:hover { background: #f2f2f2; }
 sup { color: #666; }
 </style>
-<p><strong>{{ table.artefact.name }}</strong> ({{ table.artefact.origin(table.suite) }}).
-{{ table.caption }}</p>
-{{ grid(table, {} if table.has_published() else marks, false) }}
-{% if table.missing() %}
-<p>{{ DASH }} {{ missing_sentence(table.missing()) }}</p>
-{% endif %}
-{% for notice in table.notices %}
-<p>{{ notice }}</p>
-{% endfor %}
-{% if table.has_published() %}
-<p>Published (in brackets: {{ COMPARED[table.kind] }}):</p>
-{{ grid(table.printed_part(), marks, true) }}
-{% endif %}
-{% for note, mark in marks.items() %}
-<div><sup>{{ mark }}</sup> {{ note }}</div>
-{% endfor %}
-</html>
 """
 
 
 def html(table: Table) -> str:
     """Return a whole page that shows a table and fetches nothing."""
-    return rendered(_TEMPLATE, table).lstrip()
+    template = _MACROS + _PAGE + _CONTENT + "</html>\n"
+    return rendered(template, table, named=True).lstrip()
+
+
+def fragment(table: Table) -> str:
+    """Return the table as a part of a page, without its name."""
+    return rendered(_MACROS + _CONTENT, table, named=False).lstrip()
