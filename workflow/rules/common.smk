@@ -75,7 +75,8 @@ FITS = batches(RUNS, SUITE["runs_per_job"])
 SCORED_TOGETHER = "shots" if SUITE["runs_per_job"] == "shots" else "seeds"
 SCORES = batches(RUNS, SCORED_TOGETHER)
 JOBS = jobs_of(DESIGN, SUITE["runs_per_job"])
-SCORING_JOBS = jobs_of(DESIGN, SCORED_TOGETHER)
+ALIKE = SCORED_TOGETHER == SUITE["runs_per_job"]
+SCORING_JOBS = JOBS if ALIKE else jobs_of(DESIGN, SCORED_TOGETHER)
 FIT_OF = {run: name for name, runs in FITS.items() for run in runs}
 SCORE_OF = {run: name for name, runs in SCORES.items() for run in runs}
 

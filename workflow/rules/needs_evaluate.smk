@@ -19,7 +19,7 @@ def scoring(wildcards, input):
     """Return what the command is told beside the file of its runs: which job it is, manifests."""
     named = zip(tests_of(wildcards), input.manifests)
     return {
-        "digest": SCORING_JOBS[wildcards.batch].digest,
+        "digest": SCORING_DIGESTS[wildcards.batch],
         "runs": f"{RESULTS}/{paths.RUNS_FOLDER}",
         "manifests": [f"{name}={path}" for name, path in named],
     }
@@ -27,7 +27,7 @@ def scoring(wildcards, input):
 
 def scoring_jobs_file(wildcards, input):
     """Return the file with the runs of every job that scores; see jobs_file."""
-    return written_jobs(SCORING_JOBS)
+    return with_jobs(SCORING_JOBS_FILE, SCORING_JOBS)
 
 
 def scored(runs):

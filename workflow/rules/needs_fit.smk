@@ -3,6 +3,16 @@
 
 PLAIN = {name for name, facts in BACKBONES.items() if facts["text"] != "fast"}
 PLAIN_ENV, LEARNER_ENV = "../../envs/plain.yaml", "../../envs/learner.yaml"
+# Name of each job -> hash of what it is to do.
+DIGESTS = {name: job.digest for name, job in JOBS.items()}
+SCORING_DIGESTS = DIGESTS if ALIKE else {n: job.digest for n, job in SCORING_JOBS.items()}
+# Files with the runs of every job: of others they have another name, and one call does not take
+# them from another. They are no input, as they hold more than a job depends on, and an ancient
+# input that is made again hides from Snakemake that a job's own parameters have changed.
+JOBS_FILE, SCORING_JOBS_FILE = (
+    f"{RESULTS}/{paths.CACHE}/jobs/{config_hash(digests)}.json"
+    for digests in (DIGESTS, SCORING_DIGESTS)
+)
 CODE = {
     learner: planned("craft.fit.__main__", learner.partition(":")[0])
     for learner in {run.learner for run in RUNS}
@@ -40,7 +50,7 @@ def fitting(wildcards):
     tests = dict.fromkeys(name for run in runs for name in TESTS[run])
     encoding = any(run.options.encodes_images for run in runs)
     return {
-        "digest": JOBS[wildcards.batch].digest,
+        "digest": DIGESTS[wildcards.batch],
         "splits": os.path.dirname(os.path.dirname(SPLIT)).replace("{dataset}", runs[0].dataset),
         "tests": [f"{name}={test_part(FEATURES, runs[0].backbone, name)}" for name in tests],
         "test_pixels": [
@@ -56,18 +66,11 @@ def jobs_file(wildcards, input):
 
     As a function of ``input`` it re-runs nothing.
     """
-    return written_jobs(JOBS)
+    return with_jobs(JOBS_FILE, JOBS)
 
 
-def written_jobs(jobs):
-    """Return a file with the runs of jobs, written by the first that asks.
-
-    It is no input, as it holds more than a job depends on, and an ancient input that is made again
-    hides from Snakemake that a job's own parameters have changed. Other jobs have another file: a
-    second call does not take it from the first.
-    """
-    digests = config_hash({name: job.digest for name, job in jobs.items()})
-    path = f"{RESULTS}/{paths.CACHE}/jobs/{digests}.json"
+def with_jobs(path, jobs):
+    """Return a file with the runs of jobs, written by the first that asks, but in no dry-run."""
     if not (workflow.dryrun or os.path.exists(path)):
         try:
             write_suite(path, suite_content({}, jobs))
