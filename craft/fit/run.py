@@ -219,11 +219,12 @@ def near_chance(accuracy: float, classes: int) -> bool:
 def _initial_accuracy(inputs: RunInputs, box: Box, labels: torch.Tensor, run: str) -> float:
     """Return the accuracy (per cent) of the box's own context on the training images, labels (N,).
 
-    One query of the evaluation; a learner of another access level is told of none.
+    One query of the evaluation; a learner of another access level, or of a blank context, has none.
     """
+    blank = inputs.learner.options.context_tokens
     asked = (
         box
-        if isinstance(box, BlackBox)
+        if isinstance(box, BlackBox) and not blank
         else black_box(inputs.tower, {TRAIN: inputs.image_sets()[TRAIN]}, run=run)
     )
     untouched = torch.zeros(1, asked.context_length, asked.context_width)

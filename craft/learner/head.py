@@ -22,6 +22,7 @@ class Head:
     def __init__(
         self,
         tau: torch.Tensor,
+        bias: torch.Tensor,
         whitenings: list[Whitening],
         weights: torch.Tensor,
         penalties: torch.Tensor,
@@ -29,6 +30,7 @@ class Head:
         solutions: torch.Tensor,
     ) -> None:
         self._tau = tau  # ()
+        self._bias = bias  # (), the constant feature
         self._whitenings = whitenings  # of block 0, then of each difference to it
         self._weights = weights  # (C,), of the mixed candidates
         self._penalties = penalties  # (C,)
@@ -46,7 +48,8 @@ class Head:
         folds = ridge_path.folds_of(labels, options.folds)
         # At one shot nothing can be held out to say whether the differences help.
         shares = [0.0, 1.0] if len(scores) > 1 and int(folds.max()) > 0 else [0.0]
-        features = [_features(blocks, whitenings, share) for share in shares]
+        bias = scores.new_tensor(options.bias if int(folds.max()) > 0 else 1.0)
+        features = [_features(blocks, whitenings, share, bias) for share in shares]
         losses: list[float] = []
         for each in features:
             losses += ridge_path.held_out_losses(each, scores[0], labels, folds)
@@ -63,6 +66,7 @@ class Head:
         kinds = [shares[number // len(ridge_path.PENALTIES)] for number, _ in kept]
         return cls(
             scores.new_tensor(tau),
+            bias,
             whitenings,
             scores.new_tensor([weight for _, weight in kept]),
             scores.new_tensor(
@@ -75,7 +79,7 @@ class Head:
     def anchored(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the anchor (N, K) and the features (N, F) of one context's scores (N, K)."""
         anchor = self._tau * centred(scores)
-        return anchor, _features([anchor], self._whitenings, 0.0)
+        return anchor, _features([anchor], self._whitenings, 0.0, self._bias)
 
     def moved(self, tangent: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Return how refined scores move with scores (r, N, K), for a solution T (F, K)."""
@@ -95,7 +99,7 @@ class Head:
         for weight, share, solution in zip(
             self._weights, self._shares, self._solutions, strict=True
         ):
-            features = _features(blocks, self._whitenings, float(share))
+            features = _features(blocks, self._whitenings, float(share), self._bias)
             mixed += weight * (scores[0] + features @ solution).softmax(dim=1)
         return mixed
 
@@ -103,6 +107,7 @@ class Head:
         """Return what :meth:`restore` needs, by name."""
         named = {
             "head.tau": self._tau,
+            "head.bias": self._bias,
             "head.weights": self._weights,
             "head.penalties": self._penalties,
             "head.shares": self._shares,
@@ -119,22 +124,22 @@ class Head:
             raise ValueError("state: expected tensors 'head.*', got none")
         blocks = sum(name.startswith("head.block") and name.endswith(".mean") for name in state)
         whitenings = [Whitening.restore(state, f"head.block{n}") for n in range(blocks)]
-        kinds = ("tau", "weights", "penalties", "shares", "solutions")
-        tau, *others = (state[f"head.{kind}"] for kind in kinds)
-        return cls(tau, whitenings, *others)
+        kinds = ("weights", "penalties", "shares", "solutions")
+        found = (state[f"head.{kind}"] for kind in kinds)
+        return cls(state["head.tau"], state["head.bias"], whitenings, *found)
 
 
 def _features(
-    blocks: list[torch.Tensor], whitenings: list[Whitening], share: float
+    blocks: list[torch.Tensor], whitenings: list[Whitening], share: float, bias: torch.Tensor
 ) -> torch.Tensor:
-    """Return features (N, F): whitened scores, whitened differences to them, and 1.
+    """Return features (N, F): whitened scores, whitened differences to them, and ``bias``.
 
     ``share`` is the variance of all differences together; F is P K + 1 for a share of 0 too.
     """
     scale = (share / max(1, len(blocks) - 1)) ** 0.5
     parts = [whitenings[0](blocks[0])]
     parts += [scale * w(block) for w, block in zip(whitenings[1:], blocks[1:], strict=True)]
-    return torch.cat([*parts, torch.ones_like(blocks[0][:, :1])], dim=1)
+    return torch.cat([*parts, bias.expand(len(blocks[0]), 1)], dim=1)
 
 
 class Asked:

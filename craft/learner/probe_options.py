@@ -25,6 +25,13 @@ class ProbeOptions(Options):
     shrinkage: float = option(
         0.5, "weight of the mean variance in the whitening of scores", least=0, most=1
     )
+    bias: float = option(
+        2.0,
+        "constant feature, whose weights are biases of classes: the larger, the less a bias is "
+        "penalised; 1 at one shot, where nothing can be held out",
+        above=0,
+        most=100,
+    )
     folds: int = option(4, "most folds that choose among penalties", least=2, most=64)
     gate: bool = option(
         True, "give an image that is far from all shots the box's own answer instead"

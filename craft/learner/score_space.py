@@ -14,6 +14,8 @@ from typing import Self
 import torch
 from scipy.optimize import minimize_scalar
 
+#: Standard deviation of the logarithm of a temperature, a priori.
+_SPREAD = 0.5
 #: Natural logarithms of temperatures that are looked at before the best is refined.
 _COARSE = [0.25 * step for step in range(-48, 49)]
 
@@ -30,14 +32,17 @@ def summed_cross_entropy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Te
 
 
 def temperature(scores: torch.Tensor, labels: torch.Tensor) -> float:
-    """Return the factor tau > 0 of the scores that minimises sum CE(tau Y, y) + (ln tau)^2 / 2.
+    """Return the factor tau > 0 of the scores that minimises sum CE(tau Y, y) + 2 (ln tau)^2.
 
     The second term is a log-normal prior around 1: without it few shots that are all right would
     ask for an infinite factor.
     """
 
     def cost(log_tau: float) -> float:
-        return float(summed_cross_entropy(math.exp(log_tau) * scores, labels)) + log_tau**2 / 2
+        return (
+            float(summed_cross_entropy(math.exp(log_tau) * scores, labels))
+            + (log_tau / _SPREAD) ** 2 / 2
+        )
 
     best = min(_COARSE, key=cost)
     found = minimize_scalar(

@@ -89,6 +89,12 @@ def test_a_constant_for_all_classes_changes_nothing() -> None:
     )
 
 
+def test_biases_of_classes_are_penalised_less_where_shots_can_be_held_out() -> None:
+    for per_class, bias in ((1, 1.0), (2, 2.0)):
+        scores, labels = shots(per_class)
+        assert float(Head.fit(scores[None], labels, OPTIONS).state()["head.bias"]) == bias
+
+
 def test_permuted_classes_permute_the_answer() -> None:
     scores, labels = shots()
     order = torch.tensor([3, 0, 4, 1, 2])
@@ -118,7 +124,7 @@ def test_the_temperature_is_the_minimum_of_its_cost() -> None:
     scores = centred(5 * scores)
 
     def cost(tau: float) -> float:
-        return float(summed_cross_entropy(tau * scores, labels)) + math.log(tau) ** 2 / 2
+        return float(summed_cross_entropy(tau * scores, labels)) + 2 * math.log(tau) ** 2
 
     tau = temperature(scores, labels)
     assert cost(tau) <= min(cost(tau * 1.01), cost(tau / 1.01))
