@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import functools
 import json
 import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,18 @@ def child(module: str, threads: int, arguments: Sequence[str]) -> dict[str, Any]
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def write(result: dict[str, Any], given: argparse.Namespace, device: str = "cpu") -> dict[str, Any]:
+    """Write ``result`` with the machine, versions and date, where asked for; return all of it."""
+    whole = result | {
+        "machine": machine(device, given.threads),
+        "versions": versions(),
+        "date": datetime.date.today().isoformat(),
+    }
+    if given.json:
+        given.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    return whole
+
+
 def report(
     result: dict[str, Any],
     rows: Sequence[Mapping[str, Any]],
@@ -149,12 +163,26 @@ def report(
 ) -> None:
     """Print ``rows`` as a table and write ``result`` with the machine, versions and date."""
     print(tabulate([dict(row) for row in rows], "keys", "plain", floatfmt=".4g"))
-    whole = result | {
-        "rows": list(rows),
-        "machine": machine(device, given.threads),
-        "versions": versions(),
-        "date": datetime.date.today().isoformat(),
-    }
-    if given.json:
-        given.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    whole = write(result | {"rows": list(rows)}, given, device)
     print(json.dumps({key: value for key, value in whole.items() if key != "rows"}))
+
+
+@contextlib.contextmanager
+def stopwatch(cls: type, name: str, part: str, spent: dict[str, float]) -> Iterator[None]:
+    """Add a method's own seconds, without those of watched methods below it, to its part."""
+    original = getattr(cls, name)
+
+    @functools.wraps(original)
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        below, start = sum(spent.values()), time.perf_counter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            inside = sum(spent.values()) - below
+            spent[part] = spent.get(part, 0.0) + time.perf_counter() - start - inside
+
+    setattr(cls, name, timed)
+    try:
+        yield
+    finally:
+        setattr(cls, name, original)

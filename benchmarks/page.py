@@ -127,15 +127,102 @@ def _growth(done: Mapping[str, Any]) -> str:
 
 
 def _gpu(done: Mapping[str, Any]) -> str:
-    (row,) = done["rows"]
-    return (
-        "### GPU\n\n"
-        f"{row['classes']:,} classes, {row['images']:,} images, {row['dtype']}: "
-        f"{row['generations per s']:.2f} generations per second, a run of {row['budget']:,} "
-        f"queries in {row['run s']:.0f} s. Against float32, {row['same argmax']:.2%} of the "
-        "predictions are the same and losses differ by at most "
-        f"{row['largest difference of loss']:.1e}.\n"
+    """One table to a question; what was not reached in time is not shown."""
+    rows = done["rows"]
+
+    def of(step: str, **changed: Any) -> list[dict[str, Any]]:
+        return [{**row, **changed} for row in rows if row["step"] == step]
+
+    on = {True: "TF32", False: "float32"}
+    rates = {row["type"]: row for row in of("rate")}
+    parts = [
+        {
+            "part": f"text forward, {row['kernels']} kernels, {row['together']} contexts at once",
+            **row,
+        }
+        for row in of("text forward")
+    ] + [
+        {"part": f"scores and losses, {on[row['tf32']]}, blocks of {row['block MB']:.0f} MB", **row}
+        for row in of("scores and losses")
+    ]
+    parts = [{**row, "rate": f"{row['TFLOPs']:.0f}"} for row in parts] + [
+        {
+            "part": f"refiner, {row['size']}, "
+            + ("one CUDA graph" if row["recorded"] else "launched kernel by kernel"),
+            "generation ms": row["ms"],
+            "rate": "-",
+        }
+        for row in of("refiner")
+    ]
+    parts += [
+        {
+            "part": f"CMA-ES, {name}, on the processor",
+            "generation ms": row[f"{name} ms"],
+            "rate": "-",
+        }
+        for row in of("CMA-ES")
+        for name in ("ask", "tell")
+    ]
+    parity = [{**row, "products": on[row["tf32"]]} for row in of("parity")]
+    tables = (
+        (
+            "Rates of a large product, TFLOP/s: "
+            + ", ".join(f"{t} {r['TFLOPs']:.0f}" for t, r in rates.items() if "TFLOPs" in r)
+            + f"; a copy moves {rates['copy']['GBs'] / 1e3:.1f} TB/s.\n",
+        )
+        if "copy" in rates
+        else (),
+        (
+            "Whole runs of CraFT after one generation that compiles and records "
+            "(“first”); TFLOP/s counts the text tower, scores and refined scores:\n",
+            _table(
+                of("whole run"),
+                {
+                    "size": "{size}",
+                    "queries": "{queries:,}",
+                    "run, s": "**{run s:.1f}**",
+                    "generations per s": "{generations per s:.1f}",
+                    "first, s": "{first generation s:.1f}",
+                    "TFLOP/s": "{TFLOPs:.0f}",
+                    "peak, GB": "{peak GB:.1f}",
+                },
+            ),
+        ),
+        (
+            "One generation at ImageNet's size, part by part, each alone:\n",
+            _table(parts, {"part": "{part}", "ms": "{generation ms:.1f}", "TFLOP/s": "{rate}"}),
+        ),
+        (
+            "Against the CPU's float32: largest differences of unit features and of losses, and "
+            "the share of images with the same answer (random weights: classes are nearly tied):\n",
+            _table(
+                parity,
+                {
+                    "size": "{size}",
+                    "text": "{dtype}",
+                    "other products": "{products}",
+                    "kernels": "{kernels}",
+                    "features": "{feature:.1e}",
+                    "losses": "{loss:.1e}",
+                    "same answer": "{same argmax:.1%}",
+                },
+            ),
+        ),
+        (
+            "Kernels of a generation at ImageNet's size by time (three generations, in whose calls "
+            "the recording of the refiner's graph is):\n",
+            _table(
+                [{**row, "name": row["name"][:70]} for row in of("kernel")[:12]],
+                {
+                    "kernel": "`{name}`",
+                    "calls": "{calls:.0f}",
+                    "ms": "{generation ms:.1f}",
+                    "share": "{share:.0%}",
+                },
+            ),
+        ),
     )
+    return "### GPU\n\n" + "\n".join("\n".join(table) for table in tables)
 
 
 def _clock(done: Mapping[str, Any]) -> str:

@@ -9,11 +9,10 @@ stopwatch on its parts says where the seconds go. The pipeline's start-up counts
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +120,7 @@ def _fit(folder: Path, size: dict[str, int], threads: int) -> dict[str, Any]:
         (TextTower, "encode", "text forward"),
         (PromptGenerator, "ask", "CMA-ES"),
         (PromptGenerator, "tell", "CMA-ES"),
-        (PromptGenerator, "context", "CMA-ES"),
+        (PromptGenerator, "chosen", "CMA-ES"),
         (RefinerTrainer, "train", "refiner"),
         (curve.CurveRecorder, "_predict", "curve"),
         (Collaborative, "fit", "search: scores and losses"),
@@ -143,33 +142,12 @@ def _fit(folder: Path, size: dict[str, int], threads: int) -> dict[str, Any]:
     arguments += ["--out", str(folder / "runs"), "--threads", str(threads)]
     with contextlib.ExitStack() as stack:
         for cls, name, part in watched:
-            stack.enter_context(_stopwatch(cls, name, part, spent))
+            stack.enter_context(measure.stopwatch(cls, name, part, spent))
         torch.set_num_threads(threads)
         fit.main(arguments)
     (name,) = json.loads((folder / "fitted.json").read_text())["records"]
     record = json.loads((folder / "runs" / name / "record.json").read_text())
     return spent | {"record": record}
-
-
-@contextlib.contextmanager
-def _stopwatch(cls: type, name: str, part: str, spent: dict[str, float]) -> Iterator[None]:
-    """Add a method's own seconds, without those of watched methods below it, to its part."""
-    original = getattr(cls, name)
-
-    @functools.wraps(original)
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        below, start = sum(spent.values()), time.perf_counter()
-        try:
-            return original(*args, **kwargs)
-        finally:
-            inside = sum(spent.values()) - below
-            spent[part] = spent.get(part, 0.0) + time.perf_counter() - start - inside
-
-    setattr(cls, name, timed)
-    try:
-        yield
-    finally:
-        setattr(cls, name, original)
 
 
 if __name__ == "__main__":

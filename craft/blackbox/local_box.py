@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 
 from craft.blackbox.text.prefix_sharing import TextTower
 from craft.protocol import QueryMeter, check_question
+
+#: Bytes of a yielded block by default, by kind of device.
+BLOCK_BYTES = {"cpu": 256 << 20, "cuda": 640 << 20}
 
 
 class LocalBox:
@@ -15,8 +18,7 @@ class LocalBox:
 
     ``image_sets`` maps names to features (N, E), as a rule of unit norm; features that keep their
     raw norm give the scores of the mode that keeps it. ``scale`` None is the model's own.
-    ``max_block_bytes`` bounds one yielded block and the text features that it is made of; None is
-    256 MB on a CPU, a quarter of the free memory on a GPU.
+    ``max_block_bytes`` bounds one yielded block and the text features that it is made of.
     """
 
     def __init__(
@@ -36,7 +38,8 @@ class LocalBox:
         self._tower = tower
         self._scale = tower.logit_scale if scale is None else scale
         self._images = {name: _checked(name, images) for name, images in image_sets.items()}
-        self._max_block_bytes = max_block_bytes or _block_bytes(self._images.values())
+        device = next((each.device.type for each in self._images.values()), "cpu")
+        self._max_block_bytes = max_block_bytes or BLOCK_BYTES.get(device, BLOCK_BYTES["cpu"])
         widths = {name: images.shape[1] for name, images in self._images.items()}
         if len(set(widths.values())) > 1:
             raise ValueError(f"image sets of different feature widths: {widths}")
@@ -64,18 +67,19 @@ class LocalBox:
     @torch.no_grad()
     def _blocks(self, image_set: str, offsets: torch.Tensor) -> Iterator[torch.Tensor]:
         images, classes = self._features(image_set), len(self.class_names)
-        per_context = 4 * classes * (len(images) + images.shape[1])
-        size = max(1, self._max_block_bytes // per_context)
-        for part in offsets.split(size):
-            text = self._scale * self._text(part)  # (B, K, E)
-            logits = images.to(text.device) @ text.flatten(0, 1).T  # (N, B K)
-            yield logits.unflatten(1, (-1, classes)).transpose(0, 1)
-
-
-def _block_bytes(images: Iterable[torch.Tensor]) -> int:
-    """Bytes of one block by default, where the images are."""
-    device = next((each.device for each in images), torch.device("cpu"))
-    return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else 256 << 20
+        (count, width), on_gpu = images.shape, images.device.type == "cuda"
+        # Many contexts at once use a GPU whole; the scores of a few of them are held at a time.
+        held = width if on_gpu else count + width
+        for part in offsets.split(max(1, self._max_block_bytes // (4 * classes * held))):
+            text = self._scale * self._text(part)  # (P, K, E)
+            images = images.to(text.device)
+            if not on_gpu:
+                logits = images @ text.flatten(0, 1).T  # (N, P K)
+                yield logits.unflatten(1, (-1, classes)).transpose(0, 1)
+                continue
+            blocks = -(-4 * len(text) * classes * count // self._max_block_bytes)
+            for few in text.chunk(blocks):  # (B, K, E)
+                yield images.expand(len(few), -1, -1).bmm(few.transpose(1, 2))
 
 
 def _checked(name: str, images: torch.Tensor) -> torch.Tensor:

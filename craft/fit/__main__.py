@@ -78,6 +78,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cpu", help="where the text tower and learner compute")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the text forward")
+    parser.add_argument(
+        "--tf32",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="float32 products of a GPU take TF32's inputs",
+    )
     parser.add_argument("--threads", type=int, default=1, help="part of the run: sums depend on it")
     return parser.parse_args(arguments)
 
@@ -87,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _arguments(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     torch.set_num_threads(given.threads)
+    torch.backends.cuda.matmul.allow_tf32 = given.tf32
     try:
         # Snakemake's variables, which numpy's BLAS follows under CMA-ES, go by --cores: the bytes
         # would be the machine's. One thread is also quickest for matrices of 512 x 512.

@@ -59,8 +59,11 @@ def _upload(copy: str) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """``cpu``, or which GPU it is."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    """``cpu``, or which GPU it is, and whether float32 products take TF32's inputs there."""
+    if device.type != "cuda":
+        return device.type
+    exact = not torch.backends.cuda.matmul.allow_tf32
+    return torch.cuda.get_device_name(device) + ("" if exact else ", TF32")
 
 
 class JobInputs:

@@ -14,11 +14,33 @@ from craft.learner.checkpoint import Part
 from craft.learner.divergence import BOX
 from craft.learner.folds import folds_of
 from craft.learner.losses import mean_over_images, search_loss
+from craft.learner.options import Options
 from craft.learner.prompt_search import generator_for, search_generation
 from craft.learner.prompts import ask
+from craft.learner.refiner import Refiner
 from craft.learner.refining_learner import RefiningLearner
 from craft.learner.workload import Work
 from craft.protocol import BlackBox
+from craft.runtime.gpu_kernels import fused_on_gpu
+
+
+@fused_on_gpu
+def refined_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    refiner: Refiner | None,
+    weight: float,
+    options: Options,
+) -> torch.Tensor:
+    """Eq. 5 of logits (B, N, K), refined here so that a GPU's kernels do both at once -> (B,)."""
+    return search_loss(
+        logits,
+        None if refiner is None else refiner(logits),
+        labels,
+        weight=weight,
+        direction=options.kl_search,
+        objective=options.search_loss,
+    )
 
 
 class Collaborative(RefiningLearner):
@@ -49,14 +71,8 @@ class Collaborative(RefiningLearner):
         needs_refined = self._scores_refined(weight)
 
         def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            return search_loss(
-                logits,
-                self.refine(logits) if needs_refined else None,
-                labels,
-                weight=weight,
-                direction=options.kl_search,
-                objective=options.search_loss,
-            )
+            refiner = self.refiner_ if needs_refined else None
+            return refined_loss(logits, labels, refiner, weight, options)
 
         folds = folds_of(train_set, labels, options.search_folds)
         cause = self._cause() if needs_refined else BOX
@@ -68,6 +84,8 @@ class Collaborative(RefiningLearner):
             self.queries_ += options.population
             chosen = prompts.chosen()
             self._use(chosen)
+            if labels.device.type == "cuda":  # where the refinement leaves the processor free
+                prompts.ask_ahead()
             image_set = refine_sets[generation % len(refine_sets)]
             (logits,) = torch.cat(list(ask(box, image_set, chosen, "refine")))
             refined = self._refine_once(trainer, logits, labels, generation)

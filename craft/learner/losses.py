@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+from craft.runtime.gpu_kernels import fused_on_gpu
+
 #: Bytes of scores that :func:`mean_over_images` hands to a loss at a time, by kind of device: on a
 #: CPU what a loss makes of them stays in the cache, elsewhere in memory.
 CHUNK_BYTES = {"cpu": 4 << 20}
@@ -61,6 +63,7 @@ def search_loss(
     return loss + weight * _consistency(log_i, log_o, direction)
 
 
+@fused_on_gpu
 def refine_loss(
     black_box: torch.Tensor,
     refined: torch.Tensor,

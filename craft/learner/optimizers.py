@@ -11,9 +11,17 @@ from craft.learner.checkpoint import Descent
 
 
 def adam(
-    parameters: Iterable[torch.Tensor], rate: float, decay: float, *, decoupled: bool
+    parameters: Iterable[torch.Tensor],
+    rate: float,
+    decay: float,
+    *,
+    decoupled: bool,
+    recorded: bool = False,
 ) -> Descent:
-    """Return Adam at a learning rate with an L2 penalty, AdamW where that is ``decoupled``."""
+    """Return Adam at a learning rate with an L2 penalty, AdamW where that is ``decoupled``.
+
+    Steps that a CUDA graph has ``recorded`` count on the GPU, in one kernel.
+    """
     algorithm = torch.optim.AdamW if decoupled else torch.optim.Adam
     return Descent(
         algorithm(
@@ -24,7 +32,8 @@ def adam(
             weight_decay=decay,
             amsgrad=False,
             foreach=False,
-            fused=False,
+            fused=recorded,
+            capturable=recorded,
         )
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 
@@ -129,6 +130,7 @@ class PromptGenerator:
         }
         self._es = cma.CMAEvolutionStrategy(np.zeros(d + d_visual), options.sigma, settings)
         self._asked: list[np.ndarray] = []
+        self._ahead: Future[list[np.ndarray]] | None = None
         self._fresh: np.ndarray | None = None
         self._told: list[list[float]] = []  # losses of every population so far
         self._drew: list[bool] = []  # whether a fresh population was drawn after each
@@ -151,8 +153,19 @@ class PromptGenerator:
 
     def ask(self) -> Prompts:
         """Return a population of P prompts."""
-        self._asked = self._es.ask()
+        self._asked = self._es.ask() if self._ahead is None else self._ahead.result()
+        self._ahead = None
         return self._prompts(np.stack(self._asked))
+
+    def ask_ahead(self) -> None:
+        """Draw the population that :meth:`ask` returns next in a thread of its own.
+
+        For who has nothing to do on this processor until then. Nothing but :meth:`ask` and
+        :meth:`state` may follow: the context is settled before.
+        """
+        pool = ThreadPoolExecutor(1, "cma-es")
+        self._ahead = pool.submit(self._es.ask)
+        pool.shutdown(wait=False)
 
     def tell(self, losses: torch.Tensor) -> None:
         """Update the search by the losses (P,) of the population last asked for."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from craft.learner.checkpoint import Draws
 from craft.learner.losses import refine_loss
 from craft.learner.optimizers import adam
 from craft.learner.options import Options
+from craft.runtime.cuda_graph import Recording
 
 
 class _Linear(nn.Linear):
@@ -54,17 +56,40 @@ class RefinerTrainer:
         self.refiner = refiner
         self._options = options
         self._generator = generator
+        on_gpu = next(refiner.parameters()).device.type == "cuda"
         self._descent = adam(
             refiner.parameters(),
             options.learning_rate,
             options.weight_decay,
             decoupled=options.optimizer == "adamw",
+            recorded=on_gpu,
         )
+        #: Passes by weight and shape of scores.
+        self._recorded: dict[tuple[float, torch.Size], Recording] | None = {} if on_gpu else None
 
     def train(self, logits: torch.Tensor, labels: torch.Tensor, *, weight: float) -> torch.Tensor:
         """Run ``passes`` shuffled passes over logits (N, K), labels (N,); return the mean loss."""
-        total, images = torch.zeros((), dtype=torch.float64, device=logits.device), 0
-        for batch in self._batches(labels):
+        total = torch.zeros((), dtype=torch.float64, device=logits.device)
+        for _ in range(self._options.passes):
+            order = torch.randperm(len(labels), generator=self._generator)
+            order = order.to(labels.device, non_blocking=True)
+            run = self._pass if self._recorded is None else self._replay
+            total = run(total, logits, labels, order, weight)
+        return total / (self._options.passes * len(labels))
+
+    def _pass(
+        self,
+        total: torch.Tensor,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        order: torch.Tensor,
+        weight: float,
+    ) -> torch.Tensor:
+        """Take a step on each batch of the images in ``order`` (N,); return ``total`` () and more.
+
+        More is the sum of the images' losses.
+        """
+        for batch in order.split(self._options.batch_size):
             scores, target = logits[batch], labels[batch]
             loss = refine_loss(
                 scores,
@@ -74,9 +99,31 @@ class RefinerTrainer:
                 direction=self._options.kl_refine,
             )
             self._descent.step(loss)
-            total += loss.detach().double() * len(batch)
-            images += len(batch)
-        return total / images
+            total = total + loss.detach().double() * len(batch)
+        return total
+
+    def _replay(
+        self,
+        total: torch.Tensor,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        order: torch.Tensor,
+        weight: float,
+    ) -> torch.Tensor:
+        """:meth:`_pass` on a GPU, recorded: launching its kernels takes longer than they do."""
+        assert self._recorded is not None
+        inputs = (total, logits, labels, order)
+        if (known := (weight, logits.shape)) not in self._recorded:
+            before = {name: value.clone() for name, value in self._descent.state().items()}
+
+            @torch.no_grad()
+            def undo() -> None:  # in place: the recording keeps addresses
+                for name, value in self._descent.state().items():
+                    value.copy_(before[name]) if name in before else value.zero_()
+
+            step = functools.partial(self._pass, weight=weight)
+            self._recorded[known] = Recording(step, *inputs, undo=undo)
+        return self._recorded[known](*inputs).clone()
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the refiner, its optimiser and the generator that shuffles."""
@@ -87,9 +134,3 @@ class RefinerTrainer:
         rest = dict(state)
         Draws(self._generator).resume({"generator": rest.pop("generator")})
         self._descent.resume(rest)
-
-    def _batches(self, labels: torch.Tensor) -> Iterator[torch.Tensor]:
-        for _ in range(self._options.passes):
-            order = torch.randperm(len(labels), generator=self._generator)
-            order = order.to(labels.device, non_blocking=True)
-            yield from order.split(self._options.batch_size)

@@ -212,7 +212,7 @@ def test_the_device_is_a_choice_of_the_configuration(checkout: Checkout) -> None
         assert job["resources"].get("gpu", 0) == bool(LEASE.search(job["command"] or "")), job
     other = checkout.jobs(run, "-n", "--profile", "profiles/gpu", "--config", "dtype=bfloat16")
     (fit,) = (job["command"] for job in other if "craft.fit" in (job["command"] or ""))
-    assert "craft.runtime.gpu_lease cpu craft.fit" in fit and "--dtype bfloat16" in fit
+    assert "craft.runtime.gpu_lease cpu craft.fit" in fit and "--dtype bfloat16 --tf32" in fit
     assert not any(job["resources"].get("gpu") for job in other)
 
 

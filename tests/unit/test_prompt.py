@@ -112,3 +112,18 @@ def test_other_users_of_numpys_generator_change_nothing() -> None:
     np.random.seed(2)
     assert torch.equal(first, generator().ask().context)
     assert not torch.equal(first, generator(seed=1).ask().context)
+
+
+@pytest.mark.parametrize("rule", ["mean", "fresh-mean", "best"])
+def test_a_population_drawn_ahead_is_the_one_that_would_be_asked_for(rule: str) -> None:
+    at_once, ahead = generator(context_rule=rule), generator(context_rule=rule)
+    for _ in range(4):
+        expected, given = at_once.ask().context, ahead.ask().context
+        assert torch.equal(expected, given)
+        for search in (at_once, ahead):
+            search.tell(expected.flatten(1).square().sum(dim=1))
+        assert torch.equal(at_once.chosen().context, ahead.chosen().context)
+        ahead.ask_ahead()
+    resumed = generator(context_rule=rule)
+    resumed.resume(ahead.state())
+    assert torch.equal(resumed.ask().context, ahead.ask().context)

@@ -23,9 +23,10 @@ DATASETS = SUITE["facts"]
 SOURCES = {name: facts.pop("sources", []) for name, facts in DATASETS.items()}
 for facts in DATASETS.values():
     facts.get("split", {}).pop("sources", None)
-# Nor is the device that computes (another one differs in last bits), nor how many cores do.
+# Nor is the device that computes (another one differs in last digits), nor how many cores do.
 ON_DEVICE = {"device": SUITE.pop("device")}
 ON_DEVICE["gpu"] = int(ON_DEVICE["device"] != "cpu")
+TF32 = "--tf32" if SUITE.pop("tf32") else "--no-tf32"
 ENCODE_CORES = SUITE.pop("encode_cores")
 BACKBONES = SUITE["backbone_facts"]
 DESIGN = Design(SUITE)

@@ -25,6 +25,7 @@ rule fit_learner:
         runtime=growing(720),
     params:
         dtype=SUITE["dtype"],
+        tf32=TF32,
         # Not {threads}, which is less where --cores is: the bytes would be the machine's.
         threads=SUITE["fit_threads"],
         job=fitting,
@@ -36,7 +37,7 @@ rule fit_learner:
         "python -m craft.runtime.gpu_lease {resources.device} craft.fit"
         " --suite {params.jobs:q} --job {wildcards.batch:q} --digest {params.job[digest]}"
         " {params.job[code]:q}"
-        " --dtype {params.dtype} --threads {params.threads}"
+        " --dtype {params.dtype} {params.tf32} --threads {params.threads}"
         " --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q}"
         " --image-tower {input.image_tower:q} --train-pixels {input.train_pixels:q}"
         " --test-pixels {params.job[test_pixels]:q}"

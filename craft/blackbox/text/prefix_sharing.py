@@ -8,8 +8,9 @@ block is needed at end of text only. The numbers are open_clip's own up to round
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -17,9 +18,15 @@ from torch.nn import functional as F
 
 from craft.blackbox.parallel import cores, on_each_core
 from craft.blackbox.residual_block import activated
+from craft.blackbox.text.bin_attention import BinAttention
 from craft.blackbox.text.prompts import PromptError, PromptTokens
 from craft.blackbox.text.token_tree import pack
 from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
+from craft.runtime.cuda_graph import Recording
+from craft.runtime.gpu_kernels import compiled
+
+if TYPE_CHECKING:
+    from craft.blackbox.text.tree_attention import TreeAttention
 
 #: Types that matrix products and attention may run in, by the name that options give them.
 DTYPES = {
@@ -27,6 +34,9 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+#: Positions from which on a GPU's kernels are compiled by default: it takes ten seconds once.
+FUSE_FROM = 1_000
 
 #: Sequences that an attention kernel takes: CUDA's limit on the third dimension of a grid.
 MOST_SEQUENCES = 65_535
@@ -68,6 +78,7 @@ class TextTower:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         max_batch_bytes: int | None = None,
+        kernels: str | None = None,
     ) -> TextTower:
         """Build from exported weights and token ids; open_clip is not needed.
 
@@ -75,10 +86,12 @@ class TextTower:
         ``dtype`` (float32, bfloat16, float16) is that of matrix products and attention; residuals,
         layer norms, the projection and the features stay float32. ``max_batch_bytes`` bounds the
         activations of the contexts that run together, on a CPU by core; None fits its cache, or
-        the free memory of a GPU. Raises ValueError for another dtype.
+        the free memory of a GPU. ``kernels`` is plain, PyTorch's own, or fused, those of its
+        compiler (without gradients); None is fused for large trees on a GPU. Raises ValueError for
+        another dtype.
         """
         tower = cls.__new__(cls)
-        tower._set(weights, prompt, context, device, dtype, max_batch_bytes)
+        tower._set(weights, prompt, context, device, dtype, max_batch_bytes, kernels)
         return tower
 
     def with_context(self, context: torch.Tensor) -> TextTower:
@@ -100,6 +113,7 @@ class TextTower:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         max_batch_bytes: int | None = None,
+        kernels: str | None = None,
     ) -> None:
         if dtype not in DTYPES.values():
             raise ValueError(f"dtype {dtype} is not one of {', '.join(DTYPES)}")
@@ -120,6 +134,7 @@ class TextTower:
         ]
         self._final = (tensors["ln_final.weight"], tensors["ln_final.bias"])
         self._projection = (tensors.get("projection.weight"), tensors.get("projection.bias"))
+        self._kernels = kernels
         self._max_batch_bytes = max_batch_bytes or _batch_bytes(self._table.device)
         if context is None:
             context = self._table[torch.tensor(prompt.context_ids, dtype=torch.int64)]
@@ -143,16 +158,22 @@ class TextTower:
         packing = pack(prompt.suffix_ids, self.context_length, self.context_width)
         self._packing = packing = packing.to(device)
         # The three parts of a tree: only the middle one changes with the context's offset.
-        self._start = table[prompt.start_id][None] + positions[:1]  # (1, D)
+        start = table[prompt.start_id][None] + positions[:1]  # (1, D)
         self._context = context + positions[1:prefix]  # (L, D)
-        self._suffixes = table[packing.token_ids] + positions[prefix + packing.depths]  # (S, D)
+        suffixes = table[packing.token_ids] + positions[prefix + packing.depths]  # (S, D)
+        self._tree = torch.cat([start, self._context, suffixes])  # (T, D), T = bins * size
         # Before any attention, nothing but the context itself knows of its offset.
-        self._first_start = self._project(self._start, self._blocks[0])  # (1, 3D)
-        self._first_suffixes = self._project(self._suffixes, self._blocks[0])  # (S, 3D)
-        self._mask = torch.zeros(packing.visible.shape, dtype=self._dtype, device=device)
-        self._mask.masked_fill_(~packing.visible, float("-inf"))  # (bins, size, M)
-        at_ends = (packing.ends_of_bins % packing.size)[..., None]  # (bins, E, 1)
-        self._end_mask = self._mask.take_along_dim(at_ends, dim=1)  # (bins, E, M)
+        parts = [self._project(part, self._blocks[0]) for part in (start, self._context, suffixes)]
+        self._first_qkv = torch.cat(parts)  # (T, 3D)
+        self._recordings: dict[int, Recording] = {}  # of a GPU's forward, by contexts
+        self._bins = BinAttention(packing, self._heads, self._dtype)
+        large = device.type == "cuda" and self.positions >= FUSE_FROM
+        self._fused = large if self._kernels is None else self._kernels == "fused"
+        if self._fused:
+            # Not above: importing FlexAttention takes 0.7 s.
+            from craft.blackbox.text.tree_attention import TreeAttention
+
+            self._whole = TreeAttention(packing, self._heads)
 
     @property
     def positions(self) -> int:
@@ -176,74 +197,81 @@ class TextTower:
         batches = -(-len(offsets) // max(1, at_once))
         side_by_side = cores(offsets.device)  # each core gets as many batches as the others
         batches = min(-(-batches // side_by_side) * side_by_side, max(1, len(offsets)))
-        features = on_each_core(self._encode, offsets.tensor_split(batches))
+        plain = self._table.device.type != "cuda" or _needs_gradients(offsets)
+        encode = self._encode if plain else self._replay
+        features = on_each_core(encode, offsets.tensor_split(batches))
         return features[0] if len(features) == 1 else torch.cat(features)
+
+    def _replay(self, offsets: torch.Tensor) -> torch.Tensor:
+        """:meth:`_encode` as a CUDA graph, one for each P."""
+        if len(offsets) not in self._recordings:
+            self._recordings[len(offsets)] = Recording(self._encode, offsets)
+        return self._recordings[len(offsets)](offsets).clone()
 
     def _encode(self, offsets: torch.Tensor) -> torch.Tensor:
         """(P, L, D) -> (P, K, E), all P at once."""
         contexts = len(offsets)
         context = self._context + offsets
-        x = _tree(self._start, context, self._suffixes)  # (P T, D), T = bins * size
-        qkv = _tree(
-            self._first_start, self._project(context, self._blocks[0]), self._first_suffixes
+        x = _tree(self._tree, context)  # (P T, D)
+        qkv = _tree(self._first_qkv, self._project(context, self._blocks[0]))  # (P T, 3D)
+        fused = self._fused and not _needs_gradients(offsets)
+        attention = self._whole if fused else self._bins
+        finish = compiled(TextTower._finish_block) if fused else TextTower._finish_block
+        width, last, mask = self.context_width, self._blocks[-1], attention.mask(contexts)
+        for block, following in itertools.pairwise(self._blocks):
+            queries, keys_values = qkv.split([width, 2 * width], dim=1)
+            norm = (following["ln_1.weight"], following["ln_1.bias"])
+            heads = attention.by_head(queries, keys_values, contexts)
+            x, normed = finish(self, attention, heads, mask, x, block, norm, self._dtype, contexts)
+            if following is not last:
+                qkv = F.linear(normed, following["qkv.weight"], following["qkv.bias"])  # (P T, 3D)
+        if len(self._blocks) == 1:
+            normed = self._norm(x, last["ln_1.weight"], last["ln_1.bias"]).to(self._dtype)
+        # The last block at the ends of the distinct suffixes.
+        keys_values = F.linear(normed, last["qkv.weight"][width:], last["qkv.bias"][width:])
+        at_ends = normed.unflatten(0, (contexts, -1))[:, attention.end_queries].flatten(0, 1)
+        queries = F.linear(at_ends, last["qkv.weight"][:width], last["qkv.bias"][:width])
+        x = x.unflatten(0, (contexts, -1))[:, self._packing.ends].flatten(0, 1)  # (P U, D)
+        heads, mask = (
+            attention.by_head(queries, keys_values, contexts),
+            attention.end_mask(contexts),
         )
-        mask = self._mask[:, None].repeat(contexts, 1, 1, 1)  # (P bins, 1, size, M)
-        for n, block in enumerate(self._blocks[:-1]):
-            if n > 0:
-                qkv = self._project(x, block)  # (P T, 3D)
-            queries, keys_values = qkv.split([self.context_width, 2 * self.context_width], dim=1)
-            attended = self._attend(queries, keys_values, mask, contexts)
-            x = x + F.linear(attended, block["out.weight"], block["out.bias"])
-            x = self._mlp(x, block)
-        features = self._norm(self._last_block(x, self._blocks[-1], contexts), *self._final)
+        _, features = finish(
+            self, attention, heads, mask, x, last, self._final, torch.float32, contexts
+        )
         weight, bias = self._projection
         if weight is not None:
             features = F.linear(features, weight, bias)
-        return F.normalize(features, dim=-1)[:, self._packing.class_to_end]
+        by_context = F.normalize(features, dim=-1).unflatten(0, (contexts, -1))
+        return by_context[:, self._packing.class_to_end]
 
     def _project(self, x: torch.Tensor, block: _Block) -> torch.Tensor:
         """Queries, keys and values (rows, 3D) of rows (rows, D)."""
         normed = self._norm(x, block["ln_1.weight"], block["ln_1.bias"]).to(self._dtype)
         return F.linear(normed, block["qkv.weight"], block["qkv.bias"])
 
-    def _last_block(self, x: torch.Tensor, block: _Block, contexts: int) -> torch.Tensor:
-        """The last residual block at the ends of the distinct suffixes, (P, U, D)."""
-        width, packing = self.context_width, self._packing
-        normed = self._norm(x, block["ln_1.weight"], block["ln_1.bias"]).to(self._dtype)
-        keys_values = F.linear(normed, block["qkv.weight"][width:], block["qkv.bias"][width:])
-        at_ends = normed.unflatten(0, (contexts, -1))[:, packing.ends_of_bins.flatten()]
-        queries = F.linear(at_ends, block["qkv.weight"][:width], block["qkv.bias"][:width])
-        mask = self._end_mask[:, None].repeat(contexts, 1, 1, 1)
-        attended = self._attend(queries.flatten(0, 1), keys_values, mask, contexts)
-        attended = attended.unflatten(0, (contexts, -1))[:, packing.real_ends]
-        x = x.unflatten(0, (contexts, -1))[:, packing.ends]
-        x = x + F.linear(attended, block["out.weight"], block["out.bias"])
-        return self._mlp(x, block)
-
-    def _attend(
-        self, queries: torch.Tensor, keys_values: torch.Tensor, mask: torch.Tensor, contexts: int
-    ) -> torch.Tensor:
-        """Attention within bins: queries (P bins n, D), keys and values (P T, 2D) -> (P bins n, D).
-
-        ``mask`` is (P bins, 1, n, M).
-        """
-        packing, heads = self._packing, self._heads
-        if packing.bins > 1:
-            rows = keys_values.unflatten(0, (contexts, -1))
-            keys_values = rows.index_select(1, packing.keys.flatten())
-        split = keys_values.reshape(contexts * packing.bins, -1, 2, heads, self._head_width)
-        keys, values = split.permute(2, 0, 3, 1, 4)  # (P bins, heads, M, D / heads) each
-        by_bin = queries.unflatten(0, (contexts * packing.bins, -1))
-        by_head = by_bin.unflatten(2, (heads, -1)).transpose(1, 2)
-        attended = F.scaled_dot_product_attention(by_head, keys, values, attn_mask=mask)
-        return attended.transpose(1, 2).reshape(-1, self.context_width)
-
-    @property
-    def _head_width(self) -> int:
-        return self.context_width // self._heads
-
     def _norm(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         return F.layer_norm(x, (self.context_width,), weight, bias, self._eps)
+
+    def _finish_block(
+        self,
+        attention: BinAttention | TreeAttention,
+        heads: tuple[torch.Tensor, ...],
+        mask: Any,
+        x: torch.Tensor,
+        block: _Block,
+        norm: tuple[torch.Tensor, torch.Tensor],
+        dtype: torch.dtype,
+        contexts: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What follows a block's projections: its rows (rows, D), and these normed for the next.
+
+        All in one function, so that a GPU runs what is between matrix products as one kernel each.
+        """
+        attended = attention(heads, mask, contexts)
+        x = x + F.linear(attended, block["out.weight"], block["out.bias"])
+        x = self._mlp(x, block)
+        return x, self._norm(x, *norm).to(dtype)
 
     def _mlp(self, x: torch.Tensor, block: _Block) -> torch.Tensor:
         normed = self._norm(x, block["ln_2.weight"], block["ln_2.bias"]).to(self._dtype)
@@ -252,18 +280,22 @@ class TextTower:
         return x + F.linear(hidden, block["proj.weight"], block["proj.bias"])
 
 
-def _tree(start: torch.Tensor, context: torch.Tensor, suffixes: torch.Tensor) -> torch.Tensor:
-    """Rows of P trees: start (1, W) and suffixes (S, W) in each, contexts (P, L, W) -> (P T, W)."""
-    contexts = len(context)
-    parts = (start.expand(contexts, -1, -1), context, suffixes.expand(contexts, -1, -1))
-    return torch.cat(parts, dim=1).flatten(0, 1)
+def _needs_gradients(offsets: torch.Tensor) -> bool:
+    return torch.is_grad_enabled() and offsets.requires_grad
+
+
+def _tree(shared: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    """Rows of P trees: ``shared`` (T, W) in each, but for its context (P, L, W) -> (P T, W)."""
+    rows = shared.repeat(len(context), 1, 1)
+    rows[:, 1 : 1 + context.shape[1]] = context
+    return rows.flatten(0, 1)
 
 
 def _batch_bytes(device: torch.device) -> int:
     """Bytes of activations that run together by default (docs/performance.md)."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return free // 2
+        return min(free // 2, 8 << 30)
     return 32 << 20
 
 

@@ -31,6 +31,7 @@ class Packing:
     depths: torch.Tensor  # (S,) int64, position within the suffix; 0 for padding
     keys: torch.Tensor  # (bins, M) int64 nodes whose keys a bin needs, padded by repetition
     visible: torch.Tensor  # (bins, size, M) bool: a bin's node attends to its m-th key
+    past: torch.Tensor  # (bins * size,) int32, one past the last node of each node's subtree
     ends: torch.Tensor  # (U,) int64 nodes of the distinct suffixes' last tokens
     ends_of_bins: torch.Tensor  # (bins, E) int64 the same by bin, padded by some node of the bin
     real_ends: torch.Tensor  # (U,) int64 positions of ``ends`` in ends_of_bins flattened
@@ -94,6 +95,11 @@ class _Tree:
         for node, above in enumerate(self.ancestors):
             here, slot = divmod(node, size)
             visible[here, slot, [columns[here][key] for key in above]] = True
+        past = list(range(1, bins * size + 1))  # padding hangs below start of text
+        for node, above in enumerate(self.ancestors):
+            for ancestor in above:
+                past[ancestor] = node + 1
+        past[0] = bins * size
         order = {suffix: n for n, suffix in enumerate(sorted(set(self.suffixes)))}
         ends = [self.paths[suffix] for suffix in order]
         by_bin = [[end for end in ends if end // size == here] for here in range(bins)]
@@ -106,6 +112,7 @@ class _Tree:
             depths=torch.tensor([len(path) - 1 for path in paths]),
             keys=torch.tensor([_padded(of_bin, 0, visible.shape[2]) for of_bin in keys]),
             visible=visible,
+            past=torch.tensor(past, dtype=torch.int32),
             ends=torch.tensor(ends),
             ends_of_bins=torch.tensor(
                 [_padded(of_bin, here * size, most) for here, of_bin in enumerate(by_bin)]

@@ -1,0 +1,42 @@
+"""Functions that a GPU runs as few fused kernels, by PyTorch's compiler; elsewhere as written.
+
+A compiled function computes what the plain one does up to rounding, in an order of its own that
+does not change between runs. It needs a C compiler once; its kernels are then kept on disk.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+
+#: Shapes that a process may compile one function for; beyond it, compiling raises.
+MOST_SHAPES = 64
+
+#: Numbers in a tensor from which on compiling is worth its seconds.
+FUSE_FROM = 100_000
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@functools.cache
+def compiled(function: Function) -> Function:
+    """Return the compiled function; it raises where the compiler cannot take all of it.
+
+    It is compiled once for each shape of its tensors, which one data set has few of.
+    """
+    torch._dynamo.config.recompile_limit = MOST_SHAPES
+    return torch.compile(function, fullgraph=True, dynamic=False)
+
+
+def fused_on_gpu(function: Function) -> Function:
+    """Let a function of tensors run compiled where its first one is on a GPU, and is large."""
+
+    @functools.wraps(function)
+    def run(first: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        large = first.device.type == "cuda" and first.numel() >= FUSE_FROM
+        return (compiled(function) if large else function)(first, *rest, **named)
+
+    return run  # type: ignore[return-value]  # the same signature
