@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -28,7 +28,7 @@ def compiled(function: Function) -> Function:
     It is compiled once for each shape of its tensors, which one data set has few of.
     """
     torch._dynamo.config.recompile_limit = MOST_SHAPES
-    return torch.compile(function, fullgraph=True, dynamic=False)
+    return cast(Function, torch.compile(function, fullgraph=True, dynamic=False))
 
 
 def fused_on_gpu(function: Function) -> Function:
@@ -39,4 +39,4 @@ def fused_on_gpu(function: Function) -> Function:
         large = first.device.type == "cuda" and first.numel() >= FUSE_FROM
         return (compiled(function) if large else function)(first, *rest, **named)
 
-    return run  # type: ignore[return-value]  # the same signature
+    return cast(Function, run)
