@@ -110,5 +110,5 @@ def arguments(files: Path, name: str, *runs: JobRun, **changes: str) -> list[str
 
 def timeless(record: RunRecord) -> dict:
     """A record without what differs between two equal runs."""
-    measured = ("fit_seconds", "predict_seconds", "peak_memory_mb")
+    measured = ("fit_seconds", "predict_seconds", "peak_memory_mb", "started", "ended")
     return {key: value for key, value in asdict(record).items() if key not in measured}

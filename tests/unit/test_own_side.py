@@ -5,84 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import open_clip
 import pytest
-import torch
 from safetensors.torch import load_file
 
-from craft.blackbox.images.vision_weights import VisionWeights
 from craft.files.atomic import RecordError
-from craft.files.pixels import PixelFacts, write_pixels
 from craft.files.records import Features, RunRecord
 from craft.files.suite import JobRun
 from craft.fit.__main__ import main
 from craft.learner.base import Learner
-from tests.unit.small_model import (
-    CLASSES,
-    EMBED,
-    PER_CLASS,
-    RUN_FOLDER,
-    arguments,
-    features,
-    write_inputs,
-)
-
-OPTIONS = {
-    "encoder": "encoder",
-    "trigger": 8,  # 8 numbers of a code and these: 4 x 2 x 2
-    "channels": "4",
-    "repeats": 2,
-    "batch_size": 4,
-    "steps": 6,
-}
-SIZE, IMAGE = 8, {"size": 8, "mean": [0.5, 0.5, 0.5], "std": [0.3, 0.2, 0.1]}
-
-
-def decoded(path: Path, of: Features) -> None:
-    shape = (len(of.paths), SIZE, SIZE, 3)
-    rng = np.random.default_rng([len(of.paths), len(of.part), of.view])
-    facts = {key: getattr(of, key) for key in PixelFacts.__dataclass_fields__}
-    write_pixels(path, PixelFacts(**facts), SIZE, [rng.integers(0, 256, shape, dtype=np.uint8)])
+from tests.unit.small_images import BLACKVIP, image_arguments, write_decoded, write_image_inputs
+from tests.unit.small_model import CLASSES, PER_CLASS, RUN_FOLDER, arguments, features
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """The inputs of small_model.py, an image tower, pixels and codes of every image."""
-    write_inputs(tmp_path)
-    torch.manual_seed(0)
-    vision = {"layers": 1, "width": 8, "head_width": 4, "patch_size": 4, "image_size": SIZE}
-    text = {"context_length": 16, "vocab_size": 20, "width": 16, "heads": 2, "layers": 1}
-    model = open_clip.CLIP(EMBED, vision, text).eval().requires_grad_(False)
-    weights = VisionWeights.from_model(model, IMAGE)
-    weights.write(tmp_path / "image.safetensors", {"weights_sha256": "w"})
-    for name, made in (
-        ("train", features("train")),
-        ("crop", features("train", view=1, kind="crop")),
-        ("test", features("test")),
-        ("shifted", features("test", dataset="s", classes=(1, 3))),
-    ):
-        decoded(tmp_path / f"{name}-pixels.safetensors", made)
-        made.write(tmp_path / f"{name}.safetensors")
-        codes = replace(made, backbone="encoder", weights_sha256="e", norms=made.norms * 2)
-        codes.write(tmp_path / f"{name}-codes.safetensors")
+    write_image_inputs(tmp_path)
     return tmp_path
 
 
-def given(files: Path, **options: object) -> list[str]:
-    run = JobRun(1, 1, OPTIONS | options, ("toy", "s"))
-    found = arguments(files, "blackvip:BlackVIP", run)
-    train = found.index("--train")
-    found[train + 1 : train + 3] = [f"{files}/train.safetensors", f"{files}/crop.safetensors"]
-    pixels = [f"{files}/{name}-pixels.safetensors" for name in ("train", "crop")]
-    tested = [f"{n}={files}/{f}-pixels.safetensors" for n, f in (("toy", "test"), ("s", "shifted"))]
-    found += ["--image-tower", f"{files}/image.safetensors", "--train-pixels", *pixels]
-    codes = [f"{files}/{name}-codes.safetensors" for name in ("train", "crop", "test", "shifted")]
-    return [*found, "--test-pixels", *tested, "--codes", *codes]
-
-
 def fit(files: Path, out: str = "out", **options: object) -> tuple[RunRecord, Path]:
-    main([*given(files, **options), "--out", str(files / out)])
+    run = JobRun(1, 1, BLACKVIP | options, ("toy", "s"))
+    given = image_arguments(files, "blackvip:BlackVIP", run)
+    main([*given, "--out", str(files / out)])
     folder = files / out / RUN_FOLDER.format(1, 1)
     return RunRecord.read(folder / "record.json"), folder
 
@@ -112,7 +56,7 @@ def test_equal_runs_are_equal_and_codes_and_pixels_decide(files: Path) -> None:
             found = Features.read(files / f"{name}.safetensors")
             replace(found, norms=found.norms * 3).write(files / f"{name}.safetensors")
         else:
-            decoded(files / f"{name}.safetensors", replace(features("test"), view=3))
+            write_decoded(files / f"{name}.safetensors", replace(features("test"), view=3))
             changed = bytearray((files / f"{name}.safetensors").read_bytes())
             (files / f"{name}.safetensors").write_bytes(changed.replace(b'"view": 3', b'"view": 0'))
         other, _ = fit(files, name)

@@ -23,6 +23,7 @@ from craft.fit.__main__ import main
 from craft.fit.state import FILES
 from craft.runtime.command import run_command
 from craft.runtime.signals import ENDED
+from tests.unit.small_images import BLACKVIP, image_arguments, write_image_inputs
 from tests.unit.small_model import OPTIONS, RUN_FOLDER, arguments, timeless, write_inputs
 
 # Each fit is a process of its own, forked from one that has imported what takes seconds to import.
@@ -34,6 +35,7 @@ LEARNERS = {
     "collaborative:Collaborative": {"budget": 1600, "views": 1},
     "sequential:Sequential": {"budget": 800, "context_rule": "fresh-mean", "feature_norm": "raw"},
     "coop:CoOp": {"context_tokens": 3, "epochs": 200},
+    "blackvip:BlackVIP": BLACKVIP | {"steps": 300, "crops": 1},
 }
 
 
@@ -51,7 +53,8 @@ class Fits:
     def __init__(self, folder: Path, name: str, seeds: tuple[int, ...] = (1,), **options) -> None:
         self.folder, self.log = folder, folder / "log"
         cell = OPTIONS | LEARNERS[name] | options, ("toy", "s")
-        self.given = arguments(folder, name, *(JobRun(1, seed, *cell) for seed in seeds))
+        told = image_arguments if name.startswith("blackvip") else arguments
+        self.given = told(folder, name, *(JobRun(1, seed, *cell) for seed in seeds))
 
     def start(
         self, out: str = "out", cache: str | None = "cache", every: float = 0, **more
@@ -95,7 +98,7 @@ def fits(tmp_path: Path) -> Fits:
 def test_a_fit_that_is_killed_again_and_again_ends_with_the_same_bytes(
     tmp_path: Path, name: str
 ) -> None:
-    write_inputs(tmp_path)
+    write_image_inputs(tmp_path)
     fits = Fits(tmp_path, name)
     assert fits.finish("whole", cache=None) == 0
     moments = random.Random(name)
