@@ -238,13 +238,16 @@ class Design:
         for name in tests:
             test = {"backbone": run.backbone, "dataset": name, "part": "test"}
             found[f"test/{name}"] = paths.FEATURES.format(**test)
+        features = {r: p for r, p in found.items() if p.startswith(paths.FEATURES_FOLDER)}
         if run.options.encodes_images:
             pixels = {
                 f"pixels/{role}": path.replace(paths.FEATURES_FOLDER, paths.PIXELS_FOLDER, 1)
-                for role, path in found.items()
-                if path.startswith(paths.FEATURES_FOLDER)
+                for role, path in features.items()
             }
             found |= pixels | {"image-tower": paths.IMAGE_TOWER.format(**names)}
+        if encoder := run.options.own_codes:
+            own, codes = (f"{paths.FEATURES_FOLDER}/{name}/" for name in (run.backbone, encoder))
+            found |= {f"codes/{role}": codes + path[len(own) :] for role, path in features.items()}
         for name in dict.fromkeys((run.dataset, *tests) if run.shots else tests):
             found[f"manifest/{name}"] = paths.MANIFEST.format(dataset=name)
         return found

@@ -40,6 +40,6 @@ rule fit_learner:
         " --dtype {params.dtype} {params.tf32} --threads {params.threads}"
         " --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q}"
         " --image-tower {input.image_tower:q} --train-pixels {input.train_pixels:q}"
-        " --test-pixels {params.job[test_pixels]:q}"
+        " --test-pixels {params.job[test_pixels]:q} --codes {input.codes:q}"
         " --splits {params.job[splits]:q} --tests {params.job[tests]:q} --out {params.job[out]:q}"
         " --cache {params.cache:q} --fitted {output.fitted:q} > {log:q} 2>&1"

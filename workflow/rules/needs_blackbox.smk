@@ -28,12 +28,14 @@ def encoded(wildcards):
     return ENCODED if TOGETHER else [(wildcards.dataset, wildcards.part)]
 
 
-def drawn_of(name, part):
+def drawn_of(backbone, name, part):
     """Return the splits that say which images of a data set's part to encode; none for all.
 
-    Where a pool is too large for all, and of augmented copies, drawn images alone are encoded.
+    Where a pool is too large for all, of augmented copies, and by encoders of the user's own
+    images, drawn images alone are encoded.
     """
-    if TOGETHER or part == "test" or part == "train" and DATASETS[name]["encode"] == "pool":
+    pool = DATASETS[name]["encode"] == "pool" and backbone in SUITE["backbones"]
+    if TOGETHER or part == "test" or part == "train" and pool:
         return []
     return expand(SPLIT, dataset=name, shots=SHOTS, seed=DESIGN.seeds)
 
@@ -44,7 +46,9 @@ def images_to_encode(wildcards):
     return {
         "datasets": ancient([DATASET_FILES[name] for name in names]),
         "manifests": [MANIFEST.format(dataset=name) for name in names],
-        "splits": [] if TOGETHER else drawn_of(wildcards.dataset, wildcards.part),
+        "splits": (
+            [] if TOGETHER else drawn_of(wildcards.backbone, wildcards.dataset, wildcards.part)
+        ),
     }
 
 

@@ -32,11 +32,19 @@ def inputs_of_fit(wildcards):
         "image_tower": IMAGE_TOWER.format(**at) if encoding else [],
         "train_pixels": [PIXELS.format(part=part, **at) for part in parts if encoding],
         "test_pixels": [test_part(PIXELS, runs[0].backbone, name) for name in tests if encoding],
+        "codes": codes_of(runs),
         "prompts": PROMPTS.format(**at),
         "train": [FEATURES.format(part=part, **at) for part in parts],
         "splits": [SPLIT.format(shots=run.shots, seed=run.seed, **at) for run in trained],
         "tests": [test_part(FEATURES, runs[0].backbone, name) for name in tests],
     }
+
+
+def codes_of(runs):
+    """Return the features of runs' own images by the encoders that they name, each once."""
+    roles = (DESIGN.inputs(run).items() for run in runs if run.options.own_codes)
+    found = (path for items in roles for role, path in items if role.startswith("codes/"))
+    return [f"{RESULTS}/{path}" for path in dict.fromkeys(found)]
 
 
 def test_part(pattern, backbone, name):
