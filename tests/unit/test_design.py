@@ -171,3 +171,38 @@ def test_yus_settings_by_data_set_hold_in_mode_released_alone() -> None:
             assert (options.context_tokens, options.visual_tokens) == (8, 5)
             assert (options.context_rule, options.search_view) == ("best", 0)
         assert design.options("craft-vp", "DTD", 16).access == "visual-prompts"
+
+
+def test_runs_with_an_encoder_read_its_features_of_their_own_images(config) -> None:
+    design = Design(config)
+    (run, *_) = design.cell("blackvip", "mini-vit", "digits", 16)
+    inputs = design.inputs(run)
+    assert inputs["codes/train"] == "features/mini-rn/digits/train.safetensors"
+    assert inputs["codes/test/digits"] == "features/mini-rn/digits/test.safetensors"
+    assert inputs["train"] == "features/mini-vit/digits/train.safetensors"
+    assert "pixels/train" in inputs and "pixels/codes/train" not in inputs
+    (plain, *_) = design.cell("craft-vp", "mini-vit", "digits", 16)
+    assert not [role for role in design.inputs(plain) if role.startswith("codes")]
+
+
+def test_blackvips_length_holds_in_both_modes_and_its_settings_in_one() -> None:
+    """Steps: 521,500 over the eleven data sets; crops of every image in mode released alone."""
+    paper = load("config/config.yaml")
+    for mode in ("paper", "released"):
+        paper["options"]["mode"] = mode
+        design, steps = Design(paper), 0
+        for dataset in paper["datasets"]:
+            options = design.options("blackvip", dataset, 16)
+            images = {"OxfordPets": 592, "SUN397": 6352, "ImageNet": 16_000}.get(dataset)
+            images = images or 16 * paper["facts"][dataset]["counts"]["classes"]
+            steps += options.epochs * max(1, images // options.batch_size)
+            tuned = options.momentum, options.step_decay, options.step, options.prompt_scale
+            if mode == "paper":
+                assert tuned == (0.9, 0.2, 0.01, 0.3) and options.copies == ()
+            elif dataset == "Flowers102":
+                assert tuned == (0.5, 0.2, 0.02, 1.0)
+                assert options.copies == tuple(f"crop-{n}" for n in range(1, 11))
+        assert steps == 521_500
+    (run, *_) = design.cell("blackvip", "ViT-B-16", "DTD", 16)
+    role = "codes/train-crop-10"
+    assert design.inputs(run)[role] == "features/MAE-ViT-B-16/DTD/train-crop-10.safetensors"
