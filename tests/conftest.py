@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.unit.tuned import Tuned
 
 # As many tests at a time as there are cores: a second thread of one would wait for a core while it
 # spins. Tests of threads set what they need.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def by_default(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
+    """A model tuned by the default method; tests leave its folders as they are."""
+    from tests.unit.tuned import tuned
+
+    return tuned(tmp_path_factory.mktemp("tuned"))

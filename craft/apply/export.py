@@ -16,7 +16,7 @@ from craft.apply.model import MODEL_FILE, TunedModel
 from craft.blackbox.backbones.description import read_backbone
 from craft.blackbox.text.prompts import Prompts
 from craft.data.manifest import reading
-from craft.files import paths
+from craft.files import paths, yaml12
 from craft.files.atomic import RecordError, read_metadata, sha256, write_text
 from craft.files.descriptions import read_dataset
 from craft.files.folder import replacing_folder
@@ -57,7 +57,7 @@ def export(run: Path, out: Path, root: Path = Path()) -> TunedModel:
     score = _score(run, record)
     prompts = Prompts.read(files["prompts"])
     weights_sha256 = read_metadata(files["tower"])["provenance"]["weights_sha256"]
-    description = read_backbone(find(f"{BACKBONES}/{record.backbone}.yaml", root))
+    description = _description(find(f"{BACKBONES}/{record.backbone}.yaml", root))
     facts = read_dataset(find(f"{DATASETS}/{record.dataset}.yaml", root), "kind", "template")
     cls = load_learner(record.learner)
     model = TunedModel(
@@ -139,6 +139,12 @@ def _zero_shot(results: Path, record: RunRecord) -> float | None:
     same = score.manifests.get(record.dataset) == manifest
     same &= score.record["inputs"].get("tower") == record.inputs["tower"]
     return score.accuracy[record.dataset][-1] if same else None
+
+
+def _description(path: Path) -> dict[str, Any]:
+    """Return a backbone's description, completed; that of a service is complete as it is."""
+    content = yaml12.read(path, "name", "kind")
+    return content if content["kind"] == "http" else read_backbone(path)
 
 
 def _portable(description: dict[str, Any], weights_sha256: str) -> dict[str, Any]:

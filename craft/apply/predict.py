@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from craft.apply.model import TunedModel
+from craft.apply.remote import remote_box, service_of
 from craft.blackbox.backbones.export import text_side
 from craft.blackbox.backbones.load import load
 from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
@@ -22,7 +24,8 @@ from craft.data.decode import ImageError, read_rgb
 from craft.data.user_images import SUFFIXES
 from craft.files.records import Image
 from craft.files.shipped import find
-from craft.fit.boxes import box_for
+from craft.fit.boxes import Box, box_for
+from craft.learner.base import Learner
 from craft.runtime.progress import Progress
 
 #: Name under which a box holds the images.
@@ -74,6 +77,7 @@ def predict(
     folder: Path,
     images: Sequence[Path],
     *,
+    server: str | None = None,
     weights: Path | None = None,
     device: str = "cpu",
     cores: int = 1,
@@ -82,9 +86,10 @@ def predict(
     """Return the answers of the tuned model in ``folder`` to image files.
 
     For the whole test part of the run, in its order and on its machine, these are the run's own,
-    bit for bit. ``weights`` are the backbone's, looked for in its description's place or on the hub
-    otherwise; ``cores`` decode and encode, and change no bit. Raises what reading the folder and
-    loading the backbone raise.
+    bit for bit. ``server`` is the address of a service that has the backbone; without one it is
+    computed here. ``weights`` are the backbone's, looked for in its description's place or on the
+    hub otherwise; ``cores`` decode and encode, and change no bit. Raises what reading the folder
+    and loading the backbone raise.
     """
     model = TunedModel.read(folder)
     learner = model.restore(folder, torch.device(device), trust_code=trust_code)
@@ -92,26 +97,47 @@ def predict(
     if not good:
         nothing = np.empty((0, len(model.class_names)), np.float32)
         return Answers((), nothing, model.class_names, problems)
-    weights = weights or _weights(model)
-    torch.set_num_threads(1)  # as for features of a suite
-    backbone = load(model.backbone, weights, device)
+    torch.set_num_threads(model.threads)
+    with (
+        _box(model, learner, good, server, weights, device, cores) as box,
+        threadpool_limits(1, user_api="blas"),  # as in a fit
+    ):
+        probabilities = learner.predict(box, _UPLOAD).softmax(dim=1).cpu().numpy()
+    return Answers(tuple(good), probabilities, model.class_names, problems)
+
+
+@contextlib.contextmanager
+def _box(
+    model: TunedModel,
+    learner: Learner,
+    files: Sequence[Path],
+    server: str | None,
+    weights: Path | None,
+    device: str,
+    cores: int,
+) -> Iterator[Box]:
+    """Yield a box that holds image files as one image set."""
+    if service := service_of(model, server):
+        with remote_box(service, model, learner, files, _UPLOAD) as box:
+            yield box
+        return
+    backbone = load(model.backbone, weights or _weights(model), device)
     preprocess = Preprocess.of(backbone.config["image"])
-    listed = [(n, Image(str(path), 0, "", "test")) for n, path in enumerate(good)]
+    listed = [(n, Image(str(path), 0, "", "test")) for n, path in enumerate(files)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as for features of a suite
     features, _ = encode(
         Encoder(backbone.model, preprocess, device),
         Pictures(listed, Path(), preprocess, reading=model.reading),
         batch_size=batch_size(preprocess.size, device),
         workers=cores,
     )
-    torch.set_num_threads(model.threads)
+    torch.set_num_threads(threads)
     side = text_side(backbone)
     towers = [tower_of(side, each, model.text_dtype, device=device) for each in model.prompts]
     tower = towers[0] if len(towers) == 1 else TemplateMean(towers)
     uploads = {_UPLOAD: torch.from_numpy(features).to(device)}
-    with threadpool_limits(1, user_api="blas"):  # as in a fit
-        logits = learner.predict(box_for(learner, tower, uploads, model.train_images), _UPLOAD)
-    probabilities = logits.softmax(dim=1).cpu().numpy()
-    return Answers(tuple(good), probabilities, model.class_names, problems)
+    yield box_for(learner, tower, uploads, model.train_images)
 
 
 def _weights(model: TunedModel) -> Path | None:

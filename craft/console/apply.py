@@ -151,6 +151,7 @@ def export(run: Path, out: Path, directory: Path, push: str | None) -> None:
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--csv", "table", type=_PATH, help="File for path, rank, class and probability.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+@click.option("--server", metavar="URL", help="Of a service; its key is in CRAFT_API_KEY.")
 @click.option("--weights", type=_PATH, help="Of the backbone; else where its description says.")
 @click.option("--trust-code", is_flag=True, help="Import a learner that is not of this project.")
 @_DEVICE
@@ -164,6 +165,7 @@ def predict(
     top: int,
     table: Path | None,
     as_json: bool,
+    server: str | None,
     weights: Path | None,
     trust_code: bool,
     device: str,
@@ -186,6 +188,7 @@ def predict(
         answers = answer(
             model,
             images_of(given),
+            server=server,
             weights=weights,
             device=device,
             cores=cores,

@@ -86,6 +86,7 @@ class ModelAnswer(BaseModel):
 
     name: str
     revision: str
+    weights_sha256: str
     image: dict[str, Any]
     embedding_std: float
     context_width: int

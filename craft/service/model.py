@@ -120,6 +120,7 @@ class Model:
         return {
             "name": self.name,
             "revision": self.revision,
+            "weights_sha256": self.backbone.weights_sha256,
             "image": self.image,
             "embedding_std": float(self.embedding_std),
             "context_width": self.context_width,
