@@ -1,6 +1,7 @@
 # make mini   set up .venv from the lock, run the embedded suite, show its headline table
 # make test   the same environment; formatting, lint, types, import contracts, tests
 # make test-all   and the tests that take long or need a quiet machine or Slurm
+# make rule-graph   draw the picture of the rules again
 # make docs   build the documentation site into site/; a broken link is an error
 #
 # PYTHON=python3.12 picks the interpreter (3.11 or newer), CORES=2 bounds the jobs at a time,
@@ -18,7 +19,7 @@ MINI_BACKBONES := mini-rn mini-vit
 # Without byte code each of the suite's hundreds of jobs would compile its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: mini test test-all docs environment clean rebuild-mini-backbones
+.PHONY: mini test test-all docs rule-graph environment clean rebuild-mini-backbones
 
 mini: environment
 	$(BIN)/snakemake all $(MINI)
@@ -38,6 +39,11 @@ test test-all: environment
 
 docs: environment
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The picture of the rules in README and docs, drawn again; needs Graphviz.
+rule-graph: environment
+	$(BIN)/snakemake results/mini/report/overview.html results/mini/ro-crate-metadata.json $(MINI) \
+		--rulegraph | dot -Grankdir=LR -Gnodesep=0.2 -Granksep=0.35 -Tsvg -o docs/images/rule_graph.svg
 
 environment: $(READY)
 

@@ -70,6 +70,14 @@ def test_every_rule_describes_itself() -> None:
             assert re.match(r'    """[A-Z].*\."""$', body), f"{path.name}: {name}"
 
 
+def test_the_picture_of_the_rules_shows_those_that_there_are() -> None:
+    rules = "".join(path.read_text() for path in ROOT.glob("workflow/rules/*.smk"))
+    names = set(re.findall(r"^ *(?:rule|checkpoint) (\w+):", rules, re.M))
+    # The embedded suite downloads nothing.
+    shown = set(re.findall(r"<text [^>]*>(\w+)</text>", read("docs/images/rule_graph.svg")))
+    assert shown == names - {"fetch_dataset"}, "make rule-graph draws it again"
+
+
 def steps(name: str) -> list[str]:
     """Commands of the hosted CI's jobs, or of the Makefile's and of .ci/run."""
     return [
