@@ -220,9 +220,12 @@ for _artefact in (
         columns="data sets",
         shots="one",
         make=_TABLES + "comparisons:comparison",
+        marks=("Search queries", "Image encodings"),
         order=("bbt", "blackvip", "bpt-vlm", "craft", "craft-vp"),
         caption="Accuracy (%) of black-box methods, {backbone}{shots} shots. {seeds}",
-        about="Accuracy (%) of black-box methods. ``Average`` is over the data sets.\n\n" + MEANS,
+        about="Accuracy (%) of black-box methods, and what a run of each asks of the service: "
+        "search queries and image encodings, those of the test images too. ``Average`` is over the "
+        "data sets; a method that is run on some of them has none.\n\n" + MEANS,
         about_paper="Methods that are not run here have empty cells beside their published "
         "numbers.",
     ),
@@ -237,9 +240,11 @@ for _artefact in (
         make=_TABLES + "costs:training_time",
         order=("bbt", "blackvip", "bpt-vlm", "craft", "craft-vp"),
         caption="Training time ({unit}), {backbone}{shots} shots: wall time of the fit alone. "
-        "Images are encoded before, once for all methods. {seeds} {machines}",
+        "Images as they are were encoded before, once for all methods. A run took: {work}. {seeds} "
+        "{machines}",
         about="Wall time of the fits on each data set and their sum; the CSV has seconds. Encoding "
-        f"the images, once for all methods, is not in it. {MACHINE}\n\n{MEANS}",
+        "the images once for all methods is not in it; encoding them anew with visual prompts is. "
+        f"{MACHINE}\n\n{MEANS}",
         about_paper="What the paper prints of methods that are not run here stands beside empty "
         "cells; it was measured on the authors' machine.",
     ),

@@ -31,6 +31,7 @@ from tests.unit.synthetic_scores import (
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "config/published"
+ENCODING = ("blackvip", "bpt-vlm", "craft-vp")
 NEW = ("efficiency", "blackbox_assumptions", "blackbox_methods", "training_time")
 
 
@@ -64,9 +65,14 @@ def design(tmp_path: Path) -> Design:
 
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> Design:
-    """The paper's own configuration; of its runs there is CraFT's on ViT-B/16, 16 shots."""
+    """The paper's own configuration without what has images encoded during a fit.
+
+    Of its runs there is CraFT's on ViT-B/16, 16 shots.
+    """
+    whole = load(ROOT / "config/config.yaml", ROOT)
+    methods = {name: each for name, each in whole["methods"].items() if name not in ENCODING}
     results = str(tmp_path_factory.mktemp("paper"))
-    made = Design(load(ROOT / "config/config.yaml", ROOT) | {"results": results})
+    made = Design(whole | {"results": results, "methods": methods})
 
     def absent(run: Any) -> bool:
         return (run.method, run.backbone, run.shots) != ("craft", "ViT-B-16", 16)
@@ -281,9 +287,11 @@ def test_methods_that_are_not_run_stand_beside_their_published_numbers(paper: De
     gone = shown["bbt", "Average"]  # it is in the suite, so that its runs are missing
     assert (gone["mean"], gone["seeds"], gone["expected"]) == ("", "0", "3")
     assert "missing bbt/ViT-B-16/OxfordPets/shots-16/seed-1: no score" in gone["note"]
-    assert "| BlackVIP (not run) |  |" in markdown(made)
+    unknown = (row.stub[1:] for row in made.rows if row.ids["method"] == "blackvip")
+    assert list(unknown) == [(None, None)]
+    assert "| BlackVIP (not run) |" in markdown(made)
     text = latex(made)
-    assert r"BlackVIP (not run) &  & " in text
+    assert "BlackVIP (not run) & " in text
     assert r"\textit{published}\textsuperscript" in text  # the note of the whole row
 
 
@@ -328,14 +336,55 @@ def test_published_durations_are_hours_beside_ours(paper: Design) -> None:
     ]
 
 
+def with_visual_prompts(results: Path) -> Design:
+    """A method that is run on one backbone and one of two data sets, beside one of both."""
+    some = {"label": "Prompted", "backbones": ["vit"], "datasets": ["red"]}
+    method = {"learner": CRAFT, "options": {"visual_tokens": 5}, **some}
+    made = Design(config(results, methods=METHODS | {"vp": method}))
+    write_scores(made, seeds_apart)
+    return made
+
+
+def test_a_method_of_some_data_sets_has_no_average_and_the_table_says_so(tmp_path: Path) -> None:
+    design = with_visual_prompts(tmp_path)
+    made = table(design, "blackbox_methods")
+    shown = cells(made)
+    assert float(shown["vp", "red"]["mean"]) > 0
+    assert (shown["vp", "blue"]["mean"], shown["vp", "blue"]["expected"]) == ("", "0")
+    assert (shown["vp", "Average"]["mean"], shown["vp", "Average"]["expected"]) == ("", "0")
+    assert float(shown["craft", "Average"]["mean"]) > 0
+    assert "Of red alone: Prompted." in made.caption
+    times = cells(table(design, "training_time"))
+    assert float(times["red", "vp"]["mean"]) > 0
+    assert (times["blue", "vp"]["mean"], times["Total", "vp"]["mean"]) == ("", "")
+    assert float(times["Total", "craft"]["mean"]) > 0
+
+
+def test_a_method_has_no_row_on_a_backbone_that_it_is_not_run_on(tmp_path: Path) -> None:
+    made = table(with_visual_prompts(tmp_path), "architectures")
+    shown = [(row.ids["backbone"], row.ids["method"]) for row in made.rows]
+    assert ("vit", "vp") in shown and ("rn", "vp") not in shown
+    assert {("vit", "craft"), ("rn", "craft")} <= set(shown)
+    assert "Of ViT and red alone: Prompted." in made.caption
+
+
+def test_every_row_says_what_a_run_asks_of_the_service(design: Design) -> None:
+    change(design, "bbt", lambda record: record["images"].update(search=1000))
+    (row,) = (row for row in table(design, "blackbox_methods").rows if row.ids["method"] == "bbt")
+    searched, encoded = row.ids["search_queries"], row.ids["image_encodings"]
+    assert int(searched.replace(",", "")) > 0
+    assert int(encoded.replace(",", "")) >= 1000
+    assert f"BBT {searched} search queries and {encoded}" in table(design, "training_time").caption
+
+
 # --- the design ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suite", ["config", "mini"])
-def test_these_tables_train_only_what_needs_features(suite: str) -> None:
+def test_these_tables_train_only_what_needs_more_than_predictions(suite: str) -> None:
     design = Design(load(ROOT / f"config/{suite}.yaml", ROOT))
     trained = {*design.runs("architectures"), *design.runs("robustness")}
     for artefact in NEW:
         assert design.runs(artefact)
         own = {run.method for run in set(design.runs(artefact)) - trained}
-        assert own <= {"lfa", "cbbt"}, artefact
+        assert own <= {"lfa", "cbbt", *ENCODING}, artefact

@@ -9,6 +9,7 @@ from craft.report.published import Published
 from craft.report.tables.comparisons import access
 from craft.report.tables.labels import backbones, caption, compared
 from craft.report.tables.model import METHOD, WORDS, Cell, Column, Row, Table
+from craft.report.tables.spent import queries, span, whole
 
 COLUMNS = (
     Column("vlm_requirements", "VLM requirements", "Black-box assumption"),
@@ -91,21 +92,8 @@ def _found(lines: pd.DataFrame) -> dict[str, str]:
     """Return what the runs of a method say by column; counts need all of them."""
     given = access(lines)
     found = {} if given is None else dict(GIVEN[given])
-    if len(lines) and not lines["problem"].any():
-        found["queries"] = "none counted" if given == "weights" else _queries(lines)
-        found["images"] = f"{lines['images_encoded'].max():,.0f}"
+    if whole(lines):
+        found["queries"] = "none counted" if given == "weights" else queries(lines)
+        found["images"] = span(lines["images_encoded"])
         found["ran_on"] = ", ".join(backbones(lines).values())
     return found
-
-
-def _queries(lines: pd.DataFrame) -> str:
-    """Return the queries by purpose; the least and the most where runs differ."""
-    texts = []
-    for purpose in ("search", "refine", "evaluate"):
-        numbers = lines.get(f"queries_{purpose}")
-        if numbers is None or numbers.isna().all():
-            continue
-        least, most = numbers.fillna(0).min(), numbers.max()
-        span = f"{most:,.0f}" if least == most else f"{least:,.0f} to {most:,.0f}"
-        texts.append(f"{span} {purpose}")
-    return ", ".join(texts)

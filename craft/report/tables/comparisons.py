@@ -13,6 +13,7 @@ from craft.report.runs import samples
 from craft.report.tables.labels import (
     caption,
     compared,
+    covers,
     datasets,
     labels,
     shift_label,
@@ -20,6 +21,7 @@ from craft.report.tables.labels import (
     where_heading,
 )
 from craft.report.tables.model import AVERAGE, YES_NO, Column, Row, Stub, Table
+from craft.report.tables.spent import span, whole
 
 #: Column of the runs that a table's columns are values of.
 KEYS = {"data sets": "dataset", "test sets": "test_set", "shots": "shots"}
@@ -42,15 +44,20 @@ def comparison(artefact: Artefact, lines: pd.DataFrame, published: Published) ->
     values = [int(c.id) if key == "shots" else c.id for c in columns if c.id != AVERAGE]
     rows = []
     for backbone in lines["backbone"].unique():
-        for method in compared(artefact, lines, published, backbone):
+        there = lines[lines["backbone"] == backbone]
+        for method in compared(artefact, there, published, backbone):
+            own = there[there["row"] == method.id]
             ours = [found.get((method.id, backbone, value)) for value in values]
             if means:
                 ours.append(means.get((method.id, backbone)))
+            # An average over some of the data sets stands beside no other.
+            if not covers(own, lines):
+                averages = [key == "shots" or column.id == AVERAGE for column in columns]
+                ours = [None if one else sample for one, sample in zip(averages, ours, strict=True)]
             cells = tuple(
                 published.cell(sample, backbone, method.id, column.id)
                 for sample, column in zip(ours, columns, strict=True)
             )
-            own = lines[(lines["row"] == method.id) & (lines["backbone"] == backbone)]
             marks = {name: MARKS[name](own) for name in artefact.marks}
             ids = {"backbone": backbone, "method": method.id, "label": method.label}
             ids |= mark_ids(marks)
@@ -123,6 +130,14 @@ def _option(name: str, shown: Callable[[str], Stub]) -> Callable[[pd.DataFrame],
     return resolved
 
 
+def _counted(column: str) -> Callable[[pd.DataFrame], Stub]:
+    def spent(lines: pd.DataFrame) -> Stub:
+        """Return a count of the runs of a row; None where one is missing."""
+        return (span(lines[column]) or None) if whole(lines) else None
+
+    return spent
+
+
 #: Heading -> what is printed below it, from the lines of a row.
 MARKS: dict[str, Callable[[pd.DataFrame], Stub]] = {
     "Black-Box": black_box,
@@ -130,14 +145,20 @@ MARKS: dict[str, Callable[[pd.DataFrame], Stub]] = {
     "PR": _component("PR"),
     "Co": _component("Co"),
     "Residual": _option("residual", lambda value: value == "True"),
+    "Search queries": _counted("queries_search"),
+    "Image encodings": _counted("images_encoded"),
     "Arch.": _option("head", lambda value: HEADS.get(value, value)),
 }
+
+
+#: What a heading has and an id has not.
+PLAIN = str.maketrans("- ", "__")
 
 
 def mark_ids(marks: dict[str, Stub]) -> dict[str, str]:
     """Return the marks of a row for the tidy file, under names that fit it."""
     return {
-        name.rstrip(".").lower().replace("-", "_"): mark if isinstance(mark, str) else YES_NO[mark]
+        name.rstrip(".").lower().translate(PLAIN): mark if isinstance(mark, str) else YES_NO[mark]
         for name, mark in marks.items()
     }
 

@@ -18,12 +18,14 @@ from craft.report.tables.comparisons import black_box, mark_ids
 from craft.report.tables.labels import (
     caption,
     compared,
+    covers,
     datasets,
     machines,
     where,
     where_heading,
 )
 from craft.report.tables.model import Cell, Column, Row, Table
+from craft.report.tables.spent import span, whole
 
 MB = 2**20
 #: A white-box method deploys the model in fp32, as it was run.
@@ -123,7 +125,7 @@ def training_time(artefact: Artefact, lines: pd.DataFrame, published: Published)
     names = list(lines["backbone"].unique())
     methods = max((compared(artefact, lines, published, name) for name in names), key=len)
     each = samples(lines, ["row", "backbone", "dataset"], "fit_seconds")
-    whole = samples(lines, ["row", "backbone"], "fit_seconds", total=True)
+    total = samples(lines, ["row", "backbone"], "fit_seconds", total=True)
     shown = datasets(lines)
     rows = []
     for backbone in names:
@@ -131,7 +133,9 @@ def training_time(artefact: Artefact, lines: pd.DataFrame, published: Published)
             cells: list[Cell] = []
             for method in methods:
                 key = (method.id, backbone)
-                sample = whole.get(key) if dataset == TOTAL else each.get((*key, dataset))
+                sample = each.get((*key, dataset))
+                if dataset == TOTAL:
+                    sample = total.get(key) if covers(_of(lines, *key), lines) else None
                 cells.append(published.cell(sample, backbone, method.id, dataset))
             own = lines[
                 (lines["backbone"] == backbone)
@@ -147,8 +151,24 @@ def training_time(artefact: Artefact, lines: pd.DataFrame, published: Published)
     return Table(
         artefact=artefact,
         suite=lines["suite"].iloc[0],
-        caption=caption(artefact, lines, unit=unit),
+        caption=caption(artefact, lines, unit=unit, work=_work(lines)),
         stub=where_heading(lines, "Dataset"),
         columns=tuple(Column(m.id, m.heading, scale=scale) for m in methods),
         rows=tuple(rows),
     )
+
+
+def _of(lines: pd.DataFrame, method: str, backbone: str) -> pd.DataFrame:
+    """Return the lines of a method on a backbone."""
+    return lines[(lines["row"] == method) & (lines["backbone"] == backbone)]
+
+
+def _work(lines: pd.DataFrame) -> str:
+    """Return what the runs of each method asked of the service."""
+    found = {
+        own["label"].iloc[0]: f"{span(own['queries_search'])} search queries and "
+        f"{span(own['images_encoded'])} image encodings"
+        for _, own in lines.groupby("row", sort=False)
+        if whole(own)
+    }
+    return "; ".join(f"{label} {count}" for label, count in found.items()) or "no run yet"

@@ -91,7 +91,27 @@ def caption(artefact: Artefact, lines: pd.DataFrame, **more: str) -> str:
         "machines": f"Times and memory were measured on: {machines(lines) or 'no run yet'}. They "
         "differ from one execution to the next.",
     }
-    return artefact.caption.format(**fields | more)
+    text = artefact.caption.format(**fields | more)
+    return " ".join([text, *_restricted(lines)])
+
+
+def covers(own: pd.DataFrame, lines: pd.DataFrame) -> bool:
+    """Return whether a method's runs are on every data set of a table; none are on all."""
+    return own.empty or set(own["dataset"]) == set(lines["dataset"])
+
+
+def _restricted(lines: pd.DataFrame) -> list[str]:
+    """Return which methods a table has on some of its backbones or data sets alone."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for _, own in lines.groupby("row", sort=False):
+        some = [
+            ", ".join(shown(own).values())
+            for key, shown in (("backbone", backbones), ("dataset", datasets))
+            if own[key].nunique() < lines[key].nunique()
+        ]
+        if some:
+            found.setdefault(tuple(some), []).append(own["label"].iloc[0])
+    return [f"Of {' and '.join(on)} alone: {', '.join(methods)}." for on, methods in found.items()]
 
 
 def _seeds(lines: pd.DataFrame) -> str:
