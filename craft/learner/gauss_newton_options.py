@@ -45,8 +45,11 @@ class GaussNewtonOptions(Options):
     )
 
     def conflicts(self) -> list[Problem]:
-        """Return no problem: there is no population."""
-        return []
+        """Return a curve of answers that lack the head; there is no population."""
+        if self.head == "none" or not self.curve_points:
+            return []
+        expected = f"0 where head is {self.head}: before the end there is no head"
+        return [Problem("curve_points", self.curve_points, expected)]
 
     def directions(self, number: int) -> int:
         """Return the directions of round ``number``, from 0."""

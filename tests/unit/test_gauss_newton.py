@@ -97,6 +97,13 @@ def test_noise_is_told_from_curvature() -> None:
     assert relative_noise(noisy, 4.0) == pytest.approx(0.04 / (3.9 * 4 / 3), rel=0.3)
 
 
+@pytest.mark.parametrize("head", ["probe", "joint"])
+def test_a_curve_of_answers_without_their_head_is_refused(head: str) -> None:
+    with pytest.raises(ValueError, match=f"curve_points: expected 0 where head is {head}"):
+        GaussNewtonOptions.resolve({"head": head, "curve_points": 10})
+    assert GaussNewtonOptions.resolve({"curve_points": 10}).curve_points == 10
+
+
 def test_rounds_fit_the_budget() -> None:
     options = GaussNewtonOptions.resolve({"budget": 500})
     assert options.searched <= 500 < options.searched + 32 + 7
