@@ -89,7 +89,7 @@ class Head:
     @property
     def penalty(self) -> float:
         """Return the geometric mean of the penalties that the answer mixes, for one context."""
-        return float(self._penalties.log() @ self._weights)
+        return float((self._penalties.log() @ self._weights).exp())
 
     def probabilities(self, scores: torch.Tensor) -> torch.Tensor:
         """Return probabilities (M, K), float64, for scores (P, M, K) at the head's contexts."""

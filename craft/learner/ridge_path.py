@@ -89,10 +89,7 @@ class _Fit:
 
 def _newton(fit: _Fit, start: torch.Tensor) -> tuple[torch.Tensor, int]:
     """Return the minimum and the number of steps; a step is halved until the loss falls."""
-    # The softmax's curvature is at most half of the squares': this bounds the second derivative.
-    gram = fit.features.T @ fit.features / 2
-    gram.diagonal().add_(fit.penalty)
-    bound = torch.linalg.cholesky(gram)
+    gram = fit.features.T @ fit.features
     weights, loss = start, fit.loss(start)
     for steps in range(_MOST_STEPS):
         residuals, probabilities = fit.residuals(weights)
@@ -100,7 +97,11 @@ def _newton(fit: _Fit, start: torch.Tensor) -> tuple[torch.Tensor, int]:
         norm = gradient.norm()
         if norm <= 0.1 * CERTIFICATE:
             return weights, steps
-        step = _conjugate_gradient(fit, probabilities, gradient, bound, float(norm))
+        # As if every probability had the mean's curvature p (1 - p).
+        rough = (probabilities - probabilities.square()).mean() * gram
+        rough.diagonal().add_(fit.penalty)
+        factor = torch.linalg.cholesky(rough)
+        step = _conjugate_gradient(fit, probabilities, gradient, factor, float(norm))
         slope, length = float((gradient * step).sum()), 1.0
         while (moved := fit.loss(weights - length * step)) > loss - 1e-4 * length * slope:
             length /= 2
@@ -114,15 +115,15 @@ def _conjugate_gradient(
     fit: _Fit,
     probabilities: torch.Tensor,
     gradient: torch.Tensor,
-    bound: torch.Tensor,
+    factor: torch.Tensor,
     norm: float,
 ) -> torch.Tensor:
     """Return Newton's step (F, K), the more exact the smaller the gradient's norm is.
 
-    ``bound`` (F, F), the factor of a bound of the second derivative, is the preconditioner.
+    ``factor`` (F, F), of a rough second derivative of one class's weights, preconditions it.
     """
     step, residual = torch.zeros_like(gradient), gradient
-    solved = torch.cholesky_solve(residual, bound)
+    solved = torch.cholesky_solve(residual, factor)
     direction, inner = solved, float((residual * solved).sum())
     enough = min(0.1, norm**0.5) * norm
     for _ in range(_MOST_INNER_STEPS):
@@ -132,7 +133,7 @@ def _conjugate_gradient(
         residual = residual - length * curved
         if residual.norm() <= enough:
             break
-        solved = torch.cholesky_solve(residual, bound)
+        solved = torch.cholesky_solve(residual, factor)
         inner, before = float((residual * solved).sum()), inner
         direction = solved + inner / before * direction
     return step

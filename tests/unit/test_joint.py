@@ -71,10 +71,13 @@ def test_a_candidate_costs_what_its_best_head_leaves() -> None:
     assert cost == pytest.approx(loss().item(), rel=1e-6)
 
 
-def test_one_penalty_is_its_own_mean() -> None:
+def test_the_penalty_is_the_geometric_mean_of_those_mixed() -> None:
     scores, _, labels, _ = problem()
-    several = Head.fit(scores[None], labels, ProbeOptions()).penalty
-    assert min(ridge_path.PENALTIES) < several < max(ridge_path.PENALTIES)
+    head = Head.fit(scores[None], labels, ProbeOptions())
+    state = head.state()
+    penalties, weights = state["head.penalties"], state["head.weights"]
+    assert set(penalties.tolist()) <= set(ridge_path.PENALTIES) and len(penalties) > 1
+    assert head.penalty == pytest.approx(float((penalties**weights).prod()))
 
 
 def test_a_joint_search_ends_in_a_better_head_than_the_untouched_contexts() -> None:
