@@ -45,6 +45,7 @@ ROLES = {
         "the black box's side: weights, prompts, image features",
         (
             "filelock",
+            "httpx2",
             "numpy",
             "open-clip-torch",
             "pillow",
@@ -60,6 +61,7 @@ ROLES = {
         (
             "cma",
             "filelock",
+            "httpx2",
             "numpy",
             "pydantic",
             "pyyaml",
@@ -74,6 +76,7 @@ ROLES = {
         (
             "cma",
             "filelock",
+            "httpx2",
             "numpy",
             "open-clip-torch",
             "pydantic",

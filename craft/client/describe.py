@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write which model a service has; refuse a key without the access that B.yaml says."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
+    parser.add_argument("--weights", nargs="?", help="none: they are the service's")
     parser.add_argument("--out", type=Path, required=True, help="safetensors to write")
     receipts.add_argument(parser)
     options = parser.parse_args(arguments)

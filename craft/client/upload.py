@@ -64,6 +64,8 @@ def _upload(connection: Connection, one: Selected, backbone: str) -> Uploaded:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Upload parts of data sets, and write what the service holds."""
     parser = parser_of_sets("python -m craft.client.upload", __doc__)
+    parser.add_argument("--weights", nargs="?", help="none: they are the service's")
+    parser.add_argument("--device", choices=["cpu"], default="cpu", help="where images are read")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     service, config = Service.of_backbone(given.backbone)

@@ -125,7 +125,27 @@ def check_runs(suite: Mapping[str, Any]) -> list[Problem]:
     return [
         Problem(f"options of {', '.join(methods)}: {wrong.option}", wrong.expected, wrong.value)
         for wrong, methods in found.values()
-    ] or list(dict.fromkeys(_check_images(design)))
+    ] or list(dict.fromkeys([*_check_images(design), *_check_access(design)]))
+
+
+def _check_access(design: Design) -> Iterator[Problem]:
+    """Yield the problems of runs that need more of a service than its key is granted."""
+    for run in design.all_runs:
+        fact = design.config["backbone_facts"][run.backbone]
+        if fact["kind"] != "http":
+            continue
+        granted, access = fact.get("access", ["predictions"]), run.options.access
+        where, file = f"methods.{run.variant.method}", f"config/backbones/{run.backbone}.yaml"
+        if access not in granted:
+            yield Problem(
+                f"{where}.backbones",
+                f"backbones that give {access}",
+                run.backbone,
+                f"{file} grants {', '.join(granted)}; list other backbones to leave its rows out",
+            )
+        elif run.options.context_tokens:
+            expected = f"0 on {run.backbone}, as a service's context is words"
+            yield Problem(f"{where}: context_tokens", expected, run.options.context_tokens)
 
 
 def _check_images(design: Design) -> Iterator[Problem]:

@@ -45,6 +45,7 @@ class Cost:
     other: int = 0  # queries to refine, and to predict the test images
     seconds: float = 0.0  # of one core
     bytes: int = 0  # kept on disk
+    scorings: int = 0  # images x queries
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
@@ -65,13 +66,20 @@ def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
     # The training images too: at the untouched context, and at the end.
     trained = bool(run.shots)
     other = work.refine + (points * len(sets) + trained) * work.predict + trained
+    shots = run.shots * classes
+    scorings = (work.search + work.refine + trained * (work.predict + 1)) * shots
+    scorings += points * work.predict * sum(sets)
     text = _TEXT_DEFAULTS | architecture["text_cfg"]
     one = classes * _TEXT * text["layers"] * text["width"] ** 2 / _TEXT_SIZE
     seconds = (work.search + other + _GRADIENT * work.gradients) * one + generations * _GENERATION
     hidden = options.hidden if options.head == "mlp" else 0
     refiner = 4 * (2 * classes * hidden if hidden else classes**2) if work.passes else 0
     kept = refiner + _RECORDS + 4 * points * sum(sets)
-    return Cost(work.search, other if learner.access != "weights" else 0, seconds, kept)
+    if learner.access in ("features", "weights"):  # they multiply themselves
+        scorings = 0
+    if learner.access == "weights":
+        other = 0
+    return Cost(work.search, other, seconds, kept, scorings)
 
 
 class Pace:
@@ -145,5 +153,34 @@ def weights_of(suite: Mapping[str, Any], backbones: Iterable[str]) -> dict[str, 
     return {
         name: 4 * fact["parameters"] if fact.get("parameters") else None
         for name, fact in facts.items()
-        if not fact.get("weights")
+        if not fact.get("weights") and fact["kind"] != "http"
     }
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a service will charge for, and how much."""
+
+    queries: int
+    scorings: int
+    price: float
+    currency: str
+
+
+def bills_of(suite: Mapping[str, Any], costs: Iterable[tuple[str, Cost]]) -> dict[str, Bill]:
+    """Return the bill of each service whose file says a price, for (backbone, cost) of runs."""
+    found: dict[str, Bill] = {}
+    for name, cost in costs:
+        price = suite["backbone_facts"][name].get("price")
+        if price is None:
+            continue
+        before = found.get(name, Bill(0, 0, 0.0, price.get("currency", "USD")))
+        queries, scorings = cost.search + cost.other, cost.scorings
+        charged = queries * price.get("query", 0) + scorings * price.get("scoring", 0)
+        found[name] = Bill(
+            before.queries + queries,
+            before.scorings + scorings,
+            before.price + charged,
+            before.currency,
+        )
+    return found

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from craft.blackbox.backbones.description import architecture, complete
 from craft.design.runs import Design
 from craft.files.paths import FETCHED, RECORD, TOWER, at
-from craft.plan.cost import Cost, Pace, images_of, of_features, of_run, to_fetch, weights_of
+from craft.plan.cost import (
+    Cost,
+    Pace,
+    bills_of,
+    images_of,
+    of_features,
+    of_run,
+    to_fetch,
+    weights_of,
+)
 from craft.plan.dry_run import Pending, pending
 from craft.plan.summary import Plan, summary
 
@@ -28,16 +38,18 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
     """Return the plan of what is ``left`` to do, ``at_a_time`` jobs at a time."""
     suite = left.suite
     design, results = Design(suite), suite["results"]
-    built = {name: architecture(complete(facts)) for name, facts in suite["backbone_facts"].items()}
+    built = {name: _architecture(facts) for name, facts in suite["backbone_facts"].items()}
     pace = Pace(design, built)
     runs: Counter[str] = Counter()
     fits: dict[str, Cost] = {}
+    asked: list[tuple[str, Cost]] = []
     longest = 0.0
     for run in design.all_runs:
         if at(results, RECORD, **run.identity) in left.files:
             table = of_run(design, run, built[run.backbone])
             corrected = table.seconds * pace.of(run)
-            cost = Cost(table.search, table.other, corrected, table.bytes)
+            cost = replace(table, seconds=corrected)
+            asked.append((run.backbone, cost))
             runs[run.method] += 1
             fits[run.method] = fits.get(run.method, Cost()) + cost
             longest = max(longest, cost.seconds)
@@ -63,4 +75,12 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
         records=pace.records,
         fetch=to_fetch(suite, [name for name, file in markers.items() if file in left.files]),
         weights=weights_of(suite, [name for name, file in towers.items() if file in left.files]),
+        bills=bills_of(suite, asked),
     )
+
+
+def _architecture(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a backbone's architecture; of a service's model, where it is unknown, open_clip's."""
+    if facts["kind"] == "http":
+        return {"embed_dim": 0, "text_cfg": {}}
+    return architecture(complete(facts))

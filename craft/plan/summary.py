@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tabulate import tabulate
 
-from craft.plan.cost import Cost, starts
+from craft.plan.cost import Bill, Cost, starts
 from craft.runtime.progress import duration
 
 
@@ -29,6 +29,7 @@ class Plan:
     records: int  # finished runs that the seconds are corrected by
     fetch: Mapping[str, Mapping[str, Any]]  # data set -> its source
     weights: Mapping[str, int | None]  # backbone -> bytes, None where they are not known
+    bills: Mapping[str, Bill] = field(default_factory=dict)  # backbone -> what its service charges
 
     @property
     def busy(self) -> float:
@@ -64,6 +65,7 @@ def summary(plan: Plan) -> str:
         "",
         f"encode {plan.images:,} images: {duration(plan.features.seconds)}",
         *_disk(plan),
+        *_bills(plan),
         "",
         f"time   {duration(plan.wall)}, {duration(plan.busy)} one job after the other",
         f"       estimated from times of {basis}; fetching and rendering left out",
@@ -88,6 +90,14 @@ def _fits(plan: Plan) -> list[str]:
     ]
     table = _table(("method", "runs", "search queries", "other queries", "time"), rows)
     return [table, f"  longest run: {duration(plan.longest)}"]
+
+
+def _bills(plan: Plan) -> list[str]:
+    return [
+        f"price  {bill.price:,.2f} {bill.currency} of {name}: {bill.queries:,} queries, "
+        f"{bill.scorings:,} image scorings"
+        for name, bill in plan.bills.items()
+    ]
 
 
 def _disk(plan: Plan) -> list[str]:

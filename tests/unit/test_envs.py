@@ -49,6 +49,14 @@ def listed(role: str) -> set[str]:
     return {entry.partition("==")[0] for entry in pip}
 
 
+#: Rules whose backbone decides which module they run -> these modules.
+BY_BACKBONE = {
+    "export_text_tower": {"craft.blackbox.backbones.export", "craft.client.describe"},
+    "tokenise_prompts": {"craft.blackbox.text.prompts", "craft.client.prompts"},
+    "encode_images": {"craft.blackbox.images.__main__", "craft.client.upload"},
+}
+
+
 def commands(role: str) -> list[str]:
     """Modules that an environment's rules run, and what fits load by name or by their tower."""
     learners = {m["learner"].partition(":")[0] for m in MINI["methods"].values()}
@@ -62,8 +70,11 @@ def commands(role: str) -> list[str]:
     for rule in re.split(r"^rule ", text, flags=re.M)[1:]:
         conda = re.search(r"^ +conda:\n(.*)", rule, re.M)
         if conda and (f"envs/{role}.yaml" in conda[1] or names.get(role, "-") in conda[1]):
-            ran = re.search(r"python -m (?:craft\.runtime\.gpu_lease \S+ )?([\w.]+)", rule)[1]
-            found.add(f"{ran}.__main__" if Path(*ran.split(".")).is_dir() else ran)
+            if ran := re.search(r"python -m (?:craft\.runtime\.gpu_lease \S+ )?([\w.]+)", rule):
+                name = ran[1]
+                found.add(f"{name}.__main__" if Path(*name.split(".")).is_dir() else name)
+            else:  # by the backbone, here or by its service
+                found |= BY_BACKBONE[rule.partition(":")[0]]
     assert found
     return sorted(found)
 

@@ -22,12 +22,13 @@ rule export_text_tower:
         mem_mb=4000,
         runtime=30,
     params:
-        job=EXPORTING["text"],
+        command=lambda wildcards: exporter(wildcards.backbone),
+        job=lambda wildcards: exporting(wildcards.backbone, "text"),
     message:
         "Export the text tower of {wildcards.backbone}"
     shell:
-        "python -m craft.blackbox.backbones.export --backbone {input.backbone:q}"
-        " --weights {input.weights:q} --side text --out {output.tower:q} {params.job:q} > {log:q} 2>&1"
+        "python -m {params.command:q} --backbone {input.backbone:q} --weights {input.weights:q}"
+        " --out {output.tower:q} {params.job:q} > {log:q} 2>&1"
 
 
 rule export_image_tower:
@@ -79,11 +80,12 @@ rule tokenise_prompts:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
+        module=lambda wildcards: tokeniser(wildcards.backbone),
         job=tokenising_of,
     message:
         "Tokenise prompts for {wildcards.backbone}"
     shell:
-        "python -m craft.blackbox.text.prompts --backbone {input.backbone:q}"
+        "python -m {params.module} --backbone {input.backbone:q}"
         " --manifest {input.manifests:q} --dataset {input.datasets:q}"
         " --out {output.prompts:q} {params.job:q} > {log:q} 2>&1"
 
@@ -105,16 +107,19 @@ rule encode_images:
         "../../envs/vision.yaml"
     threads: ENCODE_CORES
     resources:
-        **ON_DEVICE,
+        device=device_of,
+        gpu=gpus_of,
+        service_calls=lambda wildcards: int(served(wildcards.backbone)),
         mem_mb=growing(6000),
         runtime=growing(240),
     params:
         sets=lambda wildcards: told(encoded(wildcards)),
+        module=lambda wildcards: encoder(wildcards.backbone),
         job=encoding_of,
     message:
         "Encode images with {wildcards.backbone}: {output}"
     shell:
-        "python -m craft.runtime.gpu_lease {resources.device} craft.blackbox.images"
+        "python -m craft.runtime.gpu_lease {resources.device} {params.module}"
         " --backbone {input.backbone:q} --weights {input.weights:q}"
         " --manifest {input.manifests:q} --root {params.sets[roots]:q}"
         " --dataset {input.datasets:q} --part {params.sets[parts]:q}"

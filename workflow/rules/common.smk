@@ -29,6 +29,14 @@ ON_DEVICE["gpu"] = int(ON_DEVICE["device"] != "cpu")
 TF32 = "--tf32" if SUITE.pop("tf32") else "--no-tf32"
 ENCODE_CORES = SUITE.pop("encode_cores")
 BACKBONES = SUITE["backbone_facts"]
+# Nor is where a service is, and what it charges; which model it has is asked of it.
+SERVICES = {
+    name: {key: facts.pop(key) for key in ("url", "key")}
+    for name, facts in BACKBONES.items()
+    if facts["kind"] == "http"
+}
+for facts in BACKBONES.values():
+    facts.pop("price", None)
 DESIGN = Design(SUITE)
 
 # Jobs get the python that runs this workflow, whether its environment is activated or not, and the

@@ -45,19 +45,20 @@ def add_backbone(backbone):
     model = facts + ([BACKBONES[backbone]["weights"]] if BACKBONES[backbone]["weights"] else [])
     asked = backbone in SUITE["backbones"]  # or it encodes the user's own images alone
     if asked:
-        received(expand(TOWER, backbone=backbone), model, EXPORTING["text"])
+        received(expand(TOWER, backbone=backbone), model, exporting(backbone, "text"))
         received(expand(IMAGE_TOWER, backbone=backbone), model, EXPORTING["image"])
     for name in TRAINED if asked else []:
         manifest = expand(MANIFEST, dataset=name)
         names = TRAINED if TOGETHER else [name]
         prompts = expand(PROMPTS, backbone=backbone, dataset=name)
-        received(prompts, [*facts, *manifest], tokenising(names))
+        received(prompts, [*facts, *manifest], tokenising(backbone, names))
     for name, part in ENCODED:
         sets = ENCODED if TOGETHER else [(name, part)]
         drawn = drawn_of(backbone, name, part)
         read = [*model, *expand(MANIFEST, dataset=name), *drawn]
         features = expand(FEATURES, backbone=backbone, dataset=name, part=part)
-        received(features, read, encoding(sets), (), partial(image_states, name, part, drawn))
+        states = partial(image_states, name, part, drawn)
+        received(features, read, encoding(backbone, sets), (), states)
     for name, part in DECODED if asked else []:
         sets = DECODED if TOGETHER else [(name, part)]
         drawn = drawn_for_decoding([(name, part)])

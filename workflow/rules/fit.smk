@@ -21,6 +21,7 @@ rule fit_learner:
     threads: SUITE["fit_threads"]
     resources:
         **ON_DEVICE,
+        service_calls=lambda wildcards: int(served(FITS[wildcards.batch][0].backbone)),
         mem_mb=growing(4000),
         runtime=growing(720),
     params:
@@ -30,6 +31,7 @@ rule fit_learner:
         threads=SUITE["fit_threads"],
         job=fitting,
         jobs=jobs_file,
+        service=service_of,
         cache=f"{RESULTS}/{paths.CACHE}/fit",
     message:
         "Fit {wildcards.batch}"
@@ -42,4 +44,4 @@ rule fit_learner:
         " --image-tower {input.image_tower:q} --train-pixels {input.train_pixels:q}"
         " --test-pixels {params.job[test_pixels]:q} --codes {input.codes:q}"
         " --splits {params.job[splits]:q} --tests {params.job[tests]:q} --out {params.job[out]:q}"
-        " --cache {params.cache:q} --fitted {output.fitted:q} > {log:q} 2>&1"
+        " {params.service:q} --cache {params.cache:q} --fitted {output.fitted:q} > {log:q} 2>&1"

@@ -10,6 +10,10 @@ CLAIMED = []
 
 
 onstart:
+    if lacking := {each["key"] for each in SERVICES.values()} - set(os.environ):
+        raise WorkflowError(
+            f"{min(lacking)}: expected the key of a service in this variable, got no variable"
+        )
     try:
         CLAIMED.append(claim(Path(RESULTS, paths.LOCK), wait=False))
     except Busy as error:

@@ -1,6 +1,11 @@
 # What a job needs, looked up in the dictionaries of common.smk.
 
 
+def served(backbone):
+    """Return whether a backbone is a service's model."""
+    return backbone in SERVICES
+
+
 def dataset_file(wildcards):
     """Return the description of a data set."""
     return DATASET_FILES[wildcards.dataset]

@@ -13,14 +13,19 @@ def datasets_to_tokenise(wildcards):
     return {"datasets": files, "manifests": expand(MANIFEST, dataset=names)}
 
 
-def tokenising(names):
-    """Return arguments of the job that tokenises data sets together."""
-    return job("craft.blackbox.text.prompts", described=[described(name) for name in names])
+def tokenising(backbone, names):
+    """Return arguments of the job that tokenises data sets together for a backbone."""
+    return job(tokeniser(backbone), described=[described(name) for name in names])
+
+
+def tokeniser(backbone):
+    """Return the module that tokenises prompts for a backbone, or lets its service do so."""
+    return "craft.client.prompts" if served(backbone) else "craft.blackbox.text.prompts"
 
 
 def tokenising_of(wildcards):
     """Return those of the data sets that one job tokenises."""
-    return tokenising(TRAINED if TOGETHER else [wildcards.dataset])
+    return tokenising(wildcards.backbone, TRAINED if TOGETHER else [wildcards.dataset])
 
 
 def encoded(wildcards):
@@ -62,15 +67,30 @@ def told(sets):
     }
 
 
-def encoding(sets):
-    """Return arguments of the job that encodes (data set, part) together."""
+def encoding(backbone, sets):
+    """Return arguments of the job that encodes (data set, part) together with a backbone."""
     about = [[described(name), part] for name, part in sets]
-    return job("craft.blackbox.images.__main__", described=about)
+    return job(encoder(backbone), described=about)
+
+
+def encoder(backbone):
+    """Return the module that encodes images with a backbone, or uploads them to its service."""
+    return "craft.client.upload" if served(backbone) else "craft.blackbox.images.__main__"
+
+
+def device_of(wildcards):
+    """Return where images are encoded: for a service they are only read here."""
+    return "cpu" if served(wildcards.backbone) else ON_DEVICE["device"]
+
+
+def gpus_of(wildcards):
+    """Return the GPUs that a job takes which encodes images."""
+    return 0 if served(wildcards.backbone) else ON_DEVICE["gpu"]
 
 
 def encoding_of(wildcards):
     """Return those of the images that one job encodes."""
-    return encoding(encoded(wildcards))
+    return encoding(wildcards.backbone, encoded(wildcards))
 
 
 def image_states(name, part, drawn):
@@ -110,4 +130,17 @@ def decoding(sets):
     return job("craft.blackbox.images.decode", described=about)
 
 
+def exporting(backbone, side):
+    """Return arguments of the job that exports a side of a backbone, or asks its service."""
+    return DESCRIBING if served(backbone) else EXPORTING[side]
+
+
+def exporter(backbone):
+    """Return the command that exports a text tower, or asks a service which model it has."""
+    if served(backbone):
+        return ["craft.client.describe"]
+    return ["craft.blackbox.backbones.export", "--side", "text"]
+
+
+DESCRIBING = job("craft.client.describe")
 EXPORTING = {side: job("craft.blackbox.backbones.export", side=side) for side in ("text", "image")}

@@ -1,7 +1,8 @@
 # What a fit needs, and where its job is described.
 
 
-PLAIN = {name for name, facts in BACKBONES.items() if facts["text"] != "fast"}
+# A service runs its text tower itself.
+PLAIN = {name for name, facts in BACKBONES.items() if facts["text"] != "fast" and not served(name)}
 PLAIN_ENV, LEARNER_ENV = "../../envs/plain.yaml", "../../envs/learner.yaml"
 # Name of each job -> hash of what it is to do.
 DIGESTS = {name: job.digest for name, job in JOBS.items()}
@@ -67,6 +68,15 @@ def fitting(wildcards):
         "out": f"{RESULTS}/{paths.RUNS_FOLDER}",
         "code": CODE[runs[0].learner],
     }
+
+
+def service_of(wildcards, input):
+    """Return where the model of a batch is, if behind a service; of another address it is the same.
+
+    As a function of ``input`` it re-runs nothing.
+    """
+    service = SERVICES.get(FITS[wildcards.batch][0].backbone)
+    return ["--service", service["url"], "--key-variable", service["key"]] if service else []
 
 
 def jobs_file(wildcards, input):
