@@ -158,7 +158,8 @@ def write_tensors(
     """Write arrays as safetensors, with JSON-encoded metadata."""
     with replacing(path) as temporary:
         save_file(
-            {name: np.ascontiguousarray(array) for name, array in tensors.items()},
+            # A scalar keeps its shape (), which np.ascontiguousarray makes (1,).
+            {name: np.asarray(array, order="C") for name, array in tensors.items()},
             temporary,
             # One entry: safetensors writes several in an order of its own, other bytes each time.
             metadata={METADATA: json.dumps(dict(metadata))},
