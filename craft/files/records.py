@@ -134,8 +134,8 @@ class Split:
 
 
 #: Kinds of copies of an image beside the one that is tested: augmented by the data set's crop
-#: scale, CoOp's crops, and the two ends of the long side.
-COPIES = ("view", "crop", "end")
+#: scale, CoOp's crops, the two ends of the long side, and CBBT's crops and cutouts.
+COPIES = ("view", "crop", "end", "cutout")
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,8 @@ class LFAOptions(Options):
 class CBBTOptions(Options):
     """Options of CBBT; the adapter's code is not released, so that its options are a proposal."""
 
-    RELEASED: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    #: Its authors draw a new copy of each image for each step; ten stand for them.
+    RELEASED: ClassVar[Mapping[str, Any]] = MappingProxyType({"cutouts": 10})
     access = "features"
 
     context_words: int = option(
@@ -106,6 +107,20 @@ class CBBTOptions(Options):
     adapter_reduction: int = option(
         4, "the adapter's hidden width is that of a feature by this", least=1, most=1024
     )
+
+    cutouts: int = option(
+        0,
+        "its authors' augmented copies, which epochs take in turn: crops of half of the area or "
+        "more, and squashed images with a square in one colour; 0 is the images as they are",
+        least=0,
+        most=1000,
+    )
+
+    @property
+    def refine_copies(self) -> tuple[str, ...]:
+        """Return the cutouts that epochs take in turn, else the views of every learner."""
+        cutouts = tuple(f"cutout-{n}" for n in range(1, self.cutouts + 1))
+        return cutouts or super().refine_copies
 
     def conflicts(self) -> list[Problem]:
         """Return no problem: the budget is what the epochs ask for."""

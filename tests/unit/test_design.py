@@ -206,3 +206,13 @@ def test_blackvips_length_holds_in_both_modes_and_its_settings_in_one() -> None:
     (run, *_) = design.cell("blackvip", "ViT-B-16", "DTD", 16)
     role = "codes/train-crop-10"
     assert design.inputs(run)[role] == "features/MAE-ViT-B-16/DTD/train-crop-10.safetensors"
+
+
+def test_cbbts_own_copies_are_those_of_mode_released() -> None:
+    paper = load("config/config.yaml")
+    for mode, copies in (("paper", ()), ("released", tuple(f"cutout-{n}" for n in range(1, 11)))):
+        paper["options"]["mode"] = mode
+        design = Design(paper)
+        assert design.options("cbbt", "DTD", 16).copies == copies
+        (run, *_) = design.cell("cbbt", "ViT-B-16", "DTD", 16)
+        assert ("train-cutout-10" in design.inputs(run)) == (mode == "released")

@@ -88,9 +88,8 @@ def test_a_view_depends_on_its_number_and_the_position_alone(tmp_path):
 
 @pytest.mark.parametrize("scale", [(0.5, 1.0), (0.08, 0.2)])
 def test_crops_cover_the_share_of_the_area_that_was_asked_for(scale):
-    preprocess = Preprocess(32, MEAN, STD, scale)
     rng = np.random.default_rng(0)
-    boxes = [preprocess._random_box(120, 100, rng) for _ in range(300)]
+    boxes = [PREPROCESS._random_box(120, 100, scale, rng) for _ in range(300)]
     areas = np.array([(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes]) / 12000
     ratios = np.array([(x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in boxes])
     low, high = scale
@@ -115,8 +114,34 @@ def test_ends_are_the_ends_of_the_long_side(tmp_path, size, boxes):
 
 
 def test_an_image_too_long_for_any_crop_gets_its_centre():
-    box = PREPROCESS._random_box(1000, 10, np.random.default_rng(0))
+    box = PREPROCESS._random_box(1000, 10, (0.5, 1.0), np.random.default_rng(0))
     assert box == (493, 0, 506, 10)
+
+
+def test_half_of_the_cutouts_are_crops_and_half_have_a_square(tmp_path):
+    """At 224 pixels the square has 91, cut at the border, around any pixel, in any colour."""
+    ramp = np.tile(np.linspace(0, 255, 300).astype(np.uint8)[None, :, None], (200, 1, 3))
+    Pillow.fromarray(ramp).save(tmp_path / "ramp.png")
+    preprocess = Preprocess(224, MEAN, STD, (0.9, 1.0))
+    squashed = np.asarray(Pillow.fromarray(ramp).resize((224, 224), Pillow.Resampling.BILINEAR))
+    sides, colours, centres, mirrored = [], set(), [], 0
+    for n in range(80):
+        rng = np.random.Generator(np.random.PCG64([1, n, 2]))
+        made = preprocess.read_cutout(tmp_path / "ramp.png", rng)
+        assert made.shape == (224, 224, 3)
+        for way in (made, made[:, ::-1]):
+            changed = (way != squashed).any(axis=2)
+            rows, columns = changed.any(axis=1), changed.any(axis=0)
+            if changed.mean() < 0.3 and changed.any():
+                mirrored += way is not made
+                colours |= {tuple(way[changed][0])}
+                assert (way[changed] == way[changed][0]).all()
+                sides.append((rows.sum(), columns.sum()))
+                centres.append(np.argmax(rows))
+                break
+    assert 28 < len(sides) < 52 and 0.25 < mirrored / len(sides) < 0.75
+    assert {91} <= {side for pair in sides for side in pair} <= set(range(46, 92))
+    assert len(colours) == len(sides) and len(set(centres)) > 15
 
 
 def test_half_of_the_copies_are_mirrored():
@@ -444,23 +469,27 @@ def test_crops_have_coops_scale_whatever_the_data_set_says(suite, monkeypatch):
     made = {}
     for scale in ([0.9, 1.0], [0.5, 1.0]):
         (suite / "d.yaml").write_text(yaml.safe_dump({"name": "toy", "crop_scale": scale}))
-        for copy in ("view-1", "crop-1", "crop-2"):
+        for copy in ("view-1", "crop-1", "crop-2", "cutout-1"):
             features = run(suite, f"--part train --copy {copy}")
             assert features.copy == copy
             made[scale[0], copy] = features.features
         assert set(scales) == {tuple(scale), (0.08, 1.0)}
         scales.clear()
     assert np.array_equal(made[0.9, "crop-1"], made[0.5, "crop-1"])
-    for other in ((0.5, "crop-2"), (0.5, "view-1")):
+    assert np.array_equal(made[0.9, "cutout-1"], made[0.5, "cutout-1"])
+    for other in ((0.5, "crop-2"), (0.5, "view-1"), (0.5, "cutout-1")):
         assert not np.allclose(made[0.5, "crop-1"], made[other], atol=1e-4)
     assert not np.allclose(made[0.5, "view-1"], made[0.9, "view-1"], atol=1e-4)
 
 
-@pytest.mark.parametrize("copy", ["view-0", "crop", "crop-x", "0", "view-", "end-3"])
+@pytest.mark.parametrize("copy", ["view-0", "crop", "crop-x", "0", "view-", "end-3", "cutout-0"])
 def test_a_copy_that_cannot_be_is_named(suite, copy, capsys):
     with pytest.raises(SystemExit):
         run(suite, f"--part train --copy {copy}")
-    assert f"expected none, view-N, crop-N, end-1 or end-2, got '{copy}'" in capsys.readouterr().err
+    assert (
+        f"expected none, view-N, crop-N, cutout-N, end-1 or end-2, got '{copy}'"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_data_set_too_large_for_its_whole_pool(suite):

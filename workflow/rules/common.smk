@@ -143,7 +143,7 @@ wildcard_constraints:
     dataset=one_of(DATASETS),
     # Not one of their names: Snakemake goes through a constraint again for every path.
     batch="[^/]+/[^/]+/[^/]+(/shots-[0-9]+(/seed-[0-9]+)?)?",
-    part="test|train(-(view|crop|end)-[1-9][0-9]*)?",
+    part="test|train(-(view|crop|end|cutout)-[1-9][0-9]*)?",
     artefact=one_of(ASKED),
 
 

@@ -28,6 +28,9 @@ from craft.files.atomic import RecordError
 from craft.files.records import Image
 from craft.runtime.progress import Progress
 
+#: What tells the random numbers of a kind of copies from those of others.
+_STREAMS: dict[str, list[int]] = {"view": [], "crop": [1], "cutout": [2]}
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -51,8 +54,10 @@ class Pictures:
         path = self.folder / image.path
         if self.kind == "end":
             return self.preprocess.read_end(path, self.view, self.reading)
-        stream = [self.view, position, *([1] if self.kind == "crop" else [])]
+        stream = [self.view, position, *_STREAMS[self.kind]]
         rng = np.random.Generator(np.random.PCG64(stream)) if self.view else None
+        if rng and self.kind == "cutout":
+            return self.preprocess.read_cutout(path, rng, self.reading)
         return self.preprocess.read(path, rng, self.reading)
 
     def stamp(self, first: int, last: int) -> str:

@@ -20,6 +20,10 @@ from craft.data.pixels import normalise
 
 #: Shares of an image's area in CoOp's crops, of every data set.
 COOP_CROP_SCALE = (0.08, 1.0)
+#: The same of CBBT's.
+CBBT_CROP_SCALE = (0.5, 1.0)
+#: Half a side of CBBT's rectangle, in shares of an image's: 45 pixels and the one between of 224.
+CUTOUT = 45 / 224
 #: Aspect ratios of an augmented copy.
 CROP_RATIO = (3 / 4, 4 / 3)
 RESIZES = ("shortest", "squash")
@@ -92,19 +96,46 @@ class Preprocess:
 
     def augmented(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """A random crop of random area and aspect ratio, resized; mirrored half of the time."""
-        box = self._random_box(*image.size, rng)
-        size = (self.size, self.size)
-        image = image.crop(box).resize(size, FILTERS[self.interpolation])
+        assert self.crop_scale is not None, "of the data set"
+        return self._mirrored(self._cropped(image, self.crop_scale, rng), rng)
+
+    def read_cutout(
+        self, path: Path, rng: np.random.Generator, reading: str = "stored"
+    ) -> np.ndarray:
+        """Decode a file to (size, size, 3) uint8: CBBT's copy, drawn by ``rng``.
+
+        Half of the time a crop of half of the area or more; else the image squashed (bilinear),
+        with a square in one random colour around a random pixel, cut at the border. Both are
+        mirrored half of the time. Raises ImageError naming a file that cannot be read.
+        """
+        image = read_rgb(path, reading)
         if rng.random() < 0.5:
-            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            return np.array(self._mirrored(self._cropped(image, CBBT_CROP_SCALE, rng), rng))
+        image = image.resize((self.size, self.size), FILTERS["bilinear"])
+        half = round(CUTOUT * self.size)
+        x, y = (int(at) for at in rng.integers(self.size, size=2))
+        colour = tuple(int(value) for value in rng.integers(256, size=3))
+        image.paste(colour, (x - half, y - half, x + half + 1, y + half + 1))
+        return np.array(self._mirrored(image, rng))
+
+    def _mirrored(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        if rng.random() < 0.5:
+            return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return image
 
+    def _cropped(
+        self, image: Image.Image, scale: tuple[float, float], rng: np.random.Generator
+    ) -> Image.Image:
+        """A random crop of a share of the area within ``scale``, resized."""
+        box = self._random_box(*image.size, scale, rng)
+        return image.crop(box).resize((self.size, self.size), FILTERS[self.interpolation])
+
     def _random_box(
-        self, width: int, height: int, rng: np.random.Generator
+        self, width: int, height: int, scale: tuple[float, float], rng: np.random.Generator
     ) -> tuple[int, int, int, int]:
         log_ratio = tuple(math.log(ratio) for ratio in CROP_RATIO)
         for _ in range(_ATTEMPTS):
-            area = width * height * rng.uniform(*self.crop_scale)
+            area = width * height * rng.uniform(*scale)
             ratio = math.exp(rng.uniform(*log_ratio))
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:

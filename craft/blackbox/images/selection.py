@@ -80,7 +80,7 @@ def _copy(text: str) -> tuple[int, str]:
     most = 2 if kind == "end" else math.inf
     if kind not in COPIES or not number.isdecimal() or not 1 <= int(number) <= most:
         raise argparse.ArgumentTypeError(
-            f"expected none, view-N, crop-N, end-1 or end-2, got {text!r}"
+            f"expected none, view-N, crop-N, cutout-N, end-1 or end-2, got {text!r}"
         )
     return int(number), kind
 
@@ -99,7 +99,10 @@ def parser_of_sets(prog: str, description: str | None) -> argparse.ArgumentParse
     parser.add_argument("--dataset", type=Path, help="data-set YAML", **several)
     parser.add_argument("--part", choices=("train", "val", "test"), **several)
     parser.add_argument(
-        "--copy", type=_copy, nargs="+", help="none: as tested; or view-N, crop-N, end-1, end-2"
+        "--copy",
+        type=_copy,
+        nargs="+",
+        help="none: as tested; or view-N, crop-N, cutout-N, end-1, end-2",
     )
     parser.add_argument("--out", type=Path, help="safetensors to write", **several)
     parser.add_argument(
