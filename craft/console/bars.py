@@ -28,7 +28,8 @@ def bars(console: Console) -> Iterator[None]:
             if state.what not in tasks:
                 tasks[state.what] = shown.add_task(state.what, unit=state.unit)
             total = state.total if state.running else state.done  # a task may end early
-            shown.update(tasks[state.what], total=total, completed=state.done)
+            idle = not (state.running or state.done)  # zero-shot is not fitted
+            shown.update(tasks[state.what], total=total, completed=state.done, visible=not idle)
 
         with observed(show):
             yield

@@ -28,7 +28,7 @@ from tests.unit.tuned import SHAPES, draw_images
 
 NAMES = tuple(SHAPES)
 TEMPLATES = ["a photo of a {}.", "a drawing of the {}."]
-SHOTS = 3
+SHOTS = 2
 
 
 @pytest.fixture(scope="module")

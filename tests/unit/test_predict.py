@@ -30,9 +30,14 @@ METHODS = {
     "coop-16": ("coop-16", {"epochs": 1}),
     "zero-shot": ("zero-shot", {}),
 }
+#: What the others do not show takes its time.
+SHOWN = ("probe", "craft", "lfa")
+CASES = [
+    pytest.param(name, marks=[] if name in SHOWN else [pytest.mark.exhaustive]) for name in METHODS
+]
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(scope="module", params=CASES)
 def model(request: pytest.FixtureRequest, by_default: Tuned, tmp_path_factory) -> Tuned:
     method, options = METHODS[request.param]
     if method is None:
