@@ -29,7 +29,7 @@ from craft.learner.refiner import RefinerTrainer
 
 
 def whole(bench: Bench, name: str) -> None:
-    """A whole run of CraFT, after one generation that sets everything up."""
+    """Time a whole run of CraFT, after one generation that sets everything up."""
     images, labels = bench.problem(name)
     size, given = bench.sizes[name], bench.given
     with tf32(True):

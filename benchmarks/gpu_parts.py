@@ -177,7 +177,7 @@ def _losses(
 
 
 def text(bench: Bench) -> None:
-    """The text forward of a population, by kernels and contexts that run together."""
+    """Time the text forward of a population, by kernels and contexts that run together."""
     population = bench.sizes["ImageNet"]["population"]
     fused = "fused" if bench.on_gpu else "plain"
     for kernels, together in (("plain", population), (fused, population // 5), (fused, population)):

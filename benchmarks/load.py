@@ -42,7 +42,7 @@ _UNCHANGED = ("dataset_statistics",)
 
 
 def suite(runs: int, results: str) -> dict[str, Any]:
-    """The paper's configuration with as many seeds as give ``runs`` runs or just more."""
+    """Return the paper's configuration with as many seeds as give ``runs`` runs or just more."""
     config = yaml12.read(ROOT / "config/config.yaml")
     config |= {"results": results, "seeds": [1]}
     one = len(Design(load(config, ROOT)).all_runs)
@@ -51,7 +51,7 @@ def suite(runs: int, results: str) -> dict[str, Any]:
 
 
 def score(design: Design, run: Run, expected: Expected) -> dict[str, Any]:
-    """A made-up score of a run, as ``score.json`` holds it, that is of what is ``expected``."""
+    """Return a made-up score of a run, as ``score.json`` holds it, of what is ``expected``."""
     tests = design.tests_of(run)
     black_box = not run.method.startswith("coop")
     record = {

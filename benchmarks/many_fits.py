@@ -35,7 +35,7 @@ _CRAFT = {"learner": "craft.learner.collaborative:Collaborative", "components": 
 
 
 def suite(runs: int) -> dict[str, Any]:
-    """A suite of at least ``runs`` tiny fits: methods that differ in the weight lambda1."""
+    """Return a suite of at least ``runs`` tiny fits: methods that differ in the weight lambda1."""
     methods = -(-runs // (len(DATASETS) * len(SHOTS) * SEEDS))
     tiny = {"budget": 4, "population": 4, "intrinsic_dim": 8, "hidden": 8, "passes": 1}
     return {

@@ -59,7 +59,7 @@ def text_model(architecture: str | None, seed: int = 0) -> torch.nn.Module:
 
 
 def text_weights(architecture: str | None) -> TextWeights:
-    """The text side of :func:`text_model`."""
+    """Return the text side of :func:`text_model`."""
     return TextWeights.from_model(text_model(architecture))
 
 

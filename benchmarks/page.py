@@ -14,7 +14,7 @@ BEGIN, END = "<!-- measured: python -m benchmarks -->", "<!-- /measured -->"
 
 
 def filled(page: str, figures: Path = FIGURES) -> str:
-    """The page with its measured part anew; raises ValueError without the two markers."""
+    """Return the page with its measured part anew; raises ValueError without the two markers."""
     if page.count(BEGIN) != 1 or page.count(END) != 1:
         raise ValueError(f"the page needs {BEGIN} and {END} once each")
     before, _, rest = page.partition(BEGIN)
@@ -22,7 +22,7 @@ def filled(page: str, figures: Path = FIGURES) -> str:
 
 
 def measured(figures: Path) -> str:
-    """A section for each benchmark that left its JSON in a folder."""
+    """Return a section for each benchmark that left its JSON in a folder."""
     sections = {
         "text_tower": _text_tower,
         "scoring": _scoring,

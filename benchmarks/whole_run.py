@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def _prepare(folder: Path, size: dict[str, int], smoke: bool) -> None:
-    """The files that a fit reads, from random weights and random images."""
+    """Write the files that a fit reads, from random weights and random images."""
     names = measure.class_names()[DATASET]
     measure.text_weights(None if smoke else f"{BACKBONE}-quickgelu").write(
         folder / "text.safetensors", {"weights": "random"}

@@ -148,7 +148,7 @@ def make_plugins(profile: str) -> None:
 
 
 def _unmarked(text: str) -> str:
-    """A lock without the mark of Linux at each entry, as [tool.uv] asks for nothing else."""
+    """Return a lock without the mark of Linux at each entry, as [tool.uv] asks for nothing else."""
     text = text.replace(" ; sys_platform == 'linux' \\", " \\")
     return text.replace(" and sys_platform == 'linux' \\", " \\")
 
@@ -180,7 +180,7 @@ def closure(roots: tuple[str, ...], needs: dict[str, set[str]]) -> list[str]:
 
 
 def environment(role: str) -> str:
-    """The text of a role's YAML."""
+    """Return the text of a role's YAML."""
     purpose, roots = ROLES[role]
     lines, needs = read_lock()
     pinned = [line for name in closure(roots, needs) for line in lines[name]]

@@ -92,7 +92,7 @@ def _type(names: str | list[str] | None) -> str:
 
 
 def _accepted(error: jsonschema.ValidationError) -> str:
-    """The rule that a value broke, in words."""
+    """Return the rule that a value broke, in words."""
     rule = error.validator_value
     if error.validator == "type":
         return _type(rule)

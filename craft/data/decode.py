@@ -39,7 +39,7 @@ class ImageError(ValueError):
 
 
 def read_rgb(path: Path, reading: str = "stored") -> Image.Image:
-    """The image in a file, the first one of several, as RGB of 8 bits.
+    """Return the image in a file, the first one of several, as RGB of 8 bits.
 
     Raises ImageError naming a file that is missing, empty, truncated, no image of FORMATS, or of
     more pixels than Pillow takes for harmless; ValueError for an unknown reading.

@@ -41,7 +41,7 @@ def survey_own_images(suite: Mapping[str, Any], root: Path) -> dict[str, Survey]
 
 
 def notices(suite: Mapping[str, Any], surveys: Mapping[str, Survey], root: Path) -> Iterator[str]:
-    """What a user should know of a suite before it runs, though nothing in it is wrong."""
+    """Return what a user should know of a suite before it runs, though nothing in it is wrong."""
     for name, own in surveys.items():
         yield from (f"config/datasets/{name}.yaml: {text}" for text in own.notices)
     few = [fact for fact in suite["backbone_facts"].values() if "words" in fact]

@@ -73,7 +73,7 @@ class Design:
         return tuple(self.config["artefacts"][artefact].get("datasets", self.config["datasets"]))
 
     def methods(self, artefact: str) -> tuple[str, ...]:
-        """Method ids that are the rows (or curves) of an artefact, in the config's order.
+        """Return method ids that are the rows (or curves) of an artefact, in the config's order.
 
         Those of varied options are ``method@option=value``. The run of an id whose value the
         option has anyway is the method's own (:meth:`cell`).
@@ -152,7 +152,7 @@ class Design:
         )
 
     def cell(self, method: str, backbone: str, dataset: str, shots: int) -> tuple[Run, ...]:
-        """The runs averaged in one cell of a table: one per seed; zero-shot has a single run.
+        """Return the runs averaged in a cell of a table: one per seed; zero-shot has a single run.
 
         Method ids that come to the same options there share their runs. Raises OptionError.
         """
@@ -202,7 +202,7 @@ class Design:
         return {variant.id: variant for variant in variants}
 
     def label(self, method: str | Variant) -> str:
-        """Printed name of a variant or its id."""
+        """Return printed name of a variant or its id."""
         variant = self._known[method] if isinstance(method, str) else method
         label = self.config["methods"][variant.method].get("label", variant.method)
         return f"{label} ({', '.join(variant.words)})" if variant.words else label

@@ -42,18 +42,18 @@ class Expected:
 
 
 def expected(claims: Mapping[str, Any], results: str, index: Index) -> Expected:
-    """What a run's record must say, by its claims and the files that are there now."""
+    """Return what a run's record must say, by its claims and the files that are there now."""
     found = {role: index.sha256(f"{results}/{path}") for role, path in claims["inputs"].items()}
     return Expected(claims["config_hash"], claims["code_hash"], found)
 
 
 def expected_of(design: Design, run: Run, index: Index) -> Expected:
-    """What the record of a run of a design must say."""
+    """Return what the record of a run of a design must say."""
     return expected(claims_of(design, run), design.config["results"], index)
 
 
 def record_problem(path: str, expected: Expected, index: Index) -> str | None:
-    """What is wrong with the run that a record is of, its published files included."""
+    """Return what is wrong with the run that a record is of, its published files included."""
     folder = Path(path).parent
 
     def check() -> str | None:
@@ -85,7 +85,7 @@ def score_difference(score: Score, expected: Expected) -> str | None:
 
 
 def score_problem(path: str, record: str, expected: Expected, index: Index) -> str | None:
-    """What is wrong with the score of the run that a record is of."""
+    """Return what is wrong with the score of the run that a record is of."""
 
     def check() -> str | None:
         try:

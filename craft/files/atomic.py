@@ -177,7 +177,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What :func:`write_tensors` wrote beside the arrays; raises RecordError as reading them."""
+    """Return the metadata that :func:`write_tensors` wrote; raises RecordError."""
     try:
         with safe_open(str(path), framework="np") as stream:
             return _metadata(stream)

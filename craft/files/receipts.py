@@ -114,7 +114,7 @@ class Index:
         self._good: set[str] = set()
 
     def state(self, path: str | os.PathLike[str]) -> str:
-        """What a file's metadata say of its content; empty where there is no file."""
+        """Return what a file's metadata say of its content; empty where there is no file."""
         return self._state(path)[0]
 
     def _state(self, path: str | os.PathLike[str]) -> tuple[str, bool]:
@@ -153,7 +153,7 @@ class Index:
         expected: Any,
         check: Callable[[], str | None],
     ) -> str | None:
-        """What ``check`` finds wrong with ``files``; not asked again while nothing has changed.
+        """Return what ``check`` finds wrong with ``files``; unchanged files are not checked again.
 
         ``expected`` is all that the check compares them with, as JSON values.
         """
@@ -180,7 +180,7 @@ def problem(
     hashes: Sequence[str | None],
     index: Index,
 ) -> str | None:
-    """What its receipt says against a file, None where it was made by that job from those files."""
+    """Return what a file's receipt says against it, None where that job made it of those files."""
     digest = combined([*map(index.sha256, inputs), *hashes])
 
     def check() -> str | None:

@@ -75,7 +75,7 @@ class Manifest:
         return cls(tuple(rows))
 
     def part(self, split: str) -> tuple[Image, ...]:
-        """The images of one part, in order."""
+        """Return the images of one part, in order."""
         return tuple(image for image in self.images if image.split == split)
 
     def class_names(self) -> dict[int, str]:

@@ -252,7 +252,7 @@ class RunInputs:
         }
 
     def image_sets(self) -> dict[str, Images]:
-        """Uploads by name: the split's images (and their copies, raw or not) and every test set.
+        """Return uploads by name: the split's images, their copies (raw or not) and every test set.
 
         Of a learner that uploads images itself they are the split's alone.
         """
@@ -287,7 +287,7 @@ class RunInputs:
         return ImageSide(self.vision, pixels)
 
     def refine_sets(self) -> tuple[str, ...]:
-        """Uploads that train the refiner (or CoOp's context), by the learner's options."""
+        """Return uploads that train the refiner (or CoOp's context), by the learner's options."""
         options = self.learner.options
         suffix = "-raw" if options.feature_norm == "raw" else ""
         return tuple(_upload(copy) + suffix for copy in options.refine_copies or ("",))
@@ -297,7 +297,7 @@ class RunInputs:
         return _upload(self.learner.options.search_copy)
 
     def box(self, run: str) -> Box:
-        """A box for the run, by its learner's declared access; a service knows it as ``run``."""
+        """Return a box for the run, of its learner's access; ``run`` names it to a service."""
         shots = len(self.split.labels) if self.split else 0
         images = self.image_side() if self.learner.options.encodes_images else None
         return box_for(self.learner, self.tower, self.image_sets(), shots, images, run)

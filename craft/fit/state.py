@@ -101,7 +101,7 @@ class Place:
         )
 
     def load(self) -> tuple[Checkpoint, dict[str, torch.Tensor], Spent] | None:
-        """What :meth:`save` wrote last; None where there is nothing, or nothing of use."""
+        """Return what :meth:`save` wrote last; None where there is nothing, or nothing of use."""
         if not self._state.exists():
             return None
         try:

@@ -54,7 +54,7 @@ def option(
     compare: bool = True,
     **ends: float,
 ) -> Any:
-    """A field of an options class: its default, one line of documentation, what it accepts.
+    """Declare an option of a learner: its default, one line of documentation, what it accepts.
 
     That is one of the values ``accepted``, or numbers within the ``ends`` of a :class:`Range`; null
     too where the type says so. ``compare`` says whether another value makes another run.

@@ -56,11 +56,11 @@ class Published:
         return cls(values, notes)
 
     def value(self, backbone: str, method: str, column: str) -> float | str | None:
-        """The printed number, or None."""
+        """Return the printed number, or None."""
         return self._values.get(_folded((backbone, method, column)))
 
     def cell(self, sample: Sample | None, backbone: str, method: str, column: str) -> Cell:
-        """The cell of a sample of runs (None: not run) beside the printed number and its notes."""
+        """Return the cell of a sample of runs (None: not run) with the printed number and notes."""
         key = (backbone, method, column)
         return Cell.of(sample, self.value(*key), self.notes(*key))
 
@@ -69,7 +69,7 @@ class Published:
         return tuple(dict.fromkeys(key[1] for key in self._values if key[0] == backbone))
 
     def notes(self, backbone: str, method: str, column: str) -> tuple[str, ...]:
-        """Notes on a printed number; ``row`` and ``column`` of a note are shell-style patterns."""
+        """Return notes on a printed number; their ``row`` and ``column`` are shell patterns."""
         if self.value(backbone, method, column) is None:
             return ()  # what is said of a printed number needs one
         row = f"{backbone}/{method}"

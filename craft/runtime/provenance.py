@@ -193,7 +193,7 @@ def commit() -> str | None:
 
 
 def machine(device: str, threads: int) -> dict[str, str]:
-    """What a run's times and memory belong to: device, threads used, processor, system."""
+    """Return what a run's times and memory belong to: device, threads used, processor, system."""
     return {
         "device": device,
         "threads": str(threads),

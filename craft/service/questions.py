@@ -76,7 +76,7 @@ class Questions:
         )
 
     def text_features(self, task: Task, offsets: torch.Tensor) -> Question:
-        """Unit features (P, K, E) of the task's classes for contexts (P, L, D)."""
+        """Return unit features (P, K, E) of the task's classes for contexts (P, L, D)."""
         tower = self._model.tower(task)
         _check(tower, offsets)
         self._bounded(len(offsets), tower.positions)

@@ -37,7 +37,7 @@ def read_backbone(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A description with ``precision``, ``text`` and ``image`` filled in; needs no weights.
+    """Return a description with ``precision``, ``text`` and ``image`` filled in; needs no weights.
 
     Raises BackboneError: an unknown model, one that needs the package transformers, an activation
     that is not that of the weights, or preprocessing that nothing says.
@@ -61,14 +61,14 @@ def _require(what: str, key: str, value: Any, accepted: tuple[str, ...]) -> None
 
 
 def tokenizer_of(config: Mapping[str, Any]) -> Any:
-    """The backbone's tokenizer, at its context length; needs no weights."""
+    """Return the backbone's tokenizer, at its context length; needs no weights."""
     if config["kind"] == "mini":
         return mini.tokenizer(dict(config))
     return open_clip.get_tokenizer(config["model"])
 
 
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's configuration by open_clip's keys; an image encoder has no ``text_cfg``."""
+    """Return the model's configuration in open_clip's keys; an encoder has no ``text_cfg``."""
     if config["kind"] == "mini":
         return dict(config["open_clip"])
     if config["kind"] == "mae":
@@ -131,7 +131,7 @@ def require_quick_gelu(config: Mapping[str, Any], trained: bool, weights: str) -
 
 
 def registered(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What open_clip's registry says of the tag's weights; empty where it does not know the tag."""
+    """Return what open_clip's registry says of the tag's weights; empty for an unknown tag."""
     model, tag = config["model"], config.get("pretrained") or ""
     # The same weights may be listed under the model's twin of the other activation alone.
     twins = (model, model.removesuffix("-quickgelu"), f"{model}-quickgelu")
@@ -171,7 +171,7 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 def _preprocessing(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of ``image``: the YAML's, else the tag's, the size else the model's."""
+    """Return the keys of ``image``: the YAML's, else the tag's, the size else the model's."""
     name, given, known = config["name"], config.get("image", {}), registered(config)
     size = architecture(config)["vision_cfg"].get("image_size", 224)
     if not isinstance(size, int):

@@ -125,7 +125,7 @@ class Guard:
             done += len(block)
 
     def _next(self, blocks: Iterator[torch.Tensor]) -> torch.Tensor | None:
-        """The next block, None at the end; raises TimeoutError and what the box raises."""
+        """Return the next block, None at the end; raises TimeoutError and what the box raises."""
         if self._timeout is None:
             return next(blocks, None)
         answer: list[torch.Tensor | None] = []

@@ -61,7 +61,7 @@ class GuardedBox(Guard):
 def _checked(
     blocks: Iterator[torch.Tensor], contexts: int, expected: tuple[int, int], about: str
 ) -> Iterator[torch.Tensor]:
-    """The blocks, once through; raises BoxError at a wrong shape, and at the end for the rest.
+    """Return the blocks once; raises BoxError at a wrong shape, and at the end for the rest.
 
     Values are looked at where they are and judged once, so that no device waits for each block.
     """

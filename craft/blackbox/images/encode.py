@@ -61,12 +61,12 @@ class Pictures:
         return self.preprocess.read(path, rng, self.reading)
 
     def stamp(self, first: int, last: int) -> str:
-        """The state on disk of images ``first`` to ``last`` - 1."""
+        """Return the state on disk of images ``first`` to ``last`` - 1."""
         paths = (image.path for _, image in self.images[first:last])
         return fingerprint(self.folder, paths)[:16]
 
     def newest(self, first: int, last: int) -> Path:
-        """The file of images ``first`` to ``last`` - 1 that is gone, else that changed last."""
+        """Return the file of images ``first`` to ``last`` - 1 that is gone, or changed last."""
         paths = [self.folder / image.path for _, image in self.images[first:last]]
         return max(paths, key=lambda path: path.stat().st_mtime if path.exists() else math.inf)
 
@@ -198,7 +198,7 @@ def encode(
 
 
 def _of(job: Future[Batch | list[str]]) -> Batch | None:
-    """The batch of a job that has ended, None for one that was not begun or has none."""
+    """Return the batch of a job that has ended, None for one that was not begun or has none."""
     if job.cancelled() or job.exception() or isinstance(job.result(), list):
         return None
     return job.result()

@@ -68,7 +68,7 @@ class Preprocess:
         return np.array(self.centre(rgb) if rng is None else self.augmented(rgb, rng))
 
     def centre(self, image: Image.Image) -> Image.Image:
-        """The test view; CLIP's has the short side at ``size`` and the centre of the long one."""
+        """Return the test view; CLIP's resizes the short side to ``size`` and crops the centre."""
         if self.resize == "squash":
             return image.resize((self.size, self.size), FILTERS[self.interpolation])
         # The corner is rounded to even, as torchvision does it.
@@ -84,18 +84,18 @@ class Preprocess:
         return np.array(self._cut(image, lambda spare: 0 if end == 1 else spare))
 
     def _resized(self, image: Image.Image) -> Image.Image:
-        """The short side at ``size``; the long side is truncated, as torchvision does it."""
+        """Resize the short side to ``size``; the long side is truncated, as torchvision does it."""
         short = min(image.size)
         width, height = (int(self.size * side / short) for side in image.size)
         return image.resize((width, height), FILTERS[self.interpolation])
 
     def _cut(self, image: Image.Image, place: Callable[[int], int]) -> Image.Image:
-        """A square of ``size``, at ``place`` of the pixels that are left over along each side."""
+        """Cut a square of ``size``, at ``place`` of the pixels left over along each side."""
         left, top = (place(side - self.size) for side in image.size)
         return image.crop((left, top, left + self.size, top + self.size))
 
     def augmented(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """A random crop of random area and aspect ratio, resized; mirrored half of the time."""
+        """Cut a random crop of random area and aspect ratio, resized; mirrored half of the time."""
         assert self.crop_scale is not None, "of the data set"
         return self._mirrored(self._cropped(image, self.crop_scale, rng), rng)
 
@@ -126,7 +126,7 @@ class Preprocess:
     def _cropped(
         self, image: Image.Image, scale: tuple[float, float], rng: np.random.Generator
     ) -> Image.Image:
-        """A random crop of a share of the area within ``scale``, resized."""
+        """Cut a random crop of a share of the area within ``scale``, resized."""
         box = self._random_box(*image.size, scale, rng)
         return image.crop(box).resize((self.size, self.size), FILTERS[self.interpolation])
 

@@ -61,7 +61,7 @@ class PlainText:
         )
 
     def build(self) -> nn.Module:
-        """The text tower: token ids (B, T) -> features (B, E); eval mode, no gradients."""
+        """Run the text tower: token ids (B, T) -> features (B, E); eval mode, no gradients."""
         tower = _build_text_tower(**self.architecture)
         tower.load_state_dict(self.tensors, strict=True)
         return tower.eval().requires_grad_(False)
@@ -128,7 +128,7 @@ class PlainTower:
         self._set_context(context)
 
     def with_context(self, context: torch.Tensor) -> PlainTower:
-        """The same classes after another initial context, (L, D) vectors in place of words."""
+        """Return the same classes after another initial context, (L, D) vectors, no words."""
         tower = copy.copy(self)
         tower._set_context(context)
         return tower
@@ -165,7 +165,7 @@ class PlainTower:
         return self._ids.numel()
 
     def encode(self, offsets: torch.Tensor) -> torch.Tensor:
-        """Unit text features (P, K, E), float32, of the contexts p0 + ``offsets`` (P, L, D).
+        """Return unit text features (P, K, E), float32, of the contexts p0 + ``offsets`` (P, L, D).
 
         Differentiable in ``offsets`` where gradients are enabled. Raises ValueError on shape.
         """

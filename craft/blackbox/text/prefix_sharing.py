@@ -95,7 +95,7 @@ class TextTower:
         return tower
 
     def with_context(self, context: torch.Tensor) -> TextTower:
-        """The same classes after another initial context, (L, D) vectors in place of words."""
+        """Return the same classes after another initial context, (L, D) vectors, no words."""
         tower = copy.copy(self)
         tower._set_context(context)
         return tower
@@ -181,7 +181,7 @@ class TextTower:
         return self._packing.bins * self._packing.size
 
     def encode(self, offsets: torch.Tensor) -> torch.Tensor:
-        """Unit text features (P, K, E), float32, of the contexts p0 + ``offsets`` (P, L, D).
+        """Return unit text features (P, K, E), float32, of the contexts p0 + ``offsets`` (P, L, D).
 
         Differentiable in ``offsets`` where gradients are enabled. Raises ValueError on shape.
         """
@@ -246,7 +246,7 @@ class TextTower:
         return by_context[:, self._packing.class_to_end]
 
     def _project(self, x: torch.Tensor, block: _Block) -> torch.Tensor:
-        """Queries, keys and values (rows, 3D) of rows (rows, D)."""
+        """Return queries, keys and values (rows, 3D) of rows (rows, D)."""
         normed = self._norm(x, block["ln_1.weight"], block["ln_1.bias"]).to(self._dtype)
         return F.linear(normed, block["qkv.weight"], block["qkv.bias"])
 
@@ -264,7 +264,7 @@ class TextTower:
         dtype: torch.dtype,
         contexts: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What follows a block's projections: its rows (rows, D), and these normed for the next.
+        """Return what follows a block's projections: its rows (rows, D), also normed for the next.
 
         All in one function, so that a GPU runs what is between matrix products as one kernel each.
         """
@@ -300,8 +300,7 @@ def _batch_bytes(device: torch.device) -> int:
 
 
 def _check_ends(weights: TextWeights, prompt: PromptTokens) -> None:
-    """The model must know each prompt's tokens and read it out at its last one, whatever rule it
-    has for that."""
+    """Require a model that knows each prompt's tokens and reads it out at the last one."""
     vocabulary = len(weights.tensors["token_embedding"])
     for name, suffix in zip(prompt.class_names, prompt.suffix_ids, strict=True):
         ids = [prompt.start_id, *prompt.context_ids, *suffix]

@@ -38,7 +38,7 @@ class Packing:
     class_to_end: torch.Tensor  # (K,) int64 index into ``ends``
 
     def to(self, device: torch.device) -> Packing:
-        """The same with its tensors on ``device``."""
+        """Return the same with its tensors on ``device``."""
         tensors = [f.name for f in fields(self) if isinstance(getattr(self, f.name), torch.Tensor)]
         return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
@@ -86,7 +86,7 @@ class _Tree:
         return [sorted(set().union(*self.ancestors[s : s + size])) for s in starts]
 
     def lay_out(self, keys: list[list[int]]) -> Packing:
-        """The packing with these keys, one list per bin."""
+        """Return the packing with these keys, one list per bin."""
         bins, size = len(keys), -(-len(self.ancestors) // len(keys))
         paths = [*self.paths] + [self.suffixes[0][:1]] * (bins * size - len(self.ancestors))
         columns = [{node: m for m, node in enumerate(of_bin)} for of_bin in keys]

@@ -32,7 +32,7 @@ class Tower(Protocol):
         ...
 
     def with_context(self, context: torch.Tensor) -> Tower:
-        """The same classes after another initial context (L, D)."""
+        """Return the same classes after another initial context (L, D)."""
         ...
 
     def leading(self, words: int) -> Tower:
@@ -40,14 +40,14 @@ class Tower(Protocol):
         ...
 
     def encode(self, offsets: torch.Tensor) -> torch.Tensor:
-        """Unit text features (P, K, E), float32, for offsets (P, L, D)."""
+        """Return unit text features (P, K, E), float32, for offsets (P, L, D)."""
         ...
 
 
 def read_tower(
     path: str | os.PathLike[str], prompt: PromptTokens, dtype: str = "float32", **placement: Any
 ) -> Tower:
-    """The tower of a file that craft.blackbox.backbones.load wrote, over the classes of ``prompt``.
+    """Return the tower of a file of craft.blackbox.backbones.export, over ``prompt``'s classes.
 
     ``placement`` goes to the tower: device, max_batch_bytes. Raises RecordError for a foreign file,
     for a plain tower where open_clip, which runs it, is not installed, and for one in another

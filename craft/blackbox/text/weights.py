@@ -111,7 +111,7 @@ class TextWeights:
         )
 
     def to(self, device: torch.device | str) -> TextWeights:
-        """The same with its tensors on ``device``."""
+        """Return the same with its tensors on ``device``."""
         tensors = {name: value.to(device) for name, value in self.tensors.items()}
         return replace(self, tensors=tensors)
 
@@ -178,7 +178,7 @@ class TextWeights:
 
 
 def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    """The shape that each tensor has, by the widths of embedding, hidden layers and features."""
+    """Return each tensor's shape, by the widths of embedding, hidden layers and features."""
 
     def first(name: str) -> int:
         return tensors[name].shape[0] if name in tensors and tensors[name].ndim else 0
@@ -229,7 +229,7 @@ def _require_causal(mask: torch.Tensor | None) -> None:
 
 
 def _projection(projection: nn.Linear | torch.Tensor | None) -> dict[str, torch.Tensor]:
-    """The projection to the joint space as a linear layer's (out, in) weight and bias."""
+    """Return the projection to the joint space as a linear layer's (out, in) weight and bias."""
     if projection is None:
         return {}
     if not isinstance(projection, nn.Linear):

@@ -48,7 +48,7 @@ def obtain(
     unpacks: tuple[Path, int | None] = (Path(), 0),
     policy: Policy,
 ) -> tuple[Path, bool]:
-    """The verified file of a source in ``folder``, and whether it was brought here by this call.
+    """Return the verified file of a source in ``folder``, and whether this call brought it.
 
     A file of that name that is there and has the pinned size and sums is taken as it is.
     ``unpacks`` is a folder and how many bytes must be free there as well, None for as many as the

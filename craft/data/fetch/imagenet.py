@@ -54,7 +54,7 @@ def prepare(root: Path, facts: Mapping[str, Any], archives: Mapping[str, Any]) -
 
 
 def _archive(root: Path, pinned: Mapping[str, Any]) -> Path | None:
-    """A file of the user's with the pinned sum; None where there is none."""
+    """Return a file of the user's with the pinned sum; None where there is none."""
     path = root / pinned["filename"]
     if not path.is_file():
         return None

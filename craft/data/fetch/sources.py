@@ -39,7 +39,7 @@ class Policy:
 
 
 def address(source: Mapping[str, Any]) -> str:
-    """What a source is called in messages, and where its host is looked up."""
+    """Return what a source is called in messages, and where its host is looked up."""
     if source["kind"] == "http":
         return source["url"]
     if source["kind"] == "gdrive":

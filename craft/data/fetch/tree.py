@@ -81,7 +81,7 @@ class _Acquisition:
         self.tried: list[str] = []
 
     def run(self) -> dict[str, Any]:
-        """The origin of the tree, complete when this returns; raises FetchError."""
+        """Return the origin of the tree, complete when this returns; raises FetchError."""
         try:
             for source in self.manual:
                 imagenet.prepare(self.root, self.facts, source["archives"])
@@ -181,7 +181,7 @@ class _Acquisition:
         )
 
     def incomplete(self, folder: Path) -> str | None:
-        """What a tree lacks, None if it is complete."""
+        """Return what a tree lacks, None if it is complete."""
         try:
             check_tree(folder, self.facts)
             build(folder, self.facts)

@@ -75,7 +75,7 @@ def _curve(
 
 
 def draw(made: tuple[Panel, ...]) -> Figure:
-    """The panels, a row of them for each backbone, with one legend below."""
+    """Draw the panels, a row of them for each backbone, with one legend below."""
     columns = min(COLUMNS, len(made) // len({panel.backbone for panel in made}))
     rows = -(-len(made) // columns)
     looks = style.looks(list(methods_of(made)))

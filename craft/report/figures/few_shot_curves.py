@@ -68,7 +68,7 @@ def _curve(
 
 
 def draw(made: tuple[Panel, ...]) -> Figure:
-    """The panels as small multiples with one legend, in a spare place of the grid or below."""
+    """Draw the panels as small multiples with one legend, in a spare place of the grid or below."""
     places, rows, columns = _places(made)
     spare = rows * columns - len(made)
     height = rows * PANEL_HEIGHT + (0.1 if spare else 0.35)
@@ -146,7 +146,7 @@ def _panel(axes: Axes, panel: Panel, looks: dict[str, style.Look]) -> None:
 def _legend(
     made: tuple[Panel, ...], looks: dict[str, style.Look]
 ) -> tuple[list[Line2D], list[str]]:
-    """The legend's handles and labels."""
+    """Return the legend's handles and labels."""
     handles, texts = [], []
     for curve in methods_of(made).values():
         texts.append(curve.label)

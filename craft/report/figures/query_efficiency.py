@@ -65,7 +65,7 @@ def _samples(lines: pd.DataFrame) -> list[tuple[int, Sample]]:
 
 
 def draw(made: tuple[Panel, ...]) -> Figure:
-    """The panels with one legend above."""
+    """Draw the panels with one legend above."""
     columns = min(len(made), 2)
     rows = math.ceil(len(made) / columns)
     width = style.COLUMN_WIDTH if columns == 1 else style.PAGE_WIDTH

@@ -73,7 +73,7 @@ _MARKERS = ("D", "P", "X", "<", ">", "h", "d")
 
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """A look for each method: known ones keep theirs in every figure, others differ from all."""
+    """Return a look for each method: known ones keep theirs, others differ from all."""
     others = [method for method in methods if method not in _KNOWN]
     further = {
         method: Look(_COLORS[n % len(_COLORS)], _MARKERS[n % len(_MARKERS)])
@@ -92,7 +92,7 @@ def styled() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches, that fits its content by itself; needs no display."""
+    """Return an empty figure, in inches, that fits its content by itself; needs no display."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -101,7 +101,7 @@ def new_figure(width: float, height: float) -> Figure:
 def shared_legend(
     figure: Figure, handles: Sequence[Artist], labels: Sequence[str], loc: str
 ) -> Legend:
-    """A legend outside the panels, in as few rows as the figure's width allows.
+    """Add a legend outside the panels, in as few rows as the figure's width allows.
 
     Labels are handed over: matplotlib drops an artist whose own label starts with an underscore.
     """

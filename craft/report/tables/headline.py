@@ -18,7 +18,7 @@ HEADLINE = "architectures"
 
 
 def headline(path: Path, width: int) -> str:
-    """The tidy table at ``path`` with a column per data set, in text; raises RecordError.
+    """Return the tidy table at ``path`` with a column per data set, in text; raises RecordError.
 
     Standard deviations are left out where the table would be wider than ``width`` characters.
     """
