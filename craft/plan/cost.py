@@ -43,6 +43,7 @@ class Cost:
 
     search: int = 0  # queries that the paper counts
     other: int = 0  # queries to refine, and to predict the test images
+    encoded: int = 0  # images that the service encodes for queries
     seconds: float = 0.0  # of one core
     bytes: int = 0  # kept on disk
     scorings: int = 0  # images x queries
@@ -69,9 +70,11 @@ def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
     shots = run.shots * classes
     scorings = (work.search + work.refine + trained * (work.predict + 1)) * shots
     scorings += points * work.predict * sum(sets)
+    encoded = work.images + (points * sum(sets) + shots) * work.predict_images
     text = _TEXT_DEFAULTS | architecture["text_cfg"]
     one = classes * _TEXT * text["layers"] * text["width"] ** 2 / _TEXT_SIZE
     seconds = (work.search + other + _GRADIENT * work.gradients) * one + generations * _GENERATION
+    seconds += encoded * _image_seconds(run.backbone)
     hidden = options.hidden if options.head == "mlp" else 0
     refiner = 4 * (2 * classes * hidden if hidden else classes**2) if work.passes else 0
     kept = refiner + _RECORDS + 4 * points * sum(sets)
@@ -79,7 +82,12 @@ def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
         scorings = 0
     if learner.access == "weights":
         other = 0
-    return Cost(work.search, other, seconds, kept, scorings)
+    return Cost(work.search, other, encoded, seconds, kept, scorings)
+
+
+def _image_seconds(backbone: str) -> float:
+    """Return the seconds of one encoding."""
+    return _IMAGE.get(backbone, max(_IMAGE.values()))
 
 
 class Pace:
@@ -131,8 +139,22 @@ def images_of(design: Design, dataset: str, part: str) -> int:
 
 def of_features(images: int, backbone: str, architecture: Mapping[str, Any]) -> Cost:
     """Return what encoding ``images`` takes, and what is kept of them."""
-    seconds = images * _IMAGE.get(backbone, max(_IMAGE.values()))
+    seconds = images * _image_seconds(backbone)
     return Cost(seconds=seconds, bytes=images * (4 * architecture["embed_dim"] + 4 + _PATH))
+
+
+def of_pixels(design: Design, backbone: str, dataset: str, part: str, size: int) -> Cost:
+    """Return what is kept of decoded images of ``size`` pixels: those drawn, or the test images."""
+    counts = design.config["facts"][dataset]["counts"]
+    count = counts["test"]
+    if part != "test":
+        drawn = {
+            (run.shots, run.seed): run.shots * counts["classes"]
+            for run in design.all_runs
+            if run.options.encodes_images and (run.backbone, run.dataset) == (backbone, dataset)
+        }
+        count = min(counts["train"], sum(drawn.values()))
+    return Cost(bytes=3 * size**2 * count)
 
 
 def to_fetch(suite: Mapping[str, Any], datasets: Iterable[str]) -> dict[str, dict[str, Any]]:

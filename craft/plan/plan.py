@@ -10,13 +10,14 @@ from typing import Any
 
 from craft.blackbox.backbones.description import architecture, complete
 from craft.design.runs import Design
-from craft.files.paths import FETCHED, RECORD, TOWER, at
+from craft.files.paths import FEATURES_FOLDER, FETCHED, PIXELS_FOLDER, RECORD, TOWER, at
 from craft.plan.cost import (
     Cost,
     Pace,
     bills_of,
     images_of,
     of_features,
+    of_pixels,
     of_run,
     to_fetch,
     weights_of,
@@ -38,7 +39,8 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
     """Return the plan of what is ``left`` to do, ``at_a_time`` jobs at a time."""
     suite = left.suite
     design, results = Design(suite), suite["results"]
-    built = {name: _architecture(facts) for name, facts in suite["backbone_facts"].items()}
+    facts = suite["backbone_facts"]
+    built = {name: _architecture(fact) for name, fact in facts.items()}
     pace = Pace(design, built)
     runs: Counter[str] = Counter()
     fits: dict[str, Cost] = {}
@@ -56,9 +58,15 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
     encoded = [
         (path.parts[-3], images_of(design, path.parts[-2], path.stem))
         for path in map(Path, sorted(left.files))
-        if Path(results, "features") in path.parents
+        if Path(results, FEATURES_FOLDER) in path.parents
     ]
     features = (of_features(count, name, built[name]) for name, count in encoded)
+    decoded = (
+        of_pixels(design, name, path.parts[-2], path.stem, complete(facts[name])["image"]["size"])
+        for path in map(Path, sorted(left.files))
+        if Path(results, PIXELS_FOLDER) in path.parents
+        for name in (path.parts[-3],)
+    )
     markers = {name: at(results, FETCHED, dataset=name) for name in suite["facts"]}
     towers = {name: at(results, TOWER, backbone=name) for name in suite["backbones"]}
     return Plan(
@@ -72,6 +80,7 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
         longest=longest,
         images=sum(count for _, count in encoded),
         features=sum(features, Cost()),
+        pixels=sum(decoded, Cost()),
         records=pace.records,
         fetch=to_fetch(suite, [name for name, file in markers.items() if file in left.files]),
         weights=weights_of(suite, [name for name, file in towers.items() if file in left.files]),

@@ -26,6 +26,7 @@ class Plan:
     longest: float  # seconds of the longest run
     images: int
     features: Cost
+    pixels: Cost
     records: int  # finished runs that the seconds are corrected by
     fetch: Mapping[str, Mapping[str, Any]]  # data set -> its source
     weights: Mapping[str, int | None]  # backbone -> bytes, None where they are not known
@@ -85,10 +86,14 @@ def _fits(plan: Plan) -> list[str]:
     costs = {**plan.fits, "total": sum(plan.fits.values(), Cost())}
     runs = {**plan.runs, "total": sum(plan.runs.values())}
     rows = [
-        (name, f"{runs[name]:,}", f"{cost.search:,}", f"{cost.other:,}", duration(cost.seconds))
+        (
+            name,
+            *(f"{count:,}" for count in (runs[name], cost.search, cost.other, cost.encoded)),
+            duration(cost.seconds),
+        )
         for name, cost in costs.items()
     ]
-    table = _table(("method", "runs", "search queries", "other queries", "time"), rows)
+    table = _table(("method", "runs", "search queries", "other queries", "encodings", "time"), rows)
     return [table, f"  longest run: {duration(plan.longest)}"]
 
 
@@ -114,4 +119,5 @@ def _disk(plan: Plan) -> list[str]:
     trees = sum(source.get("unpacked") or fetched[name] for name, source in sources.items())
     runs = sum(cost.bytes for cost in plan.fits.values())
     kept = f"{size(trees)} of images, {size(plan.features.bytes)} of features, {size(runs)} of runs"
+    kept += f", {size(plan.pixels.bytes)} of decoded images" if plan.pixels.bytes else ""
     return [f"{'fetch' * (not n):6} {part}" for n, part in enumerate(lines)] + [f"keep   {kept}"]

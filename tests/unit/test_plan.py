@@ -65,6 +65,26 @@ def test_a_run_is_counted_as_it_will_be_metered() -> None:
     assert cost(ZERO_SHOT, "EuroSAT", 0).other == 1
 
 
+def test_images_that_a_fit_has_encoded_are_counted_with_their_hours() -> None:
+    (run, *_) = DESIGN.cell("bpt-vlm", "ViT-B-16", "EuroSAT", 16)
+    built = architecture(complete(SUITE["backbone_facts"]["ViT-B-16"]))
+    prompted = of_run(DESIGN, run, built)
+    # 8,000 candidates on 160 images; the test images and the shots at the end.
+    assert prompted.encoded == 8000 * 160 + 8100 + 160
+    (plain, *_) = DESIGN.cell("bbt", "ViT-B-16", "EuroSAT", 16)
+    assert of_run(DESIGN, plain, built).encoded == 0
+    (both, *_) = DESIGN.cell("craft-vp", "ViT-B-16", "EuroSAT", 16)
+    assert of_run(DESIGN, both, built).encoded == prompted.encoded + 200 * 160
+    assert prompted.seconds > 100 * of_run(DESIGN, plain, built).seconds
+    pixels = tuple(
+        f"{SUITE['results']}/pixels/ViT-B-16/EuroSAT/{part}.safetensors"
+        for part in ("test", "train")
+    )
+    made = plan(left(run, other=pixels))
+    assert made.pixels.bytes == (8100 + 3 * 160) * 3 * 224**2
+    assert f"{prompted.encoded:,}" in summary(made)
+
+
 def test_a_run_of_eurosats_size_takes_what_was_measured() -> None:
     # benchmarks/figures/whole_run.json: 284 s on two cores, most of it the text forward.
     measured = json.loads(Path("benchmarks/figures/whole_run.json").read_text())["wall s"]

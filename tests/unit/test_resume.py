@@ -35,6 +35,7 @@ LEARNERS = {
     "collaborative:Collaborative": {"budget": 1600, "views": 1},
     "sequential:Sequential": {"budget": 800, "context_rule": "fresh-mean", "feature_norm": "raw"},
     "coop:CoOp": {"context_tokens": 3, "epochs": 200},
+    "yu:Yu": {"visual_tokens": 2, "visual_dim": 4, "budget": 1600},
     "blackvip:BlackVIP": BLACKVIP | {"steps": 300, "crops": 1},
 }
 
@@ -53,7 +54,7 @@ class Fits:
     def __init__(self, folder: Path, name: str, seeds: tuple[int, ...] = (1,), **options) -> None:
         self.folder, self.log = folder, folder / "log"
         cell = OPTIONS | LEARNERS[name] | options, ("toy", "s")
-        told = image_arguments if name.startswith("blackvip") else arguments
+        told = image_arguments if name.startswith(("blackvip", "yu")) else arguments
         self.given = told(folder, name, *(JobRun(1, seed, *cell) for seed in seeds))
 
     def start(
