@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from benchmarks import gpu_parts as parts
 from benchmarks import measure
@@ -32,7 +33,7 @@ def whole(bench: Bench, name: str) -> None:
     """Time a whole run of CraFT, after one generation that sets everything up."""
     images, labels = bench.problem(name)
     size, given = bench.sizes[name], bench.given
-    with tf32(True):
+    with tf32(True), threadpool_limits(1, user_api="blas"):  # as craft.fit has it
         start = time.perf_counter()
         tower = bench.tower(name, given.dtype)
         box = LocalBox(tower, {"train": images})

@@ -99,9 +99,11 @@ def seconds(run: Callable[[], Any], repeats: int = 1) -> dict[str, float]:
     return {"wall": min(walls), "cpu": min(cpus)}
 
 
-def matmul_rate(size: int = 2048, repeats: int = 3) -> dict[str, float]:
-    """FLOP/s of a large square float32 product, by wall and by processor time."""
-    left, right = torch.randn(2, size, size)
+def matmul_rate(
+    size: int = 2048, repeats: int = 3, dtype: torch.dtype = torch.float32
+) -> dict[str, float]:
+    """FLOP/s of a large square product, by wall and by processor time."""
+    left, right = torch.randn(2, size, size).to(dtype)
     left @ right
     taken = seconds(lambda: left @ right, repeats)
     return {clock: 2 * size**3 / value for clock, value in taken.items()}

@@ -1,13 +1,15 @@
 """The text tower against the plain forward: ``python -m benchmarks.text_tower [--threads 2]``.
 
 Plain is what the released scripts do: one candidate at a time, every prompt at its full 77
-positions, open_clip's own modules. Both sides are child processes that take turns, with the same
-random weights and offsets. Ratios are of seconds per candidate; ``--clock cpu`` counts processor
-time, which other users of the machine disturb less, ``wall`` what one waits for.
+positions, open_clip's own modules. All sides are child processes that take turns, with the same
+random weights and offsets; bfloat16 is the fast one in that type. Ratios are of seconds per
+candidate; ``--clock cpu`` counts processor time, which other users of the machine disturb less,
+``wall`` what one waits for.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -36,10 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     if given.part:
-        sides = {"plain": _plain, "fast": _fast}
+        sides = {
+            "plain": _plain,
+            "fast": _fast,
+            "bfloat16": functools.partial(_fast, dtype=torch.bfloat16),
+        }
         print(json.dumps(sides[given.part](given)))
         return {}
-    turns: dict[str, list[dict[str, Any]]] = {"plain": [], "fast": []}
+    turns: dict[str, list[dict[str, Any]]] = {"plain": [], "fast": [], "bfloat16": []}
     with tempfile.TemporaryDirectory() as folder:
         features = {side: str(Path(folder) / side) for side in turns}
         for _ in range(given.rounds):
@@ -48,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
                 options += [*given.datasets, "--population", str(given.population)]
                 options += ["--smoke"] * given.smoke
                 done.append(measure.child("benchmarks.text_tower", given.threads, options))
-        plain, fast = (load_file(path) for path in features.values())
+        plain, fast, half = (load_file(path) for path in features.values())
     clock = given.clock
     rows = []
     for name in given.datasets:
@@ -71,6 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
                 "of matmul": _share(best["fast"], clock),
                 "plain of matmul": _share(best["plain"], clock),
                 "largest difference": float((plain[name] - fast[name]).abs().max()),
+                "bfloat16 s": least["bfloat16"],
+                "bfloat16 over fast": least["fast"] / least["bfloat16"],
+                "bfloat16 over plain": least["plain"] / least["bfloat16"],
+                "bfloat16 matmul GFLOP/s": best["bfloat16"]["matmul"][clock] / 1e9,
+                "bfloat16 of matmul": _share(best["bfloat16"], clock),
+                "bfloat16 difference": float((fast[name] - half[name]).abs().max()),
             }
         )
     ratios = [row["ratio"] for row in rows]
@@ -79,6 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "population": given.population,
         "geometric mean of ratios": measure.geometric_mean(ratios),
         "least ratio": min(ratios),
+        "geometric mean, bfloat16 over fast": measure.geometric_mean(
+            [row["bfloat16 over fast"] for row in rows]
+        ),
+        "geometric mean, bfloat16 over plain": measure.geometric_mean(
+            [row["bfloat16 over plain"] for row in rows]
+        ),
         "least share of matmul": min(row["of matmul"] for row in rows),
         "largest difference": max(row["largest difference"] for row in rows),
     }
@@ -96,27 +114,31 @@ def _offsets(population: int, width: int) -> torch.Tensor:
     return 0.02 * torch.randn(population, 4, width, generator=generator)
 
 
-def _timed(forward: Callable[[], Any], given: Any) -> tuple[dict[str, float], dict[str, float]]:
+def _timed(
+    forward: Callable[[], Any], given: Any, dtype: torch.dtype = torch.float32
+) -> tuple[dict[str, float], dict[str, float]]:
     """Seconds of a forward, and the mean of a large product's rates before and after it."""
     size = 256 if given.smoke else 2048
-    before = measure.matmul_rate(size)
+    before = measure.matmul_rate(size, dtype=dtype)
     taken = measure.seconds(forward)
-    after = measure.matmul_rate(size)
+    after = measure.matmul_rate(size, dtype=dtype)
     return taken, {clock: (before[clock] + after[clock]) / 2 for clock in before}
 
 
 @torch.inference_mode()
-def _fast(given: Any) -> dict[str, Any]:
+def _fast(given: Any, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
     """Seconds per candidate of a whole population, and features of the first candidate."""
     weights = measure.text_weights(None if given.smoke else ARCHITECTURE)
     done: dict[str, Any] = {}
     features = {}
     for name in given.datasets:
         prompt = measure.tokens(measure.class_names()[name])
-        tower = TextTower.from_tokens(weights, prompt)
+        tower = TextTower.from_tokens(weights, prompt, dtype=dtype)
         offsets = _offsets(given.population, tower.context_width)
         features[name] = tower.encode(offsets)[0]  # what is set up once is not timed on either side
-        taken, rate = _timed(lambda tower=tower, offsets=offsets: tower.encode(offsets), given)
+        taken, rate = _timed(
+            lambda tower=tower, offsets=offsets: tower.encode(offsets), given, dtype
+        )
         # Without padding, and as if every block ran on every position.
         tree = {suffix[: n + 1] for suffix in prompt.suffix_ids for n in range(len(suffix))}
         positions = 1 + tower.context_length + len(tree)

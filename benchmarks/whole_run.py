@@ -8,6 +8,7 @@ stopwatch on its parts says where the seconds go. The pipeline's start-up counts
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import tempfile
@@ -34,16 +35,19 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Fit in a child and report; returns what is written as JSON."""
     parser = measure.parser(__doc__)
     parser.add_argument("--budget", type=int, help="search queries, in place of 8,000")
+    parser.add_argument("--dtype", default="float32", help="of the text forward, as suites say it")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--folder", type=Path, help="where the child finds its files")
     given = parser.parse_args(arguments)
     size = SMALL if given.smoke else SIZE
     size |= {"budget": given.budget} if given.budget else {}
     if given.part:
-        print(json.dumps(_fit(given.folder, size, given.threads)))
+        print(json.dumps(_fit(given, size)))
         return {}
     with tempfile.TemporaryDirectory() as folder:
         _prepare(Path(folder), size, given.smoke)
         options = ["--part", "fit", "--folder", folder, "--budget", str(size["budget"])]
+        options += ["--dtype", given.dtype, "--device", given.device]
         start = time.perf_counter()
         parts = measure.child(
             "benchmarks.whole_run", given.threads, options + ["--smoke"] * given.smoke
@@ -68,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "generations": generations,
         "share that is not text forward": 1 - parts["text forward"] / fit,
         "queries": record["queries"],
+        "dtypes": {name: record["machine"][f"{name}_dtype"] for name in ("search", "text")},
         "peak MB": record["peak_memory_mb"],
     }
     measure.report(result, rows, given)
@@ -106,7 +111,7 @@ def _prepare(folder: Path, size: dict[str, int], smoke: bool) -> None:
             )
 
 
-def _fit(folder: Path, size: dict[str, int], threads: int) -> dict[str, Any]:
+def _fit(given: argparse.Namespace, size: dict[str, int]) -> dict[str, Any]:
     """Run craft.fit here under stopwatches: seconds by part, and the run's record."""
     from craft.blackbox.text.prefix_sharing import TextTower
     from craft.fit import __main__ as fit
@@ -115,7 +120,7 @@ def _fit(folder: Path, size: dict[str, int], threads: int) -> dict[str, Any]:
     from craft.learner.prompt_search import PromptGenerator
     from craft.learner.refiner import RefinerTrainer
 
-    spent = {"search: scores and losses": 0.0}
+    folder, spent = given.folder, {"search: scores and losses": 0.0}
     watched = [
         (TextTower, "encode", "text forward"),
         (PromptGenerator, "ask", "CMA-ES"),
@@ -139,11 +144,12 @@ def _fit(folder: Path, size: dict[str, int], threads: int) -> dict[str, Any]:
     arguments += ["--train", str(folder / "train.safetensors")]
     arguments += ["--splits", str(folder / "splits")]
     arguments += ["--tests", f"{DATASET}={folder / 'test.safetensors'}"]
-    arguments += ["--out", str(folder / "runs"), "--threads", str(threads)]
+    arguments += ["--out", str(folder / "runs"), "--threads", str(given.threads)]
+    arguments += ["--dtype", given.dtype, "--device", given.device]
     with contextlib.ExitStack() as stack:
         for cls, name, part in watched:
             stack.enter_context(measure.stopwatch(cls, name, part, spent))
-        torch.set_num_threads(threads)
+        torch.set_num_threads(given.threads)
         fit.main(arguments)
     (name,) = json.loads((folder / "fitted.json").read_text())["records"]
     record = json.loads((folder / "runs" / name / "record.json").read_text())

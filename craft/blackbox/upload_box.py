@@ -69,8 +69,8 @@ class LocalUploadBox(LocalBox):
             self._images[image_set] = self._side.encode(self._waiting.pop(image_set))
         return super()._features(image_set)
 
-    def _text(self, offsets: torch.Tensor) -> torch.Tensor:
+    def _text(self, offsets: torch.Tensor, tower: TextTower) -> torch.Tensor:
         """Return the text features (B, K, E) of a block of contexts; the last are at hand."""
         if self._asked is None or not torch.equal(offsets, self._asked[0]):
-            self._asked = offsets.clone(), super()._text(offsets)
+            self._asked = offsets.clone(), super()._text(offsets, tower)
         return self._asked[1]

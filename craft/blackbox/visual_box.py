@@ -33,8 +33,15 @@ class LocalVisualBox(LocalBox):
         *,
         meter: QueryMeter | None = None,
         max_block_bytes: int | None = None,
+        search_tower: TextTower | None = None,
     ) -> None:
-        super().__init__(tower, image_sets, meter=meter, max_block_bytes=max_block_bytes)
+        super().__init__(
+            tower,
+            image_sets,
+            meter=meter,
+            max_block_bytes=max_block_bytes,
+            search_tower=search_tower,
+        )
         self.visual = VisualSide(MOST_TOKENS, images.width)
         self._vision, self._pixels = images, dict(pixels)
         for name, rows in self._pixels.items():
@@ -60,17 +67,18 @@ class LocalVisualBox(LocalBox):
             raise ValueError(f"image set {image_set!r}: expected pixels to prompt, got features")
         contexts, count = len(context_offsets), self.image_sets[image_set]
         self.meter.charge(purpose, contexts, images=contexts * count)
-        return self._prompted(self._pixels[image_set], context_offsets, visual_prompts)
+        tower = self._tower_for(purpose)
+        return self._prompted(self._pixels[image_set], context_offsets, visual_prompts, tower)
 
     @torch.no_grad()
     def _prompted(
-        self, pixels: PixelRows, offsets: torch.Tensor, prompts: torch.Tensor
+        self, pixels: PixelRows, offsets: torch.Tensor, prompts: torch.Tensor, tower: TextTower
     ) -> Iterator[torch.Tensor]:
         per_context = 4 * len(pixels) * (len(self.class_names) + self._vision.feature_width)
         size = max(1, self._max_block_bytes // per_context)
         for some, visual in zip(offsets.split(size), prompts.split(size), strict=True):
             features = self._vision.encode_prompted(self._read(pixels), visual)  # (B, N, E)
-            texts = self._scale * self._tower.encode(some)  # (B, K, E)
+            texts = self._scale * tower.encode(some)  # (B, K, E)
             # One by one, so that a candidate's bits do not depend on the others.
             both = zip(features, texts, strict=True)
             yield torch.stack([images @ text.T for images, text in both])

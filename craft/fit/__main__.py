@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-from craft.blackbox.text.prefix_sharing import DTYPES
 from craft.client.remote import Service
 from craft.files import paths
 from craft.files.atomic import RecordError, sha256, write_json
 from craft.files.suite import Job
+from craft.fit.arithmetic import ACCEPTED, TextDtypes
 from craft.fit.inputs import JobFiles, JobInputs
 from craft.fit.run import Keeping, run
 from craft.learner.lookup import load_learner
@@ -77,7 +77,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--key-variable", metavar="NAME", help="environment variable of the service's key"
     )
     parser.add_argument("--device", default="cpu", help="where the text tower and learner compute")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the text forward")
+    parser.add_argument("--dtype", choices=ACCEPTED, default="float32", help="of the text forward")
     parser.add_argument(
         "--tf32",
         action=argparse.BooleanOptionalAction,
@@ -126,7 +126,8 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
     # Of the module that the configuration names, as planned, wherever the class is written.
     code = code_hash("craft.fit.__main__", job.learner.partition(":")[0])
     service = Service(given.service, given.key_variable) if given.service else None
-    inputs = JobInputs(files, cls.prompts, given.device, given.dtype, service)
+    dtypes = TextDtypes.of(given.dtype, cls, given.device)
+    inputs = JobInputs(files, cls.prompts, given.device, dtypes, service)
     for what in ("backbone", "dataset"):
         if identity[what] != getattr(inputs, what):
             raise RecordError(

@@ -14,6 +14,7 @@ from craft.blackbox.guards.uploads import GuardedUploadBox
 from craft.blackbox.guards.visual_prompts import GuardedVisualBox
 from craft.blackbox.images.vision_tower import VisionTower
 from craft.blackbox.local_box import LocalBox
+from craft.blackbox.text.prefix_sharing import TextTower
 from craft.blackbox.text.tower import Tower
 from craft.blackbox.upload_box import LocalUploadBox
 from craft.blackbox.visual_box import LocalVisualBox
@@ -67,7 +68,14 @@ def box_for(
         case "predictions":
             return black_box(tower, uploads, meter, run)
         case "visual-prompts":
-            box = LocalVisualBox(tower, uploads, images.tower, images.pixels, meter=meter)
+            box = LocalVisualBox(
+                tower,
+                uploads,
+                images.tower,
+                images.pixels,
+                meter=meter,
+                search_tower=tower_of_search(tower),
+            )
             return GuardedVisualBox(box)
         case "uploads":
             return GuardedUploadBox(LocalUploadBox(tower, uploads, images.tower, meter=meter))
@@ -93,4 +101,9 @@ def black_box(
     """Return a guarded black box that holds these uploads alone."""
     if isinstance(tower, Remote):
         return GuardedBox(tower.box("predictions", uploads, meter or QueryMeter(), run))
-    return GuardedBox(LocalBox(tower, uploads, meter=meter))
+    return GuardedBox(LocalBox(tower, uploads, meter=meter, search_tower=tower_of_search(tower)))
+
+
+def tower_of_search(tower: Tower) -> Tower:
+    """Return the tower that answers a search, which only the fast one may have beside itself."""
+    return tower.searching if isinstance(tower, TextTower) else tower

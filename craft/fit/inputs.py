@@ -11,7 +11,7 @@ import torch
 from craft.blackbox.images.vision_tower import VisionTower
 from craft.blackbox.images.vision_weights import VisionWeights
 from craft.blackbox.text.ensemble import TemplateMean
-from craft.blackbox.text.prefix_sharing import DTYPES
+from craft.blackbox.text.prefix_sharing import DTYPES, TextTower
 from craft.blackbox.text.prompts import Prompts, PromptTokens
 from craft.blackbox.text.tower import Tower, read_tower
 from craft.client.remote import Remote, Service
@@ -19,6 +19,7 @@ from craft.files.atomic import RecordError, read_metadata, sha256, unchanged
 from craft.files.pixels import Pixels
 from craft.files.records import Features, Split
 from craft.files.uploaded import Uploaded
+from craft.fit.arithmetic import FLOAT32, TextDtypes
 from craft.fit.boxes import Box, ImageSide, box_for
 from craft.fit.matching import require_match
 from craft.fit.own_side import Codes, own_of
@@ -78,12 +79,12 @@ class JobInputs:
         inputs: JobFiles,
         kind: str,
         device: str = "cpu",
-        dtype: str = "float32",
+        dtypes: TextDtypes = FLOAT32,
         service: Service | None = None,
     ) -> None:
         self._service = service
         self._device = torch.device(device)
-        self._dtype = dtype
+        self._dtypes = dtypes
         # Checksums are of what was read: a file that is replaced in between would have another's.
         with unchanged([*inputs.all.values(), *inputs.train, *inputs.train_pixels, *inputs.codes]):
             self._read(inputs, kind)
@@ -106,7 +107,7 @@ class JobInputs:
         self._vision = None
         if inputs.image_tower:
             weights = VisionWeights.read(inputs.image_tower)
-            dtype = DTYPES[self._dtype]
+            dtype = DTYPES[self._dtypes.rest]
             self._vision = VisionTower(weights, device=self._device, dtype=dtype)
         pixels = {path: Pixels.read(path) for path in inputs.train_pixels}
         self._pixels = {_upload(each.facts.copy): each for each in pixels.values()}
@@ -142,7 +143,8 @@ class JobInputs:
     def _tower_of(self, path: Path, tokens: PromptTokens) -> Tower | Remote:
         if self._service:
             return Remote.read(path, self._service, tokens.class_names, tokens.template)
-        return read_tower(path, tokens, self._dtype, device=self._device)
+        rest, search = self._dtypes.rest, self._dtypes.search
+        return read_tower(path, tokens, rest, search, device=self._device)
 
     def for_run(self, learner: Learner, path: Path | None, tests: Sequence[str]) -> RunInputs:
         """Return the inputs of one run, as if it were alone in its job; ``path`` is its split's.
@@ -187,7 +189,7 @@ class JobInputs:
         return RunInputs(
             learner=learner,
             device=self._device,
-            dtype=self._dtype,
+            dtypes=self._dtypes if isinstance(self._tower, TextTower) else FLOAT32,
             tower=self._tower,
             split=split,
             train={upload: self._train[upload] for upload in uploads},
@@ -221,7 +223,7 @@ class RunInputs:
 
     learner: Learner
     device: torch.device
-    dtype: str  # of the text forward
+    dtypes: TextDtypes
     tower: Tower | Remote
     split: Split | None
     train: Mapping[str, Features | Uploaded]  # by upload: the images, and augmented copies

@@ -97,6 +97,7 @@ def key(inputs: RunInputs, identity: Mapping[str, str]) -> str:
         "versions": versions(),
         "device": device_name(inputs.device),
         "threads": torch.get_num_threads(),
+        "search_dtype": inputs.dtypes.search,
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -179,7 +180,7 @@ def _fit(
         started=started,
         ended=timestamp(),
         machine=machine(device_name(inputs.device), torch.get_num_threads())
-        | {"text_dtype": inputs.dtype},
+        | {"text_dtype": inputs.dtypes.rest, "search_dtype": inputs.dtypes.search},
         commit=commit(),
         initial_accuracy=initial,
         near_chance=initial is not None and near_chance(initial, len(inputs.tower.class_names)),

@@ -43,6 +43,10 @@ class Learner(abc.ABC):
     #: zero-shot ``template``, or the ``ensemble`` of its templates where it names several.
     prompts: ClassVar[str] = "context"
 
+    #: Whether losses on uploads of purpose ``search`` are only put in order: then numbers of fewer
+    #: bits do. A learner that subtracts them, or takes gradients, says no.
+    ranks: ClassVar[bool] = False
+
     def __init__(self, **options: Any) -> None:
         self.options = self.Options.resolve(options)
         self.offset_: torch.Tensor | None = None

@@ -51,6 +51,8 @@ class Collaborative(RefiningLearner):
     moves visual prompts too (CraFT+vp), and both modules see images with them.
     """
 
+    ranks = True
+
     def fit(
         self,
         box: BlackBox,

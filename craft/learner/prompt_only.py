@@ -21,6 +21,8 @@ class PromptOnly(Learner):
     It moves a context and, with the option ``visual_tokens``, visual prompts beside it.
     """
 
+    ranks = True
+
     def fit(
         self,
         box: BlackBox,

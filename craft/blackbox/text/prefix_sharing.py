@@ -79,6 +79,7 @@ class TextTower:
         dtype: torch.dtype = torch.float32,
         max_batch_bytes: int | None = None,
         kernels: str | None = None,
+        search_dtype: torch.dtype | None = None,
     ) -> TextTower:
         """Build from exported weights and token ids; open_clip is not needed.
 
@@ -89,16 +90,30 @@ class TextTower:
         the free memory of a GPU. ``kernels`` is plain, PyTorch's own, or fused, those of its
         compiler (without gradients); None is fused for large trees on a GPU. Raises ValueError for
         another dtype.
+
+        ``search_dtype``, where it differs, is that of :attr:`searching`.
         """
         tower = cls.__new__(cls)
         tower._set(weights, prompt, context, device, dtype, max_batch_bytes, kernels)
+        if search_dtype not in (None, dtype):
+            tower._searching = cls.__new__(cls)
+            tower._searching._set(
+                weights, prompt, context, device, search_dtype, max_batch_bytes, kernels
+            )
         return tower
 
     def with_context(self, context: torch.Tensor) -> TextTower:
         """Return the same classes after another initial context, (L, D) vectors, no words."""
         tower = copy.copy(self)
         tower._set_context(context)
+        if self._searching:
+            tower._searching = self._searching.with_context(context)
         return tower
+
+    @property
+    def searching(self) -> TextTower:
+        """The same prompts for a search, in arithmetic that may be faster."""
+        return self._searching or self
 
     def leading(self, words: int) -> TextTower:
         """Return the same classes after the first ``words`` tokens of the initial context alone."""
@@ -135,6 +150,7 @@ class TextTower:
         self._final = (tensors["ln_final.weight"], tensors["ln_final.bias"])
         self._projection = (tensors.get("projection.weight"), tensors.get("projection.bias"))
         self._kernels = kernels
+        self._searching: TextTower | None = None
         self._max_batch_bytes = max_batch_bytes or _batch_bytes(self._table.device)
         if context is None:
             context = self._table[torch.tensor(prompt.context_ids, dtype=torch.int64)]

@@ -45,16 +45,21 @@ class Tower(Protocol):
 
 
 def read_tower(
-    path: str | os.PathLike[str], prompt: PromptTokens, dtype: str = "float32", **placement: Any
+    path: str | os.PathLike[str],
+    prompt: PromptTokens,
+    dtype: str = "float32",
+    search_dtype: str | None = None,
+    **placement: Any,
 ) -> Tower:
     """Return the tower of a file of craft.blackbox.backbones.export, over ``prompt``'s classes.
 
     ``placement`` goes to the tower: device, max_batch_bytes. Raises RecordError for a foreign file,
     for a plain tower where open_clip, which runs it, is not installed, and for one in another
-    ``dtype`` than float32.
+    ``dtype`` than float32. ``search_dtype``, where it differs, is that of a fast tower's searches.
     """
     arrays, metadata = read_tensors(path)
     if metadata.get("text") != "plain":
+        placement["search_dtype"] = DTYPES[search_dtype or dtype]
         return tower_of(TextWeights.from_arrays(arrays, metadata, path), prompt, dtype, **placement)
     if dtype != "float32":
         raise RecordError(f"{path}: dtype of a plain text tower: expected float32, got {dtype}")
