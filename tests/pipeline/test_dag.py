@@ -45,7 +45,7 @@ def test_the_whole_paper_takes_the_runs_of_its_artefacts(checkout: Checkout) -> 
     jobs = checkout.plan("all")
     assert jobs["fit_learner"] == fits(*PAPER.artefacts())
     own = {"access", "accuracy_by_queries"}
-    assert fits(*{*PAPER.artefacts()} - own) == 1683 + 44 + 72  # zero-shot; LFA and CBBT
+    assert fits(*{*PAPER.artefacts()} - own) == 1683 + 44 + 72 + 99  # zero-shot; LFA, CBBT; the others
     assert jobs["write_manifest"] == 15
     assert jobs["make_table"] + jobs["draw_figure"] == len(PAPER.artefacts())
     assert jobs["gather_runs"] == len(PAPER.artefacts()) and jobs["gather_suite"] == 1
@@ -70,8 +70,23 @@ def test_tables_of_costs_and_of_methods_share_their_runs(checkout: Checkout) -> 
     new = ("efficiency", "blackbox_assumptions", "blackbox_methods", "training_time")
     jobs = checkout.plan(*(f"results/{name}.csv" for name in new))
     assert jobs["make_table"] == len(new)
-    # Table 9's, EuroSAT, ImageNet, zero-shot; LFA and CBBT
-    assert jobs["fit_learner"] == fits(*new) == 2 * 11 * 3 + 2 * 3 + 2 * 3 + 1 + 72
+    # Table 9's, EuroSAT, ImageNet, zero-shot; LFA and CBBT; BlackVIP, Yu et al. and CraFT+vp
+    assert jobs["fit_learner"] == fits(*new) == 2 * 11 * 3 + 2 * 3 + 2 * 3 + 1 + 72 + 3 * 11 * 3
+
+
+def test_codes_are_encoded_for_the_runs_that_start_from_them(checkout: Checkout) -> None:
+    run = "ViT-B-16/EuroSAT/shots-16/seed-1/fitted.json"
+    coded = checkout.plan(f"results/runs/blackvip/{run}")
+    # Training and test images: features of both, codes of both, both decoded.
+    assert (coded["encode_images"], coded["decode_images"], coded["export_image_tower"]) == (
+        4,
+        2,
+        1,
+    )
+    assert coded["export_text_tower"] == 1  # the encoder has none
+    plain = checkout.plan(f"results/runs/craft/{run}")
+    assert plain["encode_images"] == 2
+    assert not {"decode_images", "export_image_tower"} & plain.keys()
 
 
 def test_the_table_of_differences_is_planned_from_nothing(checkout: Checkout) -> None:
