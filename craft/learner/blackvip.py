@@ -212,6 +212,7 @@ class BlackVIP(Learner):
             images=search * batch + gates * images,
             predict=1 + gates,
             predict_images=1 + gates,
+            at_once=_AT_ONCE,
         )
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -13,7 +13,8 @@ class Work:
     queries go through the refiner, ``passes`` over the training images train it; ``gradients``
     counts the white-box steps through the text tower. ``images`` are encodings of the service for
     search and refinement. ``predict`` and ``predict_images`` are no part of the fit: the queries
-    of one prediction of one image set, and how often each of its images is encoded for them.
+    of one prediction of one image set, and how often each of its images is encoded for them. Where
+    an image set is predicted in parts, ``at_once`` is the images of one.
     """
 
     generations: int = 0
@@ -25,3 +26,8 @@ class Work:
     images: int = 0
     predict: int = 1
     predict_images: int = 0
+    at_once: int | None = None
+
+    def predictions(self, images: int) -> int:
+        """Return the queries of one prediction of ``images``: more than of one part at a time."""
+        return self.predict * (-(-images // self.at_once) if self.at_once else 1)

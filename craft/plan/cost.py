@@ -66,7 +66,9 @@ def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
     sets = [facts[name]["counts"]["test"] for name in design.tests_of(run)]
     # The training images too: at the untouched context, and at the end.
     trained = bool(run.shots)
-    other = work.refine + (points * len(sets) + trained) * work.predict + trained
+    predicted = points * sum(map(work.predictions, sets))
+    predicted += trained * work.predictions(run.shots * classes)
+    other = work.refine + predicted + trained
     shots = run.shots * classes
     scorings = (work.search + work.refine + trained * (work.predict + 1)) * shots
     scorings += points * work.predict * sum(sets)
@@ -78,6 +80,8 @@ def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
     hidden = options.hidden if options.head == "mlp" else 0
     refiner = 4 * (2 * classes * hidden if hidden else classes**2) if work.passes else 0
     kept = refiner + _RECORDS + 4 * points * sum(sets)
+    if learner.access == "uploads":  # each query scores what was encoded for it
+        scorings = encoded + trained * shots
     if learner.access in ("features", "weights"):  # they multiply themselves
         scorings = 0
     if learner.access == "weights":
@@ -125,13 +129,16 @@ def starts(jobs: Mapping[str, int]) -> float:
     return sum(count * (3.0 if rule in _TORCH else 0.5) for rule, count in jobs.items())
 
 
-def images_of(design: Design, dataset: str, part: str) -> int:
-    """Return the images of one features file; where only drawn ones are, the most there can be."""
+def images_of(design: Design, dataset: str, part: str, *, drawn: bool = False) -> int:
+    """Return the images of one features file.
+
+    Where only drawn ones are, as of ``drawn`` training images, it is the most there can be.
+    """
     facts = design.config["facts"][dataset]
     counts = facts["counts"]
     if part == "test":
         return counts["test"]
-    if facts["encode"] != "drawn":
+    if facts["encode"] != "drawn" and not drawn:
         return counts["train"]
     shots = {run.shots for run in design.all_runs if run.dataset == dataset}
     return min(counts["train"], sum(shots) * counts["classes"] * len(design.seeds))

@@ -56,9 +56,10 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
             fits[run.method] = fits.get(run.method, Cost()) + cost
             longest = max(longest, cost.seconds)
     encoded = [
-        (path.parts[-3], images_of(design, path.parts[-2], path.stem))
+        (name, images_of(design, dataset, path.stem, drawn=name in suite["encoders"]))
         for path in map(Path, sorted(left.files))
         if Path(results, FEATURES_FOLDER) in path.parents
+        for name, dataset in (path.parts[-3:-1],)
     ]
     features = (of_features(count, name, built[name]) for name, count in encoded)
     decoded = (
@@ -69,6 +70,8 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
     )
     markers = {name: at(results, FETCHED, dataset=name) for name in suite["facts"]}
     towers = {name: at(results, TOWER, backbone=name) for name in suite["backbones"]}
+    models = {name for name, file in towers.items() if file in left.files}
+    models |= {name for name, _ in encoded if name in suite["encoders"]}
     return Plan(
         target=" ".join(targets),
         suite=suite["suite"],
@@ -83,7 +86,7 @@ def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
         pixels=sum(decoded, Cost()),
         records=pace.records,
         fetch=to_fetch(suite, [name for name, file in markers.items() if file in left.files]),
-        weights=weights_of(suite, [name for name, file in towers.items() if file in left.files]),
+        weights=weights_of(suite, sorted(models)),
         bills=bills_of(suite, asked),
     )
 

@@ -45,7 +45,9 @@ def test_the_whole_paper_takes_the_runs_of_its_artefacts(checkout: Checkout) -> 
     jobs = checkout.plan("all")
     assert jobs["fit_learner"] == fits(*PAPER.artefacts())
     own = {"access", "accuracy_by_queries"}
-    assert fits(*{*PAPER.artefacts()} - own) == 1683 + 44 + 72 + 99  # zero-shot; LFA, CBBT; the others
+    assert (
+        fits(*{*PAPER.artefacts()} - own) == 1683 + 44 + 72 + 99
+    )  # zero-shot; LFA, CBBT; the others
     assert jobs["write_manifest"] == 15
     assert jobs["make_table"] + jobs["draw_figure"] == len(PAPER.artefacts())
     assert jobs["gather_runs"] == len(PAPER.artefacts()) and jobs["gather_suite"] == 1

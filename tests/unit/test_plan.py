@@ -85,6 +85,22 @@ def test_images_that_a_fit_has_encoded_are_counted_with_their_hours() -> None:
     assert f"{prompted.encoded:,}" in summary(made)
 
 
+def test_an_encoders_images_and_weights_are_those_of_its_runs() -> None:
+    (run, *_) = DESIGN.cell("blackvip", "ViT-B-16", "EuroSAT", 16)
+    built = architecture(complete(SUITE["backbone_facts"]["ViT-B-16"]))
+    table = of_run(DESIGN, run, built)
+    # 5,000 steps, ten uploads of 128 images each; 8,100 test images and the shots by the hundred.
+    assert (table.search, table.encoded) == (50_000, 5000 * 10 * 128 + 8100 + 160)
+    assert table.other == 81 + 2 + 1
+    assert table.scorings == table.encoded + 160
+    codes = f"{SUITE['results']}/features/MAE-ViT-B-16/EuroSAT/train.safetensors"
+    made = plan(left(run, other=(codes,)))
+    # Drawn images alone: five numbers of shots, three seeds.
+    assert made.images == (1 + 2 + 4 + 8 + 16) * 10 * 3
+    assert made.features.bytes > made.images * 768 * 4
+    assert made.weights == {"MAE-ViT-B-16": 4 * 111_907_840}
+
+
 def test_a_run_of_eurosats_size_takes_what_was_measured() -> None:
     # benchmarks/figures/whole_run.json: 284 s on two cores, most of it the text forward.
     measured = json.loads(Path("benchmarks/figures/whole_run.json").read_text())["wall s"]
