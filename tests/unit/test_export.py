@@ -89,6 +89,18 @@ def test_a_folder_that_is_no_runs_is_refused(by_default: Tuned, tmp_path: Path) 
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("access", ["uploads", "visual-prompts"])
+def test_a_learner_that_has_images_encoded_is_refused(
+    by_default: Tuned, results: Path, tmp_path: Path, access: str
+) -> None:
+    run = run_in(results, by_default)
+    record = read_sealed(run / "record.json")
+    write_sealed(run / "record.json", record | {"access": access})
+    with pytest.raises(RecordError, match=f"access {access}"):
+        export(run, tmp_path / "model", by_default.work)
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.parametrize(
     "name",
     [
