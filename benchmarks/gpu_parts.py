@@ -68,7 +68,7 @@ class Bench:
 
     def tower(self, name: str, dtype: str, device: Any = None, **choices: Any) -> TextTower:
         """Return the text tower of a problem."""
-        return TextTower.from_tokens(
+        return TextTower(
             self.weights,
             self.prompts[name],
             device=self.device if device is None else device,

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             if axis == "images":
                 tower: Any = MadeUpTower(len(names), features)
             else:
-                tower = TextTower.from_tokens(weights, measure.tokens(names))
+                tower = TextTower(weights, measure.tokens(names))
                 features = tower.encode(torch.zeros(1, 4, tower.context_width)).shape[2]
             taken = _generation(tower, sizes, features, given.clock)
             rows.append({"axis": axis, **sizes, "s per generation": taken})

@@ -133,7 +133,7 @@ def test_coop_fits_at_the_papers_width() -> None:
     weights = text_weights(width=512, heads=8, positions=24)
     suffixes = tuple((3 + k % 16, 19) for k in range(CLASSES))
     names = tuple(f"class {k}" for k in range(CLASSES))
-    tower = TextTower.from_tokens(weights, PromptTokens("a {}.", names, 0, (1, 2, 3, 4), suffixes))
+    tower = TextTower(weights, PromptTokens("a {}.", names, 0, (1, 2, 3, 4), suffixes))
     labels = torch.arange(CLASSES).repeat_interleave(PER_CLASS)
     images = F.normalize(torch.randn(len(labels), 8, generator=torch.Generator().manual_seed(0)))
     learner = CoOp(epochs=4, learning_rate=0.02)

@@ -27,9 +27,7 @@ def towers(count: int, width: int = 512, classes: int = 47) -> list[TextTower]:
     names = tuple(f"class {k}" for k in range(classes))
     suffixes = tuple((3 + k % 16, 19) for k in range(classes))
     return [
-        TextTower.from_tokens(
-            weights, PromptTokens("a {}.", names, 0, tuple(range(1, 1 + words)), suffixes)
-        )
+        TextTower(weights, PromptTokens("a {}.", names, 0, tuple(range(1, 1 + words)), suffixes))
         for words in range(count)
     ]
 

@@ -207,7 +207,7 @@ def test_a_run_that_begins_near_chance_says_so(fit, files, caplog, name: str) ->
     for at_chance in (True, False):
         caplog.clear()
         found = Features.read(files / "train.safetensors")
-        tower = TextTower.from_tokens(text_weights(), Prompts.read(files / "prompts.json").learner)
+        tower = TextTower(text_weights(), Prompts.read(files / "prompts.json").learner)
         text = tower.encode(torch.zeros(1, 2, WIDTH))[0].numpy()  # (K, E)
         right = np.repeat(text, PER_CLASS, axis=0)
         shown = np.roll(right, PER_CLASS, axis=0) if at_chance else right
@@ -357,7 +357,11 @@ def test_a_file_that_is_none_of_ours_is_named(fit, files, name: str, content: st
             "losses .* in generation 2 are not",
         ),
         ("coop:CoOp", {"context_tokens": 3, "epochs": 9}, "loss is not finite in epoch 8"),
-        ("coop:CoOp", {"context_tokens": 3, "epochs": 7}, "after epoch 7, .*scores on .* are not"),
+        (
+            "coop:CoOp",
+            {"context_tokens": 3, "epochs": 7},
+            ".*scores on .* are not finite after generation 7",
+        ),
     ],
 )
 def test_a_fit_that_diverges_says_when_and_what_to_lower(

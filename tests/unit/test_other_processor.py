@@ -47,7 +47,7 @@ def measure(out: Path) -> None:
         sets[part] = torch.from_numpy(encoder(images[::every])[0])
         labels[part] = torch.from_numpy(found[::every])
     tokens = PromptTokens.tokenise(backbone.tokenizer, tasks.classes("digits"))
-    tower = TextTower.from_tokens(text_side(backbone), tokens)
+    tower = TextTower(text_side(backbone), tokens)
     made = {"features": sets["train"].numpy(), "cpu": torch.backends.cpu.get_cpu_capability()}
     box = LocalBox(tower, sets)
     offset = torch.zeros(1, box.context_length, box.context_width)

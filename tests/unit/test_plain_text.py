@@ -91,7 +91,7 @@ def test_what_the_fast_tower_refuses_agrees_with_encode_text(name):
     """At the initial context, and at contexts that are words themselves."""
     model, architecture = small(name)
     with pytest.raises(UnsupportedTextTower):
-        TextTower.from_tokens(TextWeights.from_model(model), PROMPTS)
+        TextTower(TextWeights.from_model(model), PROMPTS)
     tower = plain(model, architecture)
     ids = TOKENIZER(TEXTS)
     agree(tower.encode(torch.zeros(1, 4, 16))[0], model.encode_text(ids, normalize=True))
@@ -106,7 +106,7 @@ def test_what_the_fast_tower_refuses_agrees_with_encode_text(name):
 @pytest.mark.parametrize("quick_gelu", [True, False])
 def test_where_both_towers_work_they_agree(quick_gelu):
     model, architecture = small(quick_gelu=quick_gelu)
-    fast = TextTower.from_tokens(TextWeights.from_model(model), PROMPTS)
+    fast = TextTower(TextWeights.from_model(model), PROMPTS)
     tower = plain(model, architecture)
     agree(tower.encode(offsets(3)), fast.encode(offsets(3)))
     for name in ("context_length", "context_width", "class_names"):
@@ -125,7 +125,7 @@ def test_where_both_towers_work_they_agree(quick_gelu):
 
 def test_gradients_agree_with_the_fast_tower():
     model, architecture = small()
-    fast = TextTower.from_tokens(TextWeights.from_model(model), PROMPTS)
+    fast = TextTower(TextWeights.from_model(model), PROMPTS)
     gradients = []
     for tower in (fast, plain(model, architecture, max_batch_bytes=1)):
         given = offsets().requires_grad_()
@@ -316,4 +316,4 @@ def test_a_prompt_without_start_is_for_the_plain_tower_alone():
         model.encode_text(tokenizer(TEXTS), normalize=True),
     )
     with pytest.raises(UnsupportedTextTower, match="without a start of text"):
-        TextTower.from_tokens(TextWeights.from_model(small()[0]), prompts)
+        TextTower(TextWeights.from_model(small()[0]), prompts)

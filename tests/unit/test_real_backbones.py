@@ -77,7 +77,7 @@ def test_text_features_are_encode_texts(real: Real) -> None:
     tokenizer = tokenizer_of(read_backbone(real.folder / "backbone.yaml"))
     tokens = PromptTokens.tokenise(tokenizer, NAMES)
     assert len({len(ids) for ids in tokens.suffix_ids}) >= 4
-    tower = TextTower.from_tokens(TextWeights.read(out), tokens)
+    tower = TextTower(TextWeights.read(out), tokens)
     out.unlink()
     texts = [f"a photo of a {name.replace('_', ' ')}." for name in NAMES]
     theirs = real.model.encode_text(open_clip.get_tokenizer("RN50")(texts), normalize=True)

@@ -19,6 +19,7 @@ from craft.blackbox.text.token_tree import pack
 from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
 from craft.files.atomic import RecordError
 from tests.unit.small_model import text_weights
+from tests.unit.towers import text_tower
 
 TOLERANCE = 1e-5
 TOKENIZER = open_clip.SimpleTokenizer()
@@ -67,7 +68,7 @@ def agree(a, b):
 
 def check(model, names, *, context="a photo of a", suffix=".", contexts=2, scale=1.0):
     """At offset 0 equal to encode_text itself, at random offsets to the plain forward."""
-    tower = TextTower(model, TOKENIZER, names, context=context, suffix=suffix)
+    tower = text_tower(model, TOKENIZER, names, context=context, suffix=suffix)
     prompts = [f"{context} {name}{suffix}".strip().replace("_", " ") for name in names]
     length, width = tower.context_length, tower.context_width
     agree(
@@ -126,8 +127,8 @@ def test_a_population_of_40_in_memory_sized_batches():
     weights = TextWeights.from_model(small_model())
     prompt = PromptTokens.tokenise(TOKENIZER, names)
     offsets = torch.randn(40, 4, 16, generator=torch.Generator().manual_seed(0))
-    whole = TextTower.from_tokens(weights, prompt).encode(offsets)
-    one_by_one = TextTower.from_tokens(weights, prompt, max_batch_bytes=1).encode(offsets)
+    whole = TextTower(weights, prompt).encode(offsets)
+    one_by_one = TextTower(weights, prompt, max_batch_bytes=1).encode(offsets)
     agree(whole, one_by_one)
     agree(whole, plain(small_model(), [f"a photo of a {name}." for name in names], offsets))
 
@@ -136,7 +137,7 @@ def test_batches_run_side_by_side_on_the_cores_that_a_job_has(monkeypatch):
     """Each on one core; with gradients, whose graph one thread records, one after the other."""
     weights = TextWeights.from_model(small_model())
     prompt = PromptTokens.tokenise(TOKENIZER, ["cat", "tabby cat"])
-    tower = TextTower.from_tokens(weights, prompt)
+    tower = TextTower(weights, prompt)
     offsets = torch.randn(5, 4, 16, generator=torch.Generator().manual_seed(0))
     ran, encode = [], tower._encode
 
@@ -168,8 +169,8 @@ def test_half_precision_answers_as_single_precision_does(dtype, bound):
     weights = TextWeights.from_model(small_model(layers=4))
     prompt = PromptTokens.tokenise(TOKENIZER, names)
     offsets = torch.randn(3, 4, 16, generator=torch.Generator().manual_seed(0))
-    exact = TextTower.from_tokens(weights, prompt).encode(offsets)
-    half = TextTower.from_tokens(weights, prompt, dtype=dtype).encode(offsets)
+    exact = TextTower(weights, prompt).encode(offsets)
+    half = TextTower(weights, prompt, dtype=dtype).encode(offsets)
     assert half.dtype == torch.float32
     assert 1e-5 < (half - exact).abs().max() < bound
     images = F.normalize(torch.randn(200, 12, generator=torch.Generator().manual_seed(1)), dim=-1)
@@ -180,14 +181,14 @@ def test_half_precision_answers_as_single_precision_does(dtype, bound):
 def test_other_types_are_refused():
     prompt = PromptTokens.tokenise(TOKENIZER, ["cat"])
     with pytest.raises(ValueError, match=r"float64 is not one of float32, bfloat16, float16"):
-        TextTower.from_tokens(TextWeights.from_model(small_model()), prompt, dtype=torch.float64)
+        TextTower(TextWeights.from_model(small_model()), prompt, dtype=torch.float64)
 
 
 def test_a_forward_on_a_device_reads_no_number():
     """On the device "meta" nothing is computed, so whatever asks for a number raises."""
     weights = TextWeights.from_model(small_model())
     prompt = PromptTokens.tokenise(TOKENIZER, ["cat", "tabby cat"] * 20 + [f"a {n}" for n in WORDS])
-    tower = TextTower.from_tokens(weights, prompt, device="meta")
+    tower = TextTower(weights, prompt, device="meta")
     features = tower.encode(torch.zeros(3, 4, 16))
     assert features.is_meta and features.shape == (3, 49, 12)
 
@@ -224,7 +225,7 @@ def test_gelu_by_its_tanh_approximation():
 def test_a_short_context_length():
     model = small_model(context_length=12)
     ids = TOKENIZER(["a photo of a cat."], context_length=12)
-    ours = TextTower(model, TOKENIZER, ["cat"]).encode(torch.zeros(1, 4, 16))[0]
+    ours = text_tower(model, TOKENIZER, ["cat"]).encode(torch.zeros(1, 4, 16))[0]
     agree(ours, model.encode_text(ids, normalize=True))
 
 
@@ -243,7 +244,7 @@ def test_gradients_agree_with_the_plain_forward():
     model, weight = small_model(), torch.randn(4, 12, generator=torch.Generator().manual_seed(1))
     offsets = torch.randn(1, 4, 16, generator=torch.Generator().manual_seed(2))
     ours, theirs = offsets.clone().requires_grad_(), offsets.clone().requires_grad_()
-    (TextTower(model, TOKENIZER, names).encode(ours) * weight).sum().backward()
+    (text_tower(model, TOKENIZER, names).encode(ours) * weight).sum().backward()
     (plain(model, [f"a photo of a {name}." for name in names], theirs) * weight).sum().backward()
     assert theirs.grad.abs().max() > 1e-3
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5)
@@ -253,7 +254,7 @@ def test_a_wordless_context_takes_the_place_of_the_words():
     """L = 16 vectors: what CoOp learns, start of text before and the name behind it."""
     model = small_model()
     vectors = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
-    tower = TextTower(model, TOKENIZER, ["cat", "tabby cat"]).with_context(vectors)
+    tower = text_tower(model, TOKENIZER, ["cat", "tabby cat"]).with_context(vectors)
     assert tower.context_length == 16
     prompts = [" ".join(["word"] * 16) + f" {name}." for name in ("cat", "tabby cat")]
     word = model.token_embedding.weight[TOKENIZER.encode("word")[0]]
@@ -261,7 +262,7 @@ def test_a_wordless_context_takes_the_place_of_the_words():
 
 
 def test_a_wordless_context_leaves_the_tower_it_came_from_alone():
-    tower = TextTower(small_model(), TOKENIZER, ["cat"])
+    tower = text_tower(small_model(), TOKENIZER, ["cat"])
     before = tower.encode(torch.zeros(1, 4, 16))
     tower.with_context(torch.ones(2, 16))
     assert tower.context_length == 4
@@ -277,14 +278,14 @@ def test_exported_weights_and_prompts_give_the_same_features(tmp_path):
     weights = TextWeights.read(tmp_path / "text.safetensors")
     prompts = Prompts.read(tmp_path / "prompts.json")
     assert prompts.learner == learner and prompts.zero_shot == template
-    tower = TextTower.from_tokens(weights, prompts.learner)
-    direct = TextTower(model, TOKENIZER, names)
+    tower = TextTower(weights, prompts.learner)
+    direct = text_tower(model, TOKENIZER, names)
     offsets = torch.randn(2, 4, 16, generator=torch.Generator().manual_seed(0))
     assert torch.equal(tower.encode(offsets), direct.encode(offsets))
     assert tower.class_names == names
     assert tower.logit_scale == pytest.approx(float(model.logit_scale.exp()))
     assert tower.embedding_std == pytest.approx(float(model.token_embedding.weight.std()))
-    zero_shot = TextTower.from_tokens(weights, prompts.zero_shot)
+    zero_shot = TextTower(weights, prompts.zero_shot)
     agree(
         zero_shot.encode(torch.zeros(1, 0, 16))[0],
         model.encode_text(TOKENIZER(["tabby cat texture.", "dog texture."]), normalize=True),
@@ -298,12 +299,12 @@ def test_embedding_std_is_of_the_tokens_that_pretraining_used():
     model.pretrained_tokens = torch.tensor([5, 9, 700])
     expected = float(table[model.pretrained_tokens].std())
     assert TextWeights.from_model(model).embedding_std == expected
-    assert TextTower(model, TOKENIZER, ["cat"]).embedding_std == expected
+    assert text_tower(model, TOKENIZER, ["cat"]).embedding_std == expected
 
 
 def test_weights_are_a_copy_of_the_model():
     model = small_model(seed=3)
-    tower = TextTower(model, TOKENIZER, ["cat"])
+    tower = text_tower(model, TOKENIZER, ["cat"])
     before = tower.encode(torch.zeros(1, 4, 16))
     for value in model.parameters():
         value.zero_()
@@ -336,13 +337,13 @@ def test_a_logit_bias_which_is_the_same_for_every_class_is_left_out():
 def test_a_model_read_out_elsewhere_is_refused():
     model = small_model(CustomTextCLIP, pool_type="eos", eos_id=7)
     with pytest.raises(UnsupportedTextTower, match="token 0"):
-        TextTower(model, TOKENIZER, ["cat"])
+        text_tower(model, TOKENIZER, ["cat"])
 
 
 def test_a_prompt_that_is_too_long_names_its_class():
     with pytest.raises(PromptError, match=r"'dog dog.*: the prompt has 82 tokens"):
-        TextTower(small_model(), TOKENIZER, ["cat", "dog " * 74 + "dog"])
-    tower = TextTower(small_model(), TOKENIZER, ["cat", "dog " * 69 + "dog"])  # 77: just fits
+        text_tower(small_model(), TOKENIZER, ["cat", "dog " * 74 + "dog"])
+    tower = text_tower(small_model(), TOKENIZER, ["cat", "dog " * 69 + "dog"])  # 77: just fits
     with pytest.raises(PromptError, match=r"'dog dog.*: the prompt has 78 tokens"):
         tower.with_context(torch.zeros(5, 16))
 
@@ -350,7 +351,7 @@ def test_a_prompt_that_is_too_long_names_its_class():
 @pytest.mark.parametrize("shape", [(1, 3, 16), (1, 4, 15), (4, 16)])
 def test_offsets_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match="not "):
-        TextTower(small_model(), TOKENIZER, ["cat"]).encode(torch.zeros(shape))
+        text_tower(small_model(), TOKENIZER, ["cat"]).encode(torch.zeros(shape))
 
 
 def test_tokens_that_merge_across_the_border_are_refused():
@@ -398,7 +399,7 @@ def test_a_text_tower_of_wrong_shapes_or_types_is_named(tmp_path):
 def test_prompts_of_another_vocabulary_or_without_tokens_are_named(tmp_path):
     tokens = PromptTokens("a {}.", ("cat", "dog"), 0, (1,), ((3, 20), (4, 19)))
     with pytest.raises(PromptError, match="'cat': token 20, of a model of 20 tokens"):
-        TextTower.from_tokens(text_weights(), tokens)
+        TextTower(text_weights(), tokens)
     path = tmp_path / "prompts.json"
     for change, said in (
         ({"suffix_ids": ((3, 19),)}, "2 class names, tokens behind 1 of them"),

@@ -71,8 +71,7 @@ def test_the_tower_gives_the_features_that_bins_give(dtype, monkeypatch):
     monkeypatch.setattr(prefix_sharing, "compiled", lambda function: function)
     weights, prompt = text_weights(None), tokens(class_names()["DTD"])
     towers = [
-        TextTower.from_tokens(weights, prompt, dtype=dtype, kernels=kernels)
-        for kernels in ("plain", "fused")
+        TextTower(weights, prompt, dtype=dtype, kernels=kernels) for kernels in ("plain", "fused")
     ]
     offsets = 0.02 * torch.randn(3, 4, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -86,9 +85,7 @@ def test_the_tower_gives_the_features_that_bins_give(dtype, monkeypatch):
 def test_compiled_kernels_give_the_features_that_bins_give():
     weights, prompt = text_weights(None), tokens(class_names()["EuroSAT"])
     offsets = 0.02 * torch.randn(2, 4, 64, generator=torch.Generator().manual_seed(1))
-    towers = [
-        TextTower.from_tokens(weights, prompt, kernels=kernels) for kernels in ("plain", "fused")
-    ]
+    towers = [TextTower(weights, prompt, kernels=kernels) for kernels in ("plain", "fused")]
     with torch.no_grad():
         bins, whole = (tower.encode(offsets) for tower in towers)
     assert (bins - whole).abs().max() < 1e-6

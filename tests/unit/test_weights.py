@@ -311,7 +311,7 @@ def both_features(config, weights):
     assert raw.dtype == {"bf16": torch.bfloat16, "fp16": torch.float16}.get(
         config["precision"], torch.float32
     )
-    tower = TextTower.from_tokens(
+    tower = TextTower(
         text_side(backbone), PromptTokens.tokenise(backbone.tokenizer, ["cat", "tabby dog"])
     )
     assert {t.dtype for t in text_side(backbone).tensors.values()} == {torch.float32}
@@ -366,13 +366,16 @@ def test_a_backbone_of_the_embedded_suite(mini_weights):
     used = float(table[backbone.model.pretrained_tokens].std())
     assert text_side(backbone).embedding_std == pytest.approx(used)
     assert used != pytest.approx(float(table.std()))
+    del backbone.model.pretrained_tokens  # then there is no scale, not a wrong one
+    with pytest.raises(ValueError, match="expected pretrained_tokens"):
+        text_side(backbone)
     assert backbone.tokenizer.context_length == 16
 
 
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        ({"kind": "timm", "name": "x"}, "kind: expected one of mini, open_clip, got 'timm'"),
+        ({"kind": "timm", "name": "x"}, "kind: expected one of mini, open_clip, mae, got 'timm'"),
         ({"kind": "open_clip", "name": "x"}, "lacks model"),
         ({"kind": "mini", "name": "x"}, "lacks image, open_clip"),
         ({}, "a file without name, kind"),

@@ -37,7 +37,7 @@ def text_side(backbone: Backbone) -> TextWeights | PlainText:
         try:
             weights = TextWeights.from_model(backbone.model)
             # Where the tokenizer's prompts do not suit it, this says so.
-            TextTower.from_tokens(weights, PromptTokens.tokenise(backbone.tokenizer, ["cat"]))
+            TextTower(weights, PromptTokens.tokenise(backbone.tokenizer, ["cat"]))
             log.info("text tower: fast (text: %s)", choice)
             return weights
         except UnsupportedTextTower as error:

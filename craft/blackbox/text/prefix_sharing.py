@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from craft.blackbox.parallel import cores, on_each_core
@@ -53,24 +51,6 @@ class TextTower:
 
     def __init__(
         self,
-        model: nn.Module,
-        tokenizer: Any,
-        class_names: Sequence[str],
-        context: str = "a photo of a",
-        suffix: str = ".",
-    ) -> None:
-        """Read an open_clip CLIP or CustomTextCLIP model and tokenise "context NAME suffix".
-
-        Raises UnsupportedTextTower (a model whose text side is something else) and PromptError.
-        """
-        weights = TextWeights.from_model(model)
-        positions = len(weights.tensors["positional_embedding"])
-        template = f"{context} {{}}{suffix}" if context else f"{{}}{suffix}"
-        self._set(weights, PromptTokens.tokenise(tokenizer, class_names, template, positions))
-
-    @classmethod
-    def from_tokens(
-        cls,
         weights: TextWeights,
         prompt: PromptTokens,
         *,
@@ -80,7 +60,7 @@ class TextTower:
         max_batch_bytes: int | None = None,
         kernels: str | None = None,
         search_dtype: torch.dtype | None = None,
-    ) -> TextTower:
+    ) -> None:
         """Build from exported weights and token ids; open_clip is not needed.
 
         ``context`` (L, D) replaces the words of the prompt as initial context; L may differ.
@@ -93,43 +73,6 @@ class TextTower:
 
         ``search_dtype``, where it differs, is that of :attr:`searching`.
         """
-        tower = cls.__new__(cls)
-        tower._set(weights, prompt, context, device, dtype, max_batch_bytes, kernels)
-        if search_dtype not in (None, dtype):
-            tower._searching = cls.__new__(cls)
-            tower._searching._set(
-                weights, prompt, context, device, search_dtype, max_batch_bytes, kernels
-            )
-        return tower
-
-    def with_context(self, context: torch.Tensor) -> TextTower:
-        """Return the same classes after another initial context, (L, D) vectors, no words."""
-        tower = copy.copy(self)
-        tower._set_context(context)
-        if self._searching:
-            tower._searching = self._searching.with_context(context)
-        return tower
-
-    @property
-    def searching(self) -> TextTower:
-        """The same prompts for a search, in arithmetic that may be faster."""
-        return self._searching or self
-
-    def leading(self, words: int) -> TextTower:
-        """Return the same classes after the first ``words`` tokens of the initial context alone."""
-        ids = torch.tensor(self._prompt.context_ids[:words], dtype=torch.int64)
-        return self.with_context(self._table[ids])
-
-    def _set(
-        self,
-        weights: TextWeights,
-        prompt: PromptTokens,
-        context: torch.Tensor | None = None,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-        max_batch_bytes: int | None = None,
-        kernels: str | None = None,
-    ) -> None:
         if dtype not in DTYPES.values():
             raise ValueError(f"dtype {dtype} is not one of {', '.join(DTYPES)}")
         _check_ends(weights, prompt)
@@ -151,10 +94,38 @@ class TextTower:
         self._projection = (tensors.get("projection.weight"), tensors.get("projection.bias"))
         self._kernels = kernels
         self._searching: TextTower | None = None
+        if search_dtype not in (None, dtype):
+            self._searching = TextTower(
+                weights,
+                prompt,
+                context=context,
+                device=device,
+                dtype=search_dtype,
+                max_batch_bytes=max_batch_bytes,
+                kernels=kernels,
+            )
         self._max_batch_bytes = max_batch_bytes or _batch_bytes(self._table.device)
         if context is None:
             context = self._table[torch.tensor(prompt.context_ids, dtype=torch.int64)]
         self._set_context(context)
+
+    def with_context(self, context: torch.Tensor) -> TextTower:
+        """Return the same classes after another initial context, (L, D) vectors, no words."""
+        tower = copy.copy(self)
+        tower._set_context(context)
+        if self._searching:
+            tower._searching = self._searching.with_context(context)
+        return tower
+
+    @property
+    def searching(self) -> TextTower:
+        """The same prompts for a search, in arithmetic that may be faster."""
+        return self._searching or self
+
+    def leading(self, words: int) -> TextTower:
+        """Return the same classes after the first ``words`` tokens of the initial context alone."""
+        ids = torch.tensor(self._prompt.context_ids[:words], dtype=torch.int64)
+        return self.with_context(self._table[ids])
 
     def _set_context(self, context: torch.Tensor) -> None:
         """Everything that depends on the initial context (L, D) and its length."""

@@ -81,7 +81,7 @@ def tower_of(
     ``placement`` goes to the tower: device, max_batch_bytes. A plain tower runs in float32 alone.
     """
     if isinstance(side, TextWeights):
-        return TextTower.from_tokens(side, prompt, dtype=DTYPES[dtype], **placement)
+        return TextTower(side, prompt, dtype=DTYPES[dtype], **placement)
     from craft.blackbox.text.full_length import PlainTower
 
     return PlainTower(side, prompt, **placement)

@@ -205,9 +205,19 @@ def embedding_std(model: nn.Module, table: torch.Tensor) -> float:
 
     A model that was pretrained on few of its tokens says so itself (``pretrained_tokens``, their
     ids; craft.mini.backbone): the others' embeddings tell nothing, and they are most of the table.
+    Raises ValueError for a table that is filled with one row and does not say which are not.
     """
-    tokens = getattr(model, "pretrained_tokens", slice(None))
-    return float(table.detach().float()[tokens].std(correction=1))
+    table = table.detach().float()
+    tokens = getattr(model, "pretrained_tokens", None)
+    if tokens is not None:
+        return float(table[tokens].std(correction=1))
+    filled = (table[1:] == table[:-1]).all(dim=1).float().mean()
+    if len(table) > 1 and filled > 0.5:
+        raise ValueError(
+            f"token embeddings: expected pretrained_tokens, the ids of those in use, of a table of "
+            f"which {filled:.0%} repeat the row before; got none"
+        )
+    return float(table.std(correction=1))
 
 
 def _unsupported(what: str) -> UnsupportedTextTower:
