@@ -32,8 +32,6 @@ from craft.files.shipped import BACKBONES, DATASETS, find
 from craft.learner.lookup import load_learner
 from craft.runtime.provenance import ROOT
 
-#: Access levels of learners that need the image tower, and the user's images as pixels.
-_ENCODING = ("visual-prompts", "uploads")
 #: Keys of a backbone's description that say nothing to who applies it.
 _UNSAID = ("label", "parameters")
 
@@ -42,17 +40,12 @@ def export(run: Path, out: Path, root: Path = Path()) -> TunedModel:
     """Write the portable folder ``out`` of the run whose files lie in the folder ``run``.
 
     ``root`` is the working folder of the suite, where descriptions are looked for first. Raises
-    RecordError for a folder that is no run's, a learner that has images encoded itself, a run
-    without a score, and files of the suite that are not those of the run; FileExistsError for a
-    folder that is something else.
+    RecordError for a folder that is no run's, a run without a score or of a learner that codes
+    images by an encoder of its own, and files of the suite that are not those of the run;
+    FileExistsError for a folder that is something else.
     """
     record = RunRecord.read(run / paths.RECORD_NAME)
     record.require_files(run)
-    if record.access in _ENCODING:
-        raise RecordError(
-            f"{run}: expected a run whose learner asks about features, got one of access "
-            f"{record.access}: it has images encoded again, which a portable folder cannot"
-        )
     names = asdict(record)
     results = _results(run, paths.RUN.format(**names))
     files = {
@@ -68,6 +61,11 @@ def export(run: Path, out: Path, root: Path = Path()) -> TunedModel:
     description = _description(find(f"{BACKBONES}/{record.backbone}.yaml", root))
     facts = read_dataset(find(f"{DATASETS}/{record.dataset}.yaml", root), "kind", "template")
     cls = load_learner(record.learner)
+    if encoder := cls(**record.options).options.own_codes:
+        raise RecordError(
+            f"{run}: expected a learner of images alone, got one that codes them by {encoder}, "
+            "which a tuned model has not; ask for it in a suite"
+        )
     model = TunedModel(
         learner=record.learner,
         options=record.options,

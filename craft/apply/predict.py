@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,17 +15,20 @@ from threadpoolctl import threadpool_limits
 
 from craft.apply.model import TunedModel
 from craft.apply.remote import remote_box, service_of
-from craft.blackbox.backbones.export import text_side
+from craft.blackbox.backbones.export import image_side, text_side
 from craft.blackbox.backbones.load import load
 from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
 from craft.blackbox.images.preprocess import Preprocess
+from craft.blackbox.images.vision_tower import VisionTower
 from craft.blackbox.text.ensemble import TemplateMean
+from craft.blackbox.text.prefix_sharing import DTYPES
 from craft.blackbox.text.tower import tower_of
 from craft.data.decode import ImageError, read_rgb
 from craft.data.user_images import SUFFIXES
+from craft.files.pixels import PixelRows
 from craft.files.records import Image
 from craft.files.shipped import find
-from craft.fit.boxes import Box, box_for
+from craft.fit.boxes import Box, ImageSide, box_for
 from craft.learner.base import Learner
 from craft.runtime.progress import Progress
 
@@ -126,9 +130,10 @@ def _box(
     listed = [(n, Image(str(path), 0, "", "test")) for n, path in enumerate(files)]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as for features of a suite
+    pictures = Pictures(listed, Path(), preprocess, reading=model.reading)
     features, _ = encode(
         Encoder(backbone.model, preprocess, device),
-        Pictures(listed, Path(), preprocess, reading=model.reading),
+        pictures,
         batch_size=batch_size(preprocess.size, device),
         workers=cores,
     )
@@ -137,7 +142,22 @@ def _box(
     towers = [tower_of(side, each, model.text_dtype, device=device) for each in model.prompts]
     tower = towers[0] if len(towers) == 1 else TemplateMean(towers)
     uploads = {_UPLOAD: torch.from_numpy(features).to(device)}
-    yield box_for(learner, tower, uploads, model.train_images)
+    shown = None
+    if learner.options.encodes_images:
+        weights_of = image_side(backbone)
+        vision = VisionTower(weights_of, device=device, dtype=DTYPES[model.text_dtype])
+        shown = ImageSide(vision, {_UPLOAD: _decoded(pictures, preprocess.size)})
+    yield box_for(learner, tower, uploads, model.train_images, shown)
+
+
+def _decoded(pictures: Pictures, size: int) -> PixelRows:
+    """Return images at a model's size, on disk, as a learner has them encoded for its prompts."""
+    shape = (len(pictures.images), size, size, 3)
+    with tempfile.TemporaryFile() as stream:  # the map outlives it
+        kept = np.memmap(stream, np.uint8, "w+", shape=shape)
+    for number in range(len(kept)):
+        kept[number] = pictures.read(number)
+    return PixelRows(kept, np.arange(len(kept)))
 
 
 def _weights(model: TunedModel) -> Path | None:

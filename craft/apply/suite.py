@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from craft.design.runs import ZERO_SHOT, Design, Run
 from craft.files import yaml12
 from craft.files.atomic import write_json
 from craft.files.shipped import BACKBONES, DATASETS, find
+from craft.files.shipped import names as shipped_names
 from craft.files.suite import Job
 from craft.runtime.provenance import ROOT
 
@@ -24,6 +26,8 @@ _SEVERAL_CONTEXTS_FROM = 4
 #: Shares of each class's images, where a folder has no train/ and test/.
 SHARES = {"train": 0.7, "test": 0.3}
 _PARTS = ("train", "test")
+#: What a tuned model is compared with.
+_ZERO_SHOT = {"learner": "craft.learner.zero_shot:ZeroShot", "label": "ZS-CLIP"}
 
 
 def default_method(shots: int) -> dict[str, Any]:
@@ -48,37 +52,53 @@ class Task:
     device: str = "cpu"
     base: Path = ROOT / CONFIG  # the suite whose methods and options are meant
 
-    def write(self, folder: Path) -> None:
-        """Write the suite's files below ``folder``, which Snakemake runs as it stands.
+    @cached_property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """The suite's files by path, which Snakemake runs as they stand.
 
-        Raises ValueError for a method that the base has not.
+        Raises ValueError for a method that the base has not, and for an unknown backbone.
         """
+        if self.backbone not in (known := shipped_names(BACKBONES)):
+            raise ValueError(f"backbone: expected one of {', '.join(known)}, got {self.backbone!r}")
+        return {
+            CONFIG: self._suite(),
+            f"{DATASETS}/{self.name}.yaml": self._dataset(),
+            f"{BACKBONES}/{self.backbone}.yaml": self._backbone(),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write the suite's files below ``folder``."""
+        for path, content in self.files.items():
+            write_json(folder / path, content)
+
+    def _suite(self) -> dict[str, Any]:
         base = yaml12.read(self.base, "methods")
-        methods = {"probe": default_method(self.shots)} | base["methods"]
-        if self.method is None:
-            name, method = "probe", default_method(self.shots)
-        elif self.method in methods:
-            name, method = self.method, methods[self.method]
-        else:
-            raise ValueError(f"method: expected one of {', '.join(methods)}, got {self.method!r}")
-        method = {key: method[key] for key in ("learner", "label", "options") if key in method}
-        method["options"] = method.get("options", {}) | dict(self.options)
-        suite = {
+        name, method = self._method(base["methods"])
+        methods = {ZERO_SHOT: _ZERO_SHOT, name: method}
+        for each in methods:
+            methods[each] = methods[each] | {"artefacts": [_ASKS], "components": []}
+        return {
             "suite": self.name,
             "results": "results",
             "seeds": [self.seed],
             "device": self.device,
             "backbones": [self.backbone],
             "datasets": [self.name],
-            "options": base.get("options", {}),
-            "methods": {ZERO_SHOT: base["methods"][ZERO_SHOT], name: method},
+            "methods": methods,
             "artefacts": {_ASKS: {"shots": [self.shots]}},
+            **{key: base[key] for key in ("options", "dtype", "fit_threads") if key in base},
         }
-        for each in suite["methods"].values():
-            each |= {"artefacts": [_ASKS], "components": []}
-        write_json(folder / CONFIG, suite)
-        write_json(folder / DATASETS / f"{self.name}.yaml", self._dataset())
-        write_json(folder / BACKBONES / f"{self.backbone}.yaml", self._backbone())
+
+    def _method(self, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the method's name and what the suite says of it."""
+        default = default_method(self.shots)
+        known = {"probe": default} | known
+        if self.method is not None and self.method not in known:
+            raise ValueError(f"method: expected one of {', '.join(known)}, got {self.method!r}")
+        told = known[self.method] if self.method else default
+        kept = {key: told[key] for key in ("learner", "label") if key in told}
+        options = told.get("options", {}) | dict(self.options)
+        return self.method or "probe", kept | {"options": options}
 
     def _dataset(self) -> dict[str, Any]:
         facts = {"name": self.name, "kind": "image_folder", "root": str(self.images)}
@@ -98,6 +118,7 @@ class Plan:
     """What a suite of one task comes to, in the working folder of the suite."""
 
     weights: str | None  # of the backbone, a local file
+    service: tuple[str, str] | None  # address, and variable of the key, where it is behind one
     dtype: str
     threads: int
     runs: tuple[Run, ...]  # the one that is tuned last
@@ -114,6 +135,7 @@ class Plan:
         (backbone,) = suite["backbone_facts"].values()
         return cls(
             weights=backbone["weights"],
+            service=(backbone["url"], backbone["key"]) if backbone["kind"] == "http" else None,
             dtype=suite["dtype"],
             threads=suite["fit_threads"],
             runs=tuple(runs),

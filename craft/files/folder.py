@@ -12,6 +12,14 @@ from pathlib import Path
 from craft.files.atomic import writing
 
 
+def require_replaceable(path: Path, mark: str) -> None:
+    """Raise FileExistsError for a file, or a folder of something without a file ``mark`` in it."""
+    if path.exists() and not (path / mark).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise FileExistsError(
+            f"{path}: expected a new folder, or one with {mark} to replace; choose another"
+        )
+
+
 @contextlib.contextmanager
 def replacing_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
     """Yield a new folder beside ``path`` that takes its place at the end of the block.
@@ -20,10 +28,7 @@ def replacing_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
     Raises FileExistsError for any other, and WriteError for a disk that refuses.
     """
     path = Path(path)
-    if path.exists() and not (path / mark).is_file() and (not path.is_dir() or any(path.iterdir())):
-        raise FileExistsError(
-            f"{path}: expected a new folder, or one with {mark} to replace; choose another"
-        )
+    require_replaceable(path, mark)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))

@@ -89,14 +89,16 @@ def test_a_folder_that_is_no_runs_is_refused(by_default: Tuned, tmp_path: Path) 
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("access", ["uploads", "visual-prompts"])
-def test_a_learner_that_has_images_encoded_is_refused(
-    by_default: Tuned, results: Path, tmp_path: Path, access: str
+def test_a_learner_that_codes_images_by_another_encoder_is_refused(
+    by_default: Tuned, results: Path, tmp_path: Path
 ) -> None:
     run = run_in(results, by_default)
     record = read_sealed(run / "record.json")
-    write_sealed(run / "record.json", record | {"access": access})
-    with pytest.raises(RecordError, match=f"access {access}"):
+    record |= {"learner": "craft.learner.blackvip:BlackVIP", "options": {}, "access": "uploads"}
+    write_sealed(run / "record.json", record)
+    score = read_sealed(run / "score.json")
+    write_sealed(run / "score.json", score | {"record": record})
+    with pytest.raises(RecordError, match="one that codes them by"):
         export(run, tmp_path / "model", by_default.work)
     assert not (tmp_path / "model").exists()
 

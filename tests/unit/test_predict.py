@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from click.testing import CliRunner
 
 from craft.apply.predict import Answers, images_of, predict
+from craft.apply.tune import tune
 from craft.blackbox.backbones.description import BackboneError
 from craft.blackbox.text.prompts import Prompts
 from craft.blackbox.text.tower import read_tower
@@ -168,3 +170,24 @@ def test_a_foreign_learner_is_imported_with_consent_alone(
         predict(folder, [alone], trust_code=True) for folder in (copied, by_default.out)
     )
     np.testing.assert_array_equal(trusted.probabilities, own.probabilities)
+
+
+# --- other boxes ---
+
+
+def test_a_learner_of_visual_prompts_predicts_as_its_run_did(
+    by_default: Tuned, tmp_path: Path
+) -> None:
+    small = {"budget": 20, "population": 10, "intrinsic_dim": 8, "hidden": 8, "curve_points": 1}
+    visual = {"visual_tokens": 2, "visual_dim": 8}
+    task = replace(
+        by_default.task, backbone="mini-vit", method="craft", options=small | visual, shots=2
+    )
+    work, out = tmp_path / "work", tmp_path / "model"
+    tuned = Tuned(task, work, out, tune(task, out, work=work))
+    assert tuned.model.access == "visual-prompts"
+    answers = predict(out, tuned.tested, cores=2)
+    own = Predictions.read(tuned.run / "predictions.safetensors").labels["photos"][-1]
+    np.testing.assert_array_equal(answers.probabilities.argmax(axis=1), own)
+    alone = predict(out, tuned.tested[3:4])
+    np.testing.assert_allclose(alone.probabilities, answers.probabilities[3:4], rtol=0, atol=1e-4)

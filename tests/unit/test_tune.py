@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from craft.apply import tune as module
+from craft.apply import steps as module
+from craft.apply import tune as tuning
 from craft.apply.suite import SHARES, Plan, default_method
 from craft.apply.tune import tune
 from craft.config.problems import ConfigError
@@ -75,7 +76,7 @@ def test_a_call_that_was_ended_resumes_and_leaves_nothing_behind(
             tune(by_default.task, out)
     assert not out.exists() and [path.name for path in tmp_path.iterdir()] == [".model.tune"]
     with monkeypatch.context() as patched:
-        for step in (module.images, module.manifest, module.tower, module.prompts):
+        for step in (module.images, module.manifest, module.sides, module.prompts):
             patched.setattr(step, "main", not_again)
         tune(by_default.task, out)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -83,13 +84,24 @@ def test_a_call_that_was_ended_resumes_and_leaves_nothing_behind(
     assert learner == (by_default.out / "learner.safetensors").read_bytes()
 
 
-def test_other_images_or_settings_start_anew(by_default: Tuned, tmp_path: Path) -> None:
+def test_other_images_settings_or_code_start_anew(
+    by_default: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = Path(shutil.copytree(by_default.task.images, tmp_path / "photos"))
     task = replace(by_default.task, images=images)
-    keys = {module._key(task), module._key(replace(task, shots=2))}
+    others = [{"shots": 2}, {"options": {"queries": 2}}, {"template": "a drawing of a {}."}]
+    keys = [tuning._key(replace(task, **changes)) for changes in ({}, *others)]
     (images / "star/00.png").write_bytes((images / "star/01.png").read_bytes())
-    keys.add(module._key(task))
-    assert len(keys) == 3
+    keys.append(tuning._key(task))
+    monkeypatch.setattr(tuning, "code_hash", lambda *_: "another")
+    keys.append(tuning._key(task))
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_kept_folder_of_other_settings_is_refused(by_default: Tuned, tmp_path: Path) -> None:
+    task = replace(by_default.task, options={"queries": 2})
+    with pytest.raises(FileExistsError, match="the same images and settings"):
+        tune(task, tmp_path / "model", work=by_default.work)
 
 
 # --- what is refused ---
@@ -101,6 +113,14 @@ def test_an_unknown_method_is_named_with_those_that_there_are(
     with pytest.raises(ValueError, match=r"method: expected one of probe, .*craft.*, got 'crafd'"):
         tune(replace(by_default.task, method="crafd"), tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_a_folder_of_something_else_is_refused_before_any_work(by_default: Tuned) -> None:
+    photos = by_default.task.images
+    with pytest.raises(FileExistsError, match="expected a new folder"):
+        tune(by_default.task, photos)
+    assert sorted(path.name for path in photos.iterdir()) == sorted(SHAPES)
+    assert not photos.with_name(".photos.tune").exists()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +138,7 @@ def test_bad_settings_are_refused_before_any_image_is_read(
     monkeypatch.setattr(module.manifest, "main", lambda _: pytest.fail("began"))
     with pytest.raises((ConfigError, OSError, ValueError), match=problem):
         tune(replace(by_default.task, **changes), tmp_path / "model")
-    assert not (tmp_path / "model").exists()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_the_name_of_a_folder_becomes_one_of_a_data_set() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
+from craft.apply.export import export
 from craft.apply.model import TunedModel
-from craft.apply.suite import Task
+from craft.apply.steps import Steps
+from craft.apply.suite import Plan, Task
 from craft.apply.tune import tune
 from craft.files import paths
 from craft.files.records import Manifest
@@ -65,7 +68,14 @@ class Tuned:
     def by(self, method: str | None, out: Path, **options: object) -> Tuned:
         """Return the same images tuned by another method, on the same features."""
         task = replace(self.task, method=method, options=options)
-        return Tuned(task, self.work, out, tune(task, out, work=self.work))
+        task.write(self.work)
+        with contextlib.chdir(self.work):
+            plan = Plan.read()
+            Steps(task, plan, cores=1).run()
+        run = self.results / paths.RUN.format(**plan.runs[-1].identity)
+        model = export(run, out, self.work)
+        self.task.write(self.work)
+        return Tuned(task, self.work, out, model)
 
 
 def tuned(folder: Path) -> Tuned:
