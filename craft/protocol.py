@@ -60,7 +60,7 @@ class QueryMeter:
         Raises ValueError and BudgetExceeded; nothing is added then.
         """
         if purpose not in PURPOSES:
-            raise ValueError(f"unknown query purpose {purpose!r}; accepted: {', '.join(PURPOSES)}")
+            raise ValueError(f"purpose: expected one of {', '.join(PURPOSES)}, got {purpose!r}")
         searched = self.counts["search"] + (queries if purpose == "search" else 0)
         if self.budget is not None and searched > self.budget:
             raise BudgetExceeded(f"{searched} search queries asked of a budget of {self.budget}")

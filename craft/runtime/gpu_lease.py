@@ -73,7 +73,7 @@ def _installed() -> list[str]:
     except (OSError, subprocess.SubprocessError) as error:
         detail = (getattr(error, "stdout", None) or str(error)).strip()
         raise DeviceError(
-            f"device = 'cuda': no GPU answers here ({detail}); accepted: cpu"
+            f"device: expected a GPU for 'cuda', got none ({detail}); use device=cpu"
         ) from None
     return [line.strip() for line in done.stdout.splitlines() if line.strip()]
 
@@ -107,7 +107,7 @@ def leased(device: str, patience: float = PATIENCE) -> Iterator[str | None]:
     device, where there is none, and when none became free within ``patience`` seconds.
     """
     if device not in DEVICES:
-        raise DeviceError(f"device = {device!r}: accepted: {', '.join(DEVICES)}")
+        raise DeviceError(f"device: expected {' or '.join(DEVICES)}, got {device!r}")
     if device == "cpu":
         yield None
         return
@@ -115,7 +115,7 @@ def leased(device: str, patience: float = PATIENCE) -> Iterator[str | None]:
     if not names:
         shown = os.environ.get("CUDA_VISIBLE_DEVICES")
         raise DeviceError(
-            f"device = 'cuda': no GPU to see (CUDA_VISIBLE_DEVICES={shown!r}); accepted: cpu"
+            f"device: expected a GPU for 'cuda', got CUDA_VISIBLE_DEVICES={shown!r}; use device=cpu"
         )
     name, lock = _wait(names, patience)
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -156,8 +156,8 @@ def _check_torch() -> None:
 
     if not torch.cuda.is_available():
         raise DeviceError(
-            f"device = 'cuda': torch {torch.__version__} finds no CUDA device "
-            f"(built for CUDA {torch.version.cuda}); accepted: cpu"
+            f"device: expected a GPU for 'cuda', got none that torch {torch.__version__} can use "
+            f"(built for CUDA {torch.version.cuda}); use device=cpu"
         )
 
 

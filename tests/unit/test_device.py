@@ -110,9 +110,9 @@ def test_a_lease_that_a_cleaner_removed_is_taken_anew(gpus, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("device", "installed", "given", "message"),
     [
-        ("cuda", None, None, "no GPU answers here .*; accepted: cpu"),
-        ("cuda", ["GPU-a"], "", "no GPU to see .CUDA_VISIBLE_DEVICES=''.; accepted: cpu"),
-        ("tpu", [], None, "device = 'tpu': accepted: cpu, cuda"),
+        ("cuda", None, None, "expected a GPU for 'cuda', got none .*; use device=cpu"),
+        ("cuda", ["GPU-a"], "", "got CUDA_VISIBLE_DEVICES=''; use device=cpu"),
+        ("tpu", [], None, "device: expected cpu or cuda, got 'tpu'"),
     ],
 )
 def test_no_device_is_said_before_anything_starts(
@@ -141,5 +141,5 @@ def test_a_torch_without_cuda_is_told_apart_from_a_machine_without(gpus, monkeyp
     gpus("GPU-of-no-machine")
     done = run("cuda", "craft.fit", "--help")
     assert done.returncode == 1
-    assert "finds no CUDA device" in done.stderr and "accepted: cpu" in done.stderr
+    assert "got none that torch" in done.stderr and "use device=cpu" in done.stderr
     assert "Traceback" not in done.stderr
