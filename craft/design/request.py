@@ -6,6 +6,7 @@ reaches it as a file: of a large suite it is longer than a command line may be.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -94,6 +95,7 @@ def _described(
     }
 
 
+@functools.cache
 def claims_of(design: Design, run: Run) -> dict[str, Any]:
     """Return what a run's record must say that it is of; ``inputs`` are paths below results."""
     learner = run.learner.partition(":")[0]

@@ -7,7 +7,6 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +169,7 @@ def evaluate(record: RunRecord, predictions: Predictions, tests: Mapping[str, Te
         },
         test_images={name: len(test.labels) for name, test in tests.items()},
         manifests={name: test.manifest_sha256 for name, test in tests.items()},
-        record=asdict(record),
+        record=dict(vars(record)),
         code_hash=code_hash("craft.evaluation.score"),
         scored=timestamp(),
     )

@@ -8,7 +8,7 @@ what they are of (records, scores, receipts), and here that is compared with wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ class Expected:
     config_hash: str
     code_hash: str
     inputs: Mapping[str, str | None]  # role -> SHA-256 of the file that is there now; None: no file
+
+    @property
+    def said(self) -> list[Any]:
+        """All of it, as JSON values."""
+        return [self.config_hash, self.code_hash, dict(self.inputs)]
 
     def difference(self, record: Mapping[str, Any]) -> str | None:
         """How a record differs, None where it does not; it may have read further test sets."""
@@ -69,7 +74,7 @@ def record_problem(path: str, expected: Expected, index: Index) -> str | None:
         return None
 
     files = [path, *(folder / name for name in RUN_FILES)]
-    return index.passes(files, astuple(expected), check)
+    return index.passes(files, expected.said, check)
 
 
 def score_difference(score: Score, expected: Expected) -> str | None:
@@ -96,7 +101,7 @@ def score_problem(path: str, record: str, expected: Expected, index: Index) -> s
             return str(error)
         return score_difference(score, expected)
 
-    compared = [*astuple(expected), code_hash("craft.evaluation.score")]
+    compared = [*expected.said, code_hash("craft.evaluation.score")]
     return index.passes([path, record], compared, check)
 
 

@@ -321,7 +321,7 @@ class RunRecord:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as sealed JSON."""
-        write_sealed(path, asdict(self))
+        write_sealed(path, vars(self))
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> RunRecord:
@@ -366,7 +366,7 @@ class Score:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write as sealed JSON."""
-        write_sealed(path, asdict(self))
+        write_sealed(path, vars(self))
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Score:

@@ -1,25 +1,23 @@
 """Refinement alone on logits of real CLIP-type models, through the protocol.
 
-``CRAFT_REAL_LOGITS`` names a folder of ``NAME_test.npz`` and ``NAME_train.npz`` with logits (N, K),
-labels (N,), classes (K,). Where a data set has no training part the first half of its test part
-stands in, and its second half is the test set.
+``CRAFT_REAL_LOGITS`` names a folder of logits, see benchmarks.real_logits.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.real_logits import RecordedBox, parts
 from craft.blackbox.guards.predictions import GuardedBox
 from craft.data.splits import draw
 from craft.learner.base import accuracy
 from craft.learner.refine_only import RefineOnly
-from craft.protocol import BlackBox, QueryMeter, check_question
+from craft.protocol import BlackBox
 
 FOLDER = os.environ.get("CRAFT_REAL_LOGITS")
 SHOTS = 16
@@ -30,47 +28,9 @@ pytestmark = [
 ]
 
 
-class RecordedBox:
-    """Answers at its initial context alone, with logits that a model gave once."""
-
-    context_length, context_width, embedding_std = 4, 512, 0.015
-
-    def __init__(self, class_names: tuple[str, ...], logits: dict[str, torch.Tensor]) -> None:
-        self.class_names, self._logits = class_names, logits
-        self.image_sets = {name: len(rows) for name, rows in logits.items()}
-        self.meter = QueryMeter(budget=0)
-
-    def predict(
-        self, image_set: str, context_offsets: torch.Tensor, purpose: str = "search"
-    ) -> Iterator[torch.Tensor]:
-        """Yield the logits (1, N, K) for each offset of zeros; raises ValueError for another."""
-        check_question(self, image_set, context_offsets)
-        if context_offsets.any():
-            raise ValueError("only the initial context has recorded logits")
-        self.meter.charge(purpose, len(context_offsets))
-        yield self._logits[image_set].expand(len(context_offsets), -1, -1)
-
-
-def read(name: str) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
-    with np.load(Path(FOLDER) / f"{name}.npz", allow_pickle=False) as file:
-        logits, labels = (torch.from_numpy(file[key]) for key in ("logits", "labels"))
-        return logits, labels, tuple(map(str, file["classes"]))
-
-
-def parts(name: str) -> tuple:
-    """Training and test (logits, labels) of a model on a data set, and the class names."""
-    logits, labels, classes = read(f"{name}_test")
-    if (Path(FOLDER) / f"{name}_train.npz").exists():
-        train = read(f"{name}_train")
-        assert train[2] == classes
-        return train[:2], (logits, labels), classes
-    half = len(labels) // 2
-    return (logits[:half], labels[:half]), (logits[half:], labels[half:]), classes
-
-
 def refined(name: str, seeds: int) -> tuple[float, list[float]]:
     """Test accuracy (per cent) at zero shots, and after each seed's refinement."""
-    (pool, pool_labels), (test, test_labels), classes = parts(name)
+    (pool, pool_labels), (test, test_labels), classes = parts(Path(FOLDER), name)
     before, after = accuracy(test, test_labels), []
     for seed in range(1, seeds + 1):
         drawn = torch.tensor(draw(pool_labels.tolist(), SHOTS, seed))

@@ -22,12 +22,11 @@ rule score_runs:
         runtime=10,
     params:
         what=scoring,
-        jobs=scoring_jobs_file,
         code=planned("craft.evaluation.score"),
     message:
         "Score {wildcards.batch}"
     shell:
-        "python -m craft.evaluation.score --suite {params.jobs:q} --job {wildcards.batch:q}"
+        "python -m craft.evaluation.score --suite {params.what[jobs]:q} --job {wildcards.batch:q}"
         " --digest {params.what[digest]} --runs {params.what[runs]:q}"
         " --manifests {params.what[manifests]:q} --scored {output.scored:q} {params.code:q}"
         " > {log:q} 2>&1"

@@ -16,18 +16,14 @@ def inputs_of_scores(wildcards):
 
 
 def scoring(wildcards, input):
-    """Return what the command is told beside the file of its runs: which job it is, manifests."""
+    """Return what the command is told: the file of its runs, which job it is, manifests."""
     named = zip(tests_of(wildcards), input.manifests)
     return {
+        "jobs": with_jobs(SCORING_JOBS_FILE, SCORING_JOBS),
         "digest": SCORING_DIGESTS[wildcards.batch],
         "runs": f"{RESULTS}/{paths.RUNS_FOLDER}",
         "manifests": [f"{name}={path}" for name, path in named],
     }
-
-
-def scoring_jobs_file(wildcards, input):
-    """Return the file with the runs of every job that scores; see jobs_file."""
-    return with_jobs(SCORING_JOBS_FILE, SCORING_JOBS)
 
 
 def scored(runs):
