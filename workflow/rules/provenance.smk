@@ -6,11 +6,6 @@ TRACING = job("craft.evaluation.trace")
 DESCRIBING = job("craft.report.crate.__main__", workflow=sorted(map(INDEX.sha256, WORKFLOW_FILES)))
 
 
-def workflow_files(wildcards, input):
-    """Return these files; as a function of ``input`` their places re-run nothing."""
-    return WORKFLOW_FILES
-
-
 rule trace_suite:
     """Trace every table, figure and run to the files, code, seeds and machines behind it."""
     input:
@@ -64,8 +59,9 @@ rule write_crate:
         runtime=10,
     params:
         results=subpath(output.crate, parent=True),
-        # No inputs: where files are in a bucket, the workflow is not.
-        workflow=workflow_files,
+        # No inputs: where files are in a bucket, the workflow is not. As a function of input their
+        # places re-run nothing.
+        workflow=lambda wildcards, input: WORKFLOW_FILES,
         job=DESCRIBING,
     message:
         "Describe the results in {output.crate}"
