@@ -28,6 +28,7 @@ def measured(figures: Path) -> str:
         "scoring": _scoring,
         "whole_run": _whole_run,
         "images": _images,
+        "image_tower": _image_tower,
         "growth": _growth,
         "gpu": _gpu,
     }
@@ -106,6 +107,18 @@ def _images(done: Mapping[str, Any]) -> str:
         f"clock, {done['share of bare by core time']:.0%} by processor time. Decoding is "
         f"{done['decoding, core ms per image']:.1f} ms of a core in it.\n\n"
         f"{_table(done['rows'], columns)}"
+    )
+
+
+def _image_tower(done: Mapping[str, Any]) -> str:
+    columns = {"side": "{side}", "ms of a core per candidate and image": "{ms per pair:.0f}"}
+    return (
+        "### Image tower\n\n"
+        f"{done['architecture']} with {done['tokens']} visual prompt tokens, {done['candidates']} "
+        f"candidates on {done['images']} images: **{done['ratio']:.2f}** times the rate of "
+        "open_clip's own modules on concatenated tokens (processor time, median of "
+        f"{len(done['ratios'])} turns), at a largest difference of "
+        f"{done['largest difference']:.1e} of a unit feature.\n\n{_table(done['rows'], columns)}"
     )
 
 

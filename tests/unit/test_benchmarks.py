@@ -58,6 +58,18 @@ def test_images(tmp_path):
     assert "| files to features |" in measured(tmp_path)
 
 
+def test_image_tower(tmp_path):
+    from benchmarks.image_tower import main
+
+    done = main(["--smoke", "--candidates", "2", "--images", "3", "--json", f"{tmp_path}/x.json"])
+    assert done["largest difference"] < 1e-5 and done["ratio"] > 0
+    assert [row["side"] for row in done["rows"]] == ["open_clip", "own"]
+    from benchmarks.page import measured
+
+    (tmp_path / "x.json").rename(tmp_path / "image_tower.json")
+    assert "### Image tower" in measured(tmp_path)
+
+
 def test_text_tower(tmp_path):
     from benchmarks.text_tower import main
 
