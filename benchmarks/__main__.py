@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Sequence
 
 from benchmarks.page import FIGURES, PAGE, PLOT, filled
+from benchmarks.pictures import draw
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options += ["--clock", given.clock] if name in ("text_tower", "growth") else []
         options += ["--plot", str(PLOT)] if name == "growth" else []
         importlib.import_module(f"benchmarks.{name}").main(options)
+    draw(FIGURES, PLOT.parent)
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -55,12 +55,25 @@ def _text_tower(done: Mapping[str, Any]) -> str:
         "fast of matmul": "{of matmul:.0%}",
         "largest difference": "{largest difference:.1e}",
     }
+    half = {
+        "data set": "{data set}",
+        "bfloat16, s": "{bfloat16 s:.4f}",
+        "over our float32": "{bfloat16 over fast:.2f}",
+        "over plain": "{bfloat16 over plain:.0f}",
+        "matmul, GFLOP/s": "{bfloat16 matmul GFLOP/s:.0f}",
+        "of matmul": "{bfloat16 of matmul:.0%}",
+        "largest difference": "{bfloat16 difference:.1e}",
+    }
     rows = [{**row, "plain positions": 77 * row["classes"]} for row in done["rows"]]
     return (
         "### Text tower\n\n"
         f"Seconds per candidate ({_clock(done)}), a population of {done['population']} on the fast "
         f"side. Geometric mean of the ratios: **{done['geometric mean of ratios']:.1f}**; the "
-        f"least: {done['least ratio']:.1f}.\n\n{_table(rows, columns)}"
+        f"least: {done['least ratio']:.1f}.\n\n{_table(rows, columns)}\n"
+        "The tree in bfloat16, in the same run: geometric means "
+        f"**{done['geometric mean, bfloat16 over fast']:.2f}** over our float32 and "
+        f"**{done['geometric mean, bfloat16 over plain']:.1f}** over plain.\n\n"
+        f"{_table(rows, half)}"
     )
 
 

@@ -164,3 +164,21 @@ def test_a_page_without_its_markers_is_refused():
 
     with pytest.raises(ValueError, match="once each"):
         filled("# Performance")
+
+
+def test_the_picture_of_a_tree_counts_what_the_tower_runs(tmp_path):
+    from benchmarks.pictures import NAMES, token_tree
+    from craft.blackbox.text.token_tree import pack
+
+    counted = token_tree(tmp_path / "tree.png")
+    packing = pack(measure.tokens(NAMES).suffix_ids, context_length=4, width=512)
+    assert counted == {"plain": 77 * len(NAMES), "tree": packing.tokens}
+    assert (tmp_path / "tree.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_roofline_is_drawn_from_the_figures(tmp_path):
+    from benchmarks.page import FIGURES
+    from benchmarks.pictures import draw
+
+    draw(FIGURES, tmp_path)
+    assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")
