@@ -53,7 +53,8 @@ def _plot(counts: np.ndarray, names: Sequence[str]) -> Figure:
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the class's test images")
-    axes.set(xlabel="predicted class", ylabel="class")
+    kind = "class" if legible else "class, by its number"
+    axes.set(xlabel=f"predicted {kind}", ylabel=kind)
     if legible:
         labels = [name if len(name) <= 24 else f"{name[:23]}…" for name in names]
         # A name may hold signs of mathematical text, which it is not.
