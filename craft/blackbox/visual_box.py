@@ -67,17 +67,24 @@ class LocalVisualBox(LocalBox):
             raise ValueError(f"image set {image_set!r}: expected pixels to prompt, got features")
         contexts, count = len(context_offsets), self.image_sets[image_set]
         self.meter.charge(purpose, contexts, images=contexts * count)
-        tower = self._tower_for(purpose)
-        return self._prompted(self._pixels[image_set], context_offsets, visual_prompts, tower)
+        towers = self._tower_for(purpose), self._vision
+        if purpose == "search":
+            towers = towers[0], self._vision.searching
+        return self._prompted(self._pixels[image_set], context_offsets, visual_prompts, *towers)
 
     @torch.no_grad()
     def _prompted(
-        self, pixels: PixelRows, offsets: torch.Tensor, prompts: torch.Tensor, tower: TextTower
+        self,
+        pixels: PixelRows,
+        offsets: torch.Tensor,
+        prompts: torch.Tensor,
+        tower: TextTower,
+        vision: VisionTower,
     ) -> Iterator[torch.Tensor]:
-        per_context = 4 * len(pixels) * (len(self.class_names) + self._vision.feature_width)
+        per_context = 4 * len(pixels) * (len(self.class_names) + vision.feature_width)
         size = max(1, self._max_block_bytes // per_context)
         for some, visual in zip(offsets.split(size), prompts.split(size), strict=True):
-            features = self._vision.encode_prompted(self._read(pixels), visual)  # (B, N, E)
+            features = vision.encode_prompted(self._read(pixels), visual)  # (B, N, E)
             texts = self._scale * tower.encode(some)  # (B, K, E)
             # One by one, so that a candidate's bits do not depend on the others.
             both = zip(features, texts, strict=True)

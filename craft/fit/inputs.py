@@ -107,8 +107,12 @@ class JobInputs:
         self._vision = None
         if inputs.image_tower:
             weights = VisionWeights.read(inputs.image_tower)
-            dtype = DTYPES[self._dtypes.rest]
-            self._vision = VisionTower(weights, device=self._device, dtype=dtype)
+            self._vision = VisionTower(
+                weights,
+                device=self._device,
+                dtype=DTYPES[self._dtypes.rest],
+                search_dtype=DTYPES[self._dtypes.search],
+            )
         pixels = {path: Pixels.read(path) for path in inputs.train_pixels}
         self._pixels = {_upload(each.facts.copy): each for each in pixels.values()}
         tested = {name: Pixels.read(path) for name, path in inputs.test_pixels.items()}

@@ -18,7 +18,8 @@ from craft.learner.base import Learner
 from craft.learner.collaborative import Collaborative
 from craft.learner.gauss_newton import GaussNewton
 from craft.learner.refine_only import RefineOnly
-from craft.protocol import QueryMeter
+from craft.learner.yu import Yu
+from craft.protocol import QueryMeter, VisualSide
 from craft.whitebox.box import WhiteBox
 from craft.whitebox.coop import CoOp
 from tests.unit.small_model import text_weights
@@ -114,6 +115,51 @@ def test_options_of_this_project_fit(cls: type[Learner], options: dict) -> None:
     assert box.meter.counts["search"] == learner.queries_ <= 240
     restored = cls(**learner.options.as_dict()).restore(learner.state())
     assert torch.equal(restored.predict(box, "train").double().exp(), probabilities)
+
+
+class PaperSizedVisualBox(PaperSizedBox):
+    """Eight blank tokens; the scores of prompted images move with the tokens' directions."""
+
+    context_length = 8
+    visual = VisualSide(most_tokens=5, width=768)
+
+    def __init__(self) -> None:
+        super().__init__(("train",))
+        generator = torch.Generator().manual_seed(1)
+        self._shift = torch.randn(8 * 512, FEATURES, generator=generator)
+        self._seen = 0.1 * torch.randn(5 * 768, FEATURES, generator=generator)
+
+    def predict(
+        self,
+        image_set: str,
+        context_offsets: torch.Tensor,
+        purpose: str = "search",
+        visual_prompts: torch.Tensor | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """Logits (1, N, 47) at a time."""
+        assert visual_prompts is not None and visual_prompts.shape[1:] == (5, 768)
+        self.meter.charge(purpose, len(context_offsets), len(self.labels) * len(context_offsets))
+        for offset, tokens in zip(context_offsets, visual_prompts, strict=True):
+            text = F.normalize(self._classes + offset.flatten() @ self._shift, dim=1)
+            seen = self._images[image_set] + F.normalize(tokens, dim=1).flatten() @ self._seen
+            yield 100 * (F.normalize(seen, dim=1) @ text.T)[None]
+
+
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [(Yu, {}), (Collaborative, {"visual_tokens": 5, "context_tokens": 8})],
+)
+def test_visual_prompts_of_the_papers_size_are_searched(cls: type[Learner], options: dict) -> None:
+    box = PaperSizedVisualBox()
+    learner = cls(**options, budget=GENERATIONS * 40).fit(box, box.labels, seed=1)
+    first, last = (learner.history_[n]["search_loss_mean"] for n in (0, -1))
+    assert last < first
+    assert learner.offset_.shape == (1, 8, 512) and learner.visual_.shape == (1, 5, 768)
+    work = learner.work(len(box.labels), CLASSES)
+    assert work.images == box.meter.images["search"] + box.meter.images["refine"]
+    # A direction is all that a token has: the search starts with tokens of standard deviation 1.
+    if cls is Yu:
+        assert 0.8 < learner.visual_.std() < 1.25
 
 
 def test_every_data_sets_released_options_fit() -> None:

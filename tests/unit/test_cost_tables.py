@@ -353,7 +353,7 @@ def test_a_method_of_some_data_sets_has_no_average_and_the_table_says_so(tmp_pat
     assert (shown["vp", "blue"]["mean"], shown["vp", "blue"]["expected"]) == ("", "0")
     assert (shown["vp", "Average"]["mean"], shown["vp", "Average"]["expected"]) == ("", "0")
     assert float(shown["craft", "Average"]["mean"]) > 0
-    assert "Of red alone: Prompted." in made.caption
+    assert "Run on red alone: Prompted." in made.caption
     times = cells(table(design, "training_time"))
     assert float(times["red", "vp"]["mean"]) > 0
     assert (times["blue", "vp"]["mean"], times["Total", "vp"]["mean"]) == ("", "")
@@ -365,7 +365,7 @@ def test_a_method_has_no_row_on_a_backbone_that_it_is_not_run_on(tmp_path: Path)
     shown = [(row.ids["backbone"], row.ids["method"]) for row in made.rows]
     assert ("vit", "vp") in shown and ("rn", "vp") not in shown
     assert {("vit", "craft"), ("rn", "craft")} <= set(shown)
-    assert "Of ViT and red alone: Prompted." in made.caption
+    assert "Run on ViT and red alone: Prompted." in made.caption
 
 
 def test_every_row_says_what_a_run_asks_of_the_service(design: Design) -> None:

@@ -96,6 +96,19 @@ def test_a_question_beyond_the_budget_encodes_nothing(box, vision, monkeypatch):
     assert box.meter.images["search"] == 0
 
 
+def test_a_search_may_be_in_other_arithmetic_than_what_follows(box, pixels):
+    weights = VisionWeights.from_model(model(), IMAGE)
+    vision = VisionTower(weights, search_dtype=torch.bfloat16)
+    vision.unit = vision.searching.unit = 3
+    features = {"train": torch.ones(7, 24)}
+    mixed = LocalVisualBox(Tower(), features, vision, {"train": pixels}, meter=QueryMeter())
+    visual = prompts(2)
+    exact, rough = (scores(mixed, 2, visual, purpose) for purpose in ("refine", "search"))
+    assert torch.equal(exact, scores(box, 2, visual, "refine"))
+    assert rough.dtype == torch.float32
+    assert 0 < (rough - exact).abs().max() < 1
+
+
 @pytest.mark.parametrize(
     "visual", [prompts(5), prompts(6, width=31), prompts(6)[0], prompts(6, 257), prompts(6) / 0]
 )

@@ -43,8 +43,16 @@ class VisionTower:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        search_dtype: torch.dtype | None = None,
     ) -> None:
-        """Hold the weights where images are encoded; ``dtype`` is that of matrix products."""
+        """Hold the weights where images are encoded; ``dtype`` is that of matrix products.
+
+        Features are float32 in any. ``search_dtype``, where it differs, is that of
+        :attr:`searching`.
+        """
+        self._searching: VisionTower | None = None
+        if search_dtype not in (None, dtype):
+            self._searching = VisionTower(weights, device=device, dtype=search_dtype)
         self.device, self._dtype = torch.device(device), dtype
         self._weights = weights = weights.to(device)
         self.width = len(weights.tensors["class_embedding"])
@@ -62,6 +70,11 @@ class VisionTower:
         tokens = len(weights.tensors["positional_embedding"])
         #: Most images of one block: enough rows for matrix products to run near their best rate.
         self.unit = 128 if self.device.type != "cpu" else max(4, min(64, 1_024 // tokens))
+
+    @property
+    def searching(self) -> VisionTower:
+        """The same tower for a search, in arithmetic that may be faster."""
+        return self._searching or self
 
     @torch.no_grad()
     def encode(self, images: torch.Tensor) -> torch.Tensor:

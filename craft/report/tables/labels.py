@@ -111,7 +111,9 @@ def _restricted(lines: pd.DataFrame) -> list[str]:
         ]
         if some:
             found.setdefault(tuple(some), []).append(own["label"].iloc[0])
-    return [f"Of {' and '.join(on)} alone: {', '.join(methods)}." for on, methods in found.items()]
+    return [
+        f"Run on {' and '.join(on)} alone: {', '.join(methods)}." for on, methods in found.items()
+    ]
 
 
 def _seeds(lines: pd.DataFrame) -> str:
