@@ -19,6 +19,7 @@ SHIPPED = {
     "craft.learner.lfa:LFA": "craft.learner.feature_options:LFAOptions",
     "craft.learner.cbbt:CBBT": "craft.learner.feature_options:CBBTOptions",
     "craft.learner.blackvip:BlackVIP": "craft.learner.blackvip_options:BlackVIPOptions",
+    "craft.learner.text_probe:TextProbe": "craft.learner.probe_options:TextProbeOptions",
     "craft.learner.zip:ZIP": "craft.learner.zip_options:ZIPOptions",
     "craft.learner.gda:GDA": "craft.learner.classifier_options:GDAOptions",
     "craft.learner.clap:CLAP": "craft.learner.classifier_options:CLAPOptions",

@@ -38,11 +38,11 @@ class Probe(Learner):
     ) -> Self:
         """Fit the head; see :meth:`Learner.fit`. Raises NotSolved, ValueError for one class."""
         del refine_sets
-        self.offset_ = contexts(box, self.options.queries, self.options.context_scale, seed)
+        self._place(box, seed)
         require_shots(labels, len(box.class_names))
         asked = Asked()
         for _ in self._generations("scores", 1, asked=asked):
-            asked.scores = scores_at(box, train_set, self.offset_, "refine")
+            asked.scores = self._ask(box, train_set, "refine")
             self._fit_head(asked.scores, labels)
             assert self.head_ is not None, "just set"
             reached = percent_right(self.head_.probabilities(asked.scores), labels)
@@ -53,14 +53,23 @@ class Probe(Learner):
             self._fit_head(asked.scores, labels)
         return self
 
+    def _place(self, box: BlackBox, seed: int) -> None:
+        """Choose the contexts that are asked about."""
+        self.offset_ = contexts(box, self.options.queries, self.options.context_scale, seed)
+
+    def _ask(self, box: BlackBox, image_set: str, purpose: str) -> torch.Tensor:
+        """Return scores (P, N, K) at the contexts."""
+        assert self.offset_ is not None, "set by fit and restore"
+        return scores_at(box, image_set, self.offset_, purpose)
+
     def _fit_head(self, scores: torch.Tensor, labels: torch.Tensor) -> None:
         self.head_ = Head.fit(scores, labels, self.options)
         self._set_gate(scores[0], labels)
 
     def _answer(self, box: BlackBox, image_set: str) -> Answer:
         """Return log-probabilities (N, K) by ``queries`` queries, and the first one's scores."""
-        assert self.offset_ is not None and self.head_ is not None, "checked by predict"
-        scores = scores_at(box, image_set, self.offset_, "evaluate")
+        assert self.head_ is not None, "set by fit and restore"
+        scores = self._ask(box, image_set, "evaluate")
         return Answer(self.head_.probabilities(scores).log(), scores[0])
 
     def work(self, images: int, classes: int) -> Work:

@@ -40,3 +40,32 @@ class ProbeOptions(Options):
     def conflicts(self) -> list[Problem]:
         """Return no problem: nothing is searched."""
         return []
+
+
+@dataclass(frozen=True)
+class TextProbeOptions(ProbeOptions):
+    """Options of ``TextProbe``; the templates are those that LFA averages on ImageNet."""
+
+    access = "texts"
+
+    queries: int = option(
+        8, "P, templates whose scores are read, the first ones", least=1, most=256
+    )
+    templates: str = option(
+        "a photo of a {}. | itap of a {}. | a bad photo of the {}. | a origami {}. | a photo of "
+        "the large {}. | a {} in a video game. | art of the {}. | a photo of the small {}.",
+        "templates with {} for the class name, parted by |; the first is the anchor",
+    )
+
+    @property
+    def pool(self) -> tuple[str, ...]:
+        """Return the templates, one by one."""
+        return tuple(template.strip() for template in self.templates.split("|"))
+
+    def conflicts(self) -> list[Problem]:
+        """Return a template without its place for a name, or fewer templates than queries."""
+        if any(template.count("{}") != 1 for template in self.pool):
+            return [Problem("templates", self.templates, "{} exactly once in each template")]
+        if self.queries > len(self.pool):
+            return [Problem("queries", self.queries, f"at most {len(self.pool)}, one a template")]
+        return []

@@ -32,6 +32,7 @@ QUICK = {
     "CBBT": {"epochs": 8, "directions": 4, "batch_size": 20},
     "Probe": {"queries": 3},
     "Yu": {"visual_tokens": 2, "visual_dim": 5},
+    "TextProbe": {"queries": 3},
     "GDA": {"views": 0},
     "ZIP": {
         "context_tokens": 2,
@@ -111,7 +112,7 @@ GATED = [
         marks=[] if cls.__name__ in ("Collaborative", "LFA", "CBBT") else pytest.mark.exhaustive,
     )
     for cls in learners()
-    if cls.__name__ not in ("ZeroShot", "Probe", "ZIP")
+    if cls.__name__ not in ("ZeroShot", "Probe", "TextProbe", "ZIP")
 ]
 VARIANTS += GATED
 
@@ -195,7 +196,7 @@ class TestEveryLearner:
         assert before[2] == random.getstate()
 
     def test_another_seed_another_run(self, cls, options) -> None:
-        if cls.__name__ in ("ZeroShot", "GDA") or (cls is RefineOnly and options):
+        if cls.__name__ in ("ZeroShot", "GDA", "TextProbe") or (cls is RefineOnly and options):
             pytest.skip("it draws nothing")
         first, _ = fitted_once(cls, options)
         second, box = fitted(cls, options, seed=2)
@@ -244,6 +245,10 @@ class TestEveryLearner:
 
             def text_features(self, *args, **kwargs):
                 for block in super().text_features(*args, **kwargs):
+                    yield block * float("nan")
+
+            def score(self, *args, **kwargs):
+                for block in super().score(*args, **kwargs):
                     yield block * float("nan")
 
         with pytest.raises(FloatingPointError, match="not finite"):

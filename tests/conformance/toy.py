@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,28 @@ class ToyVisualBox(ToyBox):
         tokens = torch.nn.functional.normalize(visual_prompts, dim=-1)  # (P, V, W)
         for block, gain in zip(blocks, tokens[..., 0].mean(dim=1).split(2), strict=True):
             yield block + 2.0 * gain[:, None, None] * hot
+
+
+class ToyTextBox:
+    """A toy box that takes words: a template of n letters has a context of its own."""
+
+    templates_per_call, answers = None, "logits"
+
+    def __init__(self, **settings: int | None) -> None:
+        self._box = ToyBox(**settings)
+        self.class_names, self.image_sets = self._box.class_names, self._box.image_sets
+        self.labels, self.meter, self.asked = self._box.labels, self._box.meter, self._box.asked
+
+    def score(
+        self, image_set: str, templates: Sequence[str], purpose: str = "search"
+    ) -> Iterator[torch.Tensor]:
+        """Yield logits (B, N, K) for templates, each at the offset that its length names."""
+        generator = torch.Generator()
+        offsets = [
+            0.5 * torch.randn(2, 3, generator=generator.manual_seed(len(template)))
+            for template in templates
+        ]
+        yield from self._box.predict(image_set, torch.stack(offsets), purpose)
 
 
 class ToyFeatureBox:
@@ -205,6 +227,7 @@ class ToyPixels:
 
 #: Access level -> toy box.
 TOYS = {
+    "texts": ToyTextBox,
     "predictions": ToyBox,
     "visual-prompts": ToyVisualBox,
     "features": ToyFeatureBox,
