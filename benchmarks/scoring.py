@@ -27,6 +27,7 @@ class MadeUpTower:
     """Text features that move with the context, at the price of one small product."""
 
     context_length, context_width, embedding_std, logit_scale = 4, 512, 0.01, 100.0
+    positions = 1
 
     def __init__(self, classes: int, features: int) -> None:
         generator = torch.Generator().manual_seed(0)

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from craft.blackbox.images.partial import Batch
 from craft.client.wire import digest
 from craft.files.atomic import read_tensors, sha256, write_tensors
 from craft.service.charges import BudgetSpent
@@ -93,12 +94,19 @@ class ImageSets:
         if key and not known:
             self._require_room(whose)
             _require_budget(self._database, key, len(files))
-        features, norms = self._model.encode(folder, files, reading)
-        made = ImageSet(whose, name, content, self._model.revision, len(files), {})
-        write_tensors(self._path(made), {"features": features, "norms": norms}, {"files": [*files]})
+        batch = self._model.encode(folder, files, reading)
+        return self.keep(whose, name, content, batch, charged=key if not known else None), True
+
+    def keep(
+        self, whose: str, name: str, content: str, batch: Batch, charged: Key | None = None
+    ) -> ImageSet:
+        """Store unit features (N, E) and norms (N,) as an image set; ``content`` is its hash."""
+        features, norms = batch
+        made = ImageSet(whose, name, content, self._model.revision, len(norms), {})
+        write_tensors(self._path(made), {"features": features, "norms": norms}, {})
         # Charged with the row: a server that is killed before has charged nothing.
-        self._store(made, charged=key if not known else None)
-        return made, True
+        self._store(made, charged)
+        return made
 
     def select(
         self, key: Key, name: str, of: str, rows: Sequence[int], norm: str
