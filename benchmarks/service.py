@@ -139,7 +139,7 @@ def _ask(box: BlackBox, offsets: torch.Tensor, scores: dict[str, torch.Tensor], 
 
 
 def overhead(smoke: bool, threads: int, turns: int) -> dict[str, Any]:
-    """Seconds of a population here and through a service, by turns; the least of each."""
+    """Return the least seconds of a population here and through a service, in turns."""
     tower, size = tower_of("overhead", smoke)
     here = LocalBox(tower, {"train": unit_rows(size["images"], size["features"])})
     generator = torch.Generator().manual_seed(1)
@@ -163,7 +163,7 @@ def overhead(smoke: bool, threads: int, turns: int) -> dict[str, Any]:
 
 
 def memory(smoke: bool, threads: int) -> dict[str, Any]:
-    """What an answer at ImageNet's size takes of either side."""
+    """Return what an answer at ImageNet's size takes of either side."""
     with serving("memory", smoke, threads) as service:
         options = ["--part", "client", "--url", service.url, "--key", service.key]
         taken = measure.child("benchmarks.service", threads, [*options, *["--smoke"] * smoke])

@@ -42,8 +42,10 @@ class Fork:
         arguments: Sequence[str],
         log: Path,
         environment: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
     ) -> None:
-        self.pid = _asked("run", module, list(arguments), str(log), dict(environment or {}))
+        given = [module, list(arguments), str(log), dict(environment or {}), str(cwd)]
+        self.pid = _asked("run", *given)
 
     @property
     def status(self) -> int | None:
@@ -81,11 +83,12 @@ def _serve() -> tuple[str, list[str]]:
                     ended[pid] = os.waitstatus_to_exitcode(status)
             print(json.dumps(ended.get(pid)), flush=True)
             continue
-        module, arguments, log, environment = given
+        module, arguments, log, environment, cwd = given
         if child := os.fork():
             print(child, flush=True)
             continue
         os.environ |= environment
+        os.chdir(cwd)
         nothing = os.open(os.devnull, os.O_RDONLY)
         said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for stream, end in enumerate((nothing, said, said)):

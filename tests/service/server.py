@@ -105,6 +105,13 @@ def serving(given: Settings) -> Iterator[Running]:
         opened.close()
 
 
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Process:
     """``craft serve`` in a process of its own, which a test may kill and start again."""
 
@@ -112,9 +119,7 @@ class Process:
         given = settings(folder)
         self._log = folder / "serve.log"
         self._log.touch()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self._arguments = [
             *("serve", "--port", str(port), "--backbone", str(given.backbone)),
             *("--keys", str(given.keys), "--tasks", str(given.tasks)),

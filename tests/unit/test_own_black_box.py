@@ -1,14 +1,13 @@
-"""The box of docs/your-own-black-box.md, run as it stands against a service that misbehaves."""
+"""A box of one's own over HTTP, behind the guard, against a service that misbehaves."""
 
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +16,37 @@ import torch
 from craft.blackbox.guards.guard import BoxError
 from craft.blackbox.guards.predictions import GuardedBox
 from craft.learner.collaborative import Collaborative
-from craft.protocol import BudgetExceeded
+from craft.protocol import BudgetExceeded, QueryMeter
 from tests.conformance.toy import ToyBox
 
-PAGE = Path(__file__).parents[2] / "docs" / "your-own-black-box.md"
-DEFINED, USED = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-#: What the page waits for a service on a network, and what a test on the loopback waits.
-WAITS = "timeout=30, retries=3, pause=5", "timeout=2, retries=3, pause=0"
+
+class ApiBox:
+    """A model that answers GET /about and POST /predict with JSON."""
+
+    def __init__(self, address: str, budget: int) -> None:
+        self._address = address
+        about = self._call("about")
+        self.context_length = about["context_length"]  # L
+        self.context_width = about["context_width"]  # D
+        self.embedding_std = about["embedding_std"]  # the unit of an offset
+        self.class_names = tuple(about["class_names"])  # K names, in the order of the scores
+        self.image_sets = dict(about["image_sets"])  # name -> number of images N
+        self.meter = QueryMeter(budget=budget)
+
+    def predict(
+        self, image_set: str, context_offsets: torch.Tensor, purpose: str = "search"
+    ) -> Iterator[torch.Tensor]:
+        self.meter.charge(purpose, len(context_offsets))  # before anything is asked
+        for offset in context_offsets:  # (L, D) each
+            scores = self._call("predict", {"image_set": image_set, "offset": offset.tolist()})
+            yield torch.tensor(scores)[None]  # (1, N, K), logits
+
+    def _call(self, name: str, question: dict | None = None) -> object:
+        body = None if question is None else json.dumps(question).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self._address}/{name}", body, headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
 
 
 class Service(ThreadingHTTPServer):
@@ -99,31 +122,33 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         running.shutdown()
 
 
-@pytest.fixture
-def tuned(service: Service) -> Callable[[], dict[str, Any]]:
-    """What the page's lines leave: ``box`` and the fitted ``learner``."""
+Tuned = Callable[[], tuple[GuardedBox, Collaborative]]
 
-    def run() -> dict[str, Any]:
-        assert WAITS[0] in USED
-        names = {"address": service.address, "labels": service.toy.labels["train"]}
-        exec(DEFINED + USED.replace(*WAITS), names)
-        return names
+
+@pytest.fixture
+def tuned(service: Service) -> Tuned:
+    """Return what tunes a learner through the service: the box, and the fitted learner."""
+
+    def run() -> tuple[GuardedBox, Collaborative]:
+        box = GuardedBox(ApiBox(service.address, budget=400), timeout=2, retries=3, pause=0)
+        learner = Collaborative(budget=400, population=20)
+        return box, learner.fit(box, service.toy.labels["train"], seed=1)
 
     return run
 
 
 def test_a_learner_is_tuned_through_a_service_that_stumbles_and_charged_once(
-    service: Service, tuned: Callable[[], dict[str, Any]]
+    service: Service, tuned: Tuned
 ) -> None:
     # The search's 3rd candidate, one between two generations (a refinement), and others.
     service.faults = {3: slow, 22: dies, 60: fails, 61: web_page, 62: dies}
-    found = tuned()
+    box, learner = tuned()
     toy = ToyBox(budget=400)
     direct = Collaborative(budget=400, population=20).fit(toy, toy.labels["train"], seed=1)
-    assert found["box"].meter.counts == toy.meter.counts
+    assert box.meter.counts == toy.meter.counts
     assert toy.meter.counts == {"search": 400, "refine": 20, "evaluate": 0}
     assert service.questions == 420 + len(service.faults)
-    torch.testing.assert_close(found["learner"].offset_, direct.offset_)
+    torch.testing.assert_close(learner.offset_, direct.offset_)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +165,7 @@ def test_a_learner_is_tuned_through_a_service_that_stumbles_and_charged_once(
     ],
 )
 def test_a_service_that_stays_broken_is_named(
-    service: Service, tuned: Callable[[], dict[str, Any]], faults: dict, said: str
+    service: Service, tuned: Tuned, faults: dict, said: str
 ) -> None:
     service.faults = faults
     with pytest.raises(BoxError, match=rf"asked for search on 'train', .*{said}"):
@@ -148,9 +173,7 @@ def test_a_service_that_stays_broken_is_named(
 
 
 def test_a_budget_is_kept_before_anything_is_asked(service: Service) -> None:
-    names: dict[str, Any] = {}
-    exec(DEFINED, names)
-    box = GuardedBox(names["ApiBox"](service.address, budget=3), timeout=2, retries=1, pause=0)
+    box = GuardedBox(ApiBox(service.address, budget=3), timeout=2, retries=1, pause=0)
     assert len(torch.cat(list(box.predict("train", torch.zeros(2, 2, 3))))) == 2
     with pytest.raises(BudgetExceeded, match="4 search queries asked of a budget of 3"):
         next(box.predict("train", torch.zeros(2, 2, 3)))
