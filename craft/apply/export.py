@@ -20,14 +20,8 @@ from craft.files import paths, yaml12
 from craft.files.atomic import RecordError, read_metadata, sha256, write_text
 from craft.files.descriptions import read_dataset
 from craft.files.folder import replacing_folder
-from craft.files.records import (
-    LEARNER_FILE,
-    PREDICTIONS_FILE,
-    Manifest,
-    Predictions,
-    RunRecord,
-    Score,
-)
+from craft.files.predictions import Predictions
+from craft.files.records import LEARNER_FILE, PREDICTIONS_FILE, Manifest, RunRecord, Score
 from craft.files.shipped import BACKBONES, DATASETS, find
 from craft.learner.lookup import load_learner
 from craft.runtime.provenance import ROOT

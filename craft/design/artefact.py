@@ -10,6 +10,14 @@ from craft.files import paths
 #: Suites that rebuild the paper's artefacts: in full, and in miniature.
 REBUILDS = ("paper", "mini")
 
+#: What the report says of a CSV of means.
+MEANS = (
+    "Each row of the CSV is a cell of the printed table: ``mean`` and ``std`` (sample standard "
+    "deviation) over ``seeds`` of the ``expected`` runs, ``published`` and ``difference`` (ours "
+    "minus published) where the paper has the number, and a ``note`` on what is missing or known "
+    "to be wrong in print."
+)
+
 
 @dataclass(frozen=True)
 class Artefact:

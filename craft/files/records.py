@@ -1,11 +1,10 @@
-"""What couples the stages: manifests, splits, features, predictions, run records and scores."""
+"""What couples the stages: manifests, splits, features, run records and scores."""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
-import reprlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -130,7 +129,7 @@ class Split:
         return split
 
 
-# --- features and predictions --------------------------------------------------------------------
+# --- features ------------------------------------------------------------------------------------
 
 
 #: Kinds of copies of an image beside the one that is tested: augmented by the data set's crop
@@ -212,65 +211,6 @@ def row_numbers(known: Sequence[str], paths: Sequence[str], about: str) -> np.nd
             f"{len(missing)} images of the split are not among the {about}; the first: {missing[0]}"
         )
     return np.array([index[path] for path in paths], dtype=np.int64)
-
-
-#: Arrays of predictions, one for each test set: name -> number of axes, kind of numbers.
-_ANSWERS = {"labels": (2, "i"), "log_probabilities": (2, "f"), "classes": (1, "i")}
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Predicted labels of unlabelled test sets at T points of a run, the last one final.
-
-    Probabilities are those of the last point. Their logarithms are kept: half precision would make
-    0 of a probability below 6e-8, whose log-likelihood counts.
-    """
-
-    queries: np.ndarray  # (T,) int64, search queries spent at each point
-    labels: dict[str, np.ndarray]  # test set -> (T, N) int32
-    log_probabilities: dict[str, np.ndarray]  # test set -> (N, C) float16
-    classes: dict[str, np.ndarray]  # test set -> (C,) int32, the label of each column
-    manifests: dict[str, str]  # test set -> SHA-256 of the manifest that orders its N images
-
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Write as safetensors; test-set names are data, kept in the metadata."""
-        names = sorted(self.labels)
-        tensors = {
-            f"{what}.{n}": getattr(self, what)[name]
-            for n, name in enumerate(names)
-            for what in _ANSWERS
-        }
-        test_sets = {name: self.manifests[name] for name in names}
-        write_tensors(path, tensors | {"queries": self.queries}, {"test_sets": test_sets})
-
-    @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Predictions:
-        """Read the safetensors file; raises RecordError."""
-        tensors, metadata = read_tensors(path)
-        manifests = metadata.get("test_sets")
-        if not isinstance(manifests, dict):
-            raise RecordError(
-                f"{path}: not a predictions file (test_sets: expected the SHA-256 of the manifest "
-                f"of each, got {reprlib.repr(manifests)})"
-            )
-        expected = {"queries": (1, "i")}
-        for n in range(len(manifests)):
-            expected |= {f"{what}.{n}": form for what, form in _ANSWERS.items()}
-        for name, (axes, kind) in expected.items():
-            if name not in tensors:
-                raise RecordError(f"{path}: not a predictions file (lacks {name!r})")
-            array = tensors[name]
-            if array.ndim != axes or array.dtype.kind != kind:
-                numbers = {"i": "whole numbers", "f": "floating-point numbers"}[kind]
-                raise RecordError(
-                    f"{path}: {name}: expected {axes} axes of {numbers}, got shape "
-                    f"{array.shape}, {array.dtype}"
-                )
-        value = {"queries": tensors["queries"], "manifests": manifests} | {
-            what: {name: tensors[f"{what}.{n}"] for n, name in enumerate(manifests)}
-            for what in _ANSWERS
-        }
-        return build(cls, value, path, "predictions file")
 
 
 # --- run records and scores ----------------------------------------------------------------------

@@ -20,7 +20,8 @@ from craft.blackbox.text.prompts import Prompts
 from craft.blackbox.text.tower import read_tower
 from craft.console.__main__ import cli
 from craft.files.atomic import RecordError, read_sealed, write_sealed
-from craft.files.records import Features, Predictions
+from craft.files.predictions import Predictions
+from craft.files.records import Features
 from craft.fit.boxes import box_for
 from tests.unit.tuned import Tuned
 
