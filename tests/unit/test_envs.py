@@ -67,7 +67,7 @@ def commands(role: str) -> list[str]:
     found = loaded.get(role, set())
     text = "".join(path.read_text() for path in sorted(Path("workflow/rules").glob("*.smk")))
     names = {"learner": "LEARNER_ENV", "plain": "PLAIN_ENV"}
-    for rule in re.split(r"^rule ", text, flags=re.M)[1:]:
+    for rule in re.split(r"^ *rule ", text, flags=re.M)[1:]:
         conda = re.search(r"^ +conda:\n(.*)", rule, re.M)
         if conda and (f"envs/{role}.yaml" in conda[1] or names.get(role, "-") in conda[1]):
             if ran := re.search(r"python -m (?:craft\.runtime\.gpu_lease \S+ )?([\w.]+)", rule):
