@@ -123,7 +123,10 @@ def own_side():
 
 
 #: What a learner needs besides to be quick.
-QUICK = {"BlackVIP": {"steps": 2, "channels": "4", "trigger": 4}}
+QUICK = {
+    "BlackVIP": {"steps": 2, "channels": "4", "trigger": 4},
+    "ZIP": {"context_tokens": 2, "dimension": 2, "rank": 1},
+}
 
 
 def main():

@@ -184,6 +184,7 @@ def test_all_tables_and_all_figures_are_targets(checkout: Checkout) -> None:
     assert figures["draw_figure"] == 2 and "make_table" not in figures
 
 
+@pytest.mark.exhaustive
 def test_no_command_line_grows_with_the_suite(checkout: Checkout) -> None:
     """Linux takes no argument of more than 128 kB; what is long reaches a job as a file."""
     seeds = f"seeds={list(range(1, 20))}"
