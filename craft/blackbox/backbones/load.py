@@ -156,7 +156,7 @@ def _place(model: nn.Module, config: Mapping[str, Any], device: torch.device) ->
     if config["precision"] == "fp32":
         return
     if device.type == "cpu" and config["precision"] == "fp16":
-        log.warning("precision fp16: on CPUs several times slower than fp32; bf16 is faster")
+        log.warning("precision fp16: several times slower than fp32 on CPUs")
     size = config["image"]["size"]
     try:
         with torch.no_grad():
