@@ -54,6 +54,7 @@ def toy_box(access):
         BlackBox,
         FeatureBox,
         QueryMeter,
+        TextBox,
         UploadBox,
         VisualBox,
         VisualSide,
@@ -98,7 +99,15 @@ def toy_box(access):
             for scores in super().predict(*question):
                 yield scores + self.shift * torch.tensor([1.0, -1.0])
 
+    class Texts(Box):
+        templates_per_call, answers = None, "logits"
+
+        def score(self, image_set, templates, purpose="search"):
+            lengths = torch.tensor([float(len(template)) for template in templates])
+            yield from super().predict(image_set, lengths[:, None, None], purpose)
+
     boxes = {"predictions": (Box(), BlackBox), "features": (Service(), FeatureBox)}
+    boxes |= {"texts": (Texts(), TextBox)}
     boxes |= {"uploads": (Uploads(), UploadBox), "visual-prompts": (Prompted(), VisualBox)}
     box, kind = boxes[access]
     assert isinstance(box, kind)
