@@ -49,7 +49,8 @@ def test_a_problem_is_worded_as_key_expectation_and_value() -> None:
 @pytest.mark.parametrize("path", ["config/mini.yaml", "config/config.yaml"])
 def test_the_suites_are_right(path: str) -> None:
     config = load(path)
-    assert set(config["backbones"]) == set(config["backbone_facts"])
+    models = {*config["backbones"], *config["encoders"]}
+    assert models == set(config["backbone_facts"])
     assert set(config["datasets"]) <= set(config["facts"])
 
 
