@@ -12,6 +12,7 @@ from typing import Any
 from craft.config.schema import TYPES
 from craft.files.atomic import write_text
 from craft.files.descriptions import schema
+from craft.runtime.command import run_command
 from craft.runtime.provenance import ROOT
 
 PAGE = ROOT / "config/README.md"
@@ -94,5 +95,10 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Fill the page anew."""
     write_text(PAGE, filled(PAGE.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    run_command(main)
