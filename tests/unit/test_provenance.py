@@ -53,8 +53,8 @@ def test_all_that_a_stage_imports_is_in_its_hash(stage: str, imported: dict[str,
 def test_every_command_of_the_workflow_is_hashed() -> None:
     commands = set(re.findall(r"python -m (?:craft\.runtime\.gpu_lease \S+ )?([\w.]+)", RULES))
     assert len(commands) > 8
-    # What was fetched and verified stays, whatever becomes of the code that did it. The lease starts
-    # a module that a rule names by a parameter, beside its hash.
+    # What was fetched and verified stays, whatever becomes of the code that did it. The lease
+    # starts a module that a rule names by a parameter, beside its hash.
     for command in commands - {"craft.data.fetch", "craft.runtime.gpu_lease"}:
         assert {command, f"{command}.__main__"} & set(STAGES)
 
