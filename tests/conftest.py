@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.unit.tuned import Tuned
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 # As many tests at a time as there are cores: a second thread of one would wait for a core while it
 # spins. Tests of threads set what they need.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")
