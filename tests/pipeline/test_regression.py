@@ -39,6 +39,8 @@ def averages(checkout: Checkout, datasets: list[str]) -> dict[str, float]:
     # Less than the suite, so that nothing is fitted or encoded which the table does not show.
     options = {k: v for k, v in config["dataset_options"].items() if k in datasets}
     config |= {"datasets": datasets, "dataset_options": options, "shift": None}
+    shown = {k: m for k, m in config["methods"].items() if "architectures" in m["artefacts"]}
+    config |= {"methods": shown, "encoders": []}
     config |= {"backbones": ["mini-rn"], "artefacts": {"architectures": {"shots": [16]}}}
     (checkout.folder / "averages.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     checkout.snakemake("results/mini/architectures.csv", "--configfile", "averages.yaml")
