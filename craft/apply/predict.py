@@ -38,7 +38,7 @@ _UPLOAD = "images"
 
 @dataclass(frozen=True)
 class Answers:
-    """Probabilities (N, K) of N images, and what is wrong with the files that were skipped."""
+    """Probabilities (N, K) of N images, and the problem of each skipped file."""
 
     paths: tuple[Path, ...]
     probabilities: np.ndarray  # (N, K) float32, rows add up to 1
@@ -175,7 +175,7 @@ def _weights(model: TunedModel) -> Path | None:
 def _readable(
     images: Sequence[Path], reading: str, cores: int
 ) -> tuple[list[Path], tuple[str, ...]]:
-    """Return the files that can be decoded, and what is wrong with the others."""
+    """Return the files that decode, and the problem of each other file."""
 
     def problem(path: Path) -> str | None:
         try:

@@ -29,7 +29,7 @@ _BLOCK = 64
 def decoded(pictures: Pictures, threads: int, what: str) -> Iterator[np.ndarray]:
     """Yield all pictures in blocks, uint8 (n, S, S, 3), decoded by ``threads``.
 
-    Raises ImageError naming every file that cannot be read, at the end.
+    Raises ImageError naming every unreadable file, at the end.
     """
     total, problems = len(pictures.images), []
 

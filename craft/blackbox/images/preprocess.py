@@ -78,7 +78,7 @@ class Preprocess:
         """Decode a file to (size, size, 3) uint8: the first or second end of its long side.
 
         They are the distinct corners of five crops, as the short side fills the crop. Raises
-        ImageError naming a file that cannot be read.
+        ImageError naming an unreadable file.
         """
         image = self._resized(read_rgb(path, reading))
         return np.array(self._cut(image, lambda spare: 0 if end == 1 else spare))
@@ -106,7 +106,7 @@ class Preprocess:
 
         Half of the time a crop of half of the area or more; else the image squashed (bilinear),
         with a square in one random colour around a random pixel, cut at the border. Both are
-        mirrored half of the time. Raises ImageError naming a file that cannot be read.
+        mirrored half of the time. Raises ImageError naming an unreadable file.
         """
         image = read_rgb(path, reading)
         if rng.random() < 0.5:
