@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 # As many tests at a time as there are cores: a second thread of one would wait for a core while it
 # spins. Tests of threads set what they need.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Commands that pages print are found, also where the environment is not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 # A busy machine is no fault of what is tested.

@@ -20,7 +20,7 @@ DATASETS = tuple(name for name in NAMES if name not in ("ImageNet", *SHIFTED))
 CHANGES = {
     "datasets": [*DATASETS, "ImageNet"],
     "shift": {"source": "ImageNet", "targets": list(SHIFTED)},
-    "backbones": ["RN50"],
+    "backbones": ["RN50", "ViT-B-16"],
     "artefacts": {"robustness": {"shots": [2]}, "architectures": {"shots": [2]}},
 }
 SUITE = ("--configfile", "config/miniature.yaml")
