@@ -1,3 +1,3 @@
 """CraFT: collaborative fine-tuning of vision-language models that only answer queries."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -102,6 +102,7 @@ def test_the_hosted_ci_runs_what_make_test_runs() -> None:
 def test_the_citation_is_complete_but_for_the_doi() -> None:
     citation = yaml.safe_load(read("CITATION.cff"))
     assert citation["version"] == craft.__version__
+    assert f"\n## {craft.__version__} - {citation['date-released']}\n" in read("CHANGELOG.md")
     needed = {
         "cff-version",
         "message",
@@ -112,7 +113,7 @@ def test_the_citation_is_complete_but_for_the_doi() -> None:
         "abstract",
         "keywords",
     }
-    assert needed | {"version", "preferred-citation"} == set(citation)
+    assert needed | {"version", "date-released", "preferred-citation"} == set(citation)
     project = tomllib.loads(read("pyproject.toml"))["project"]
     assert citation["license"] == project["license"]
     paper = citation["preferred-citation"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import re
+
 from tests import measured
 
 
@@ -26,3 +29,16 @@ def test_a_figure_that_its_file_does_not_hold_is_found() -> None:
     assert right._replace(number="285").problem()
     assert right._replace(pointer="/wall").problem()
     assert right._replace(file="benchmarks/figures/none.json").problem()
+
+
+def test_the_headline_in_readme_is_what_the_regression_test_holds() -> None:
+    labels = {"ZS-CLIP": "zero-shot", "BBT": "bbt", "CraFT": "craft"}
+    readme = (measured.ROOT / "README.md").read_text(encoding="utf-8")
+    block = readme.partition("mini-rn   ")[2].partition("────")[0]
+    shown = {
+        labels[line.split()[0]]: re.findall(r"(?<!± )\b\d+\.\d+", line)
+        for line in block.splitlines()
+    }
+    with (measured.ROOT / "tests/pipeline/mini_averages.csv").open(encoding="utf-8") as stream:
+        held = {row.pop("method"): list(row.values()) for row in csv.DictReader(stream)}
+    assert {method: numbers[:-1] for method, numbers in shown.items()} == held
