@@ -54,7 +54,7 @@ def tower_of(part: str, smoke: bool) -> tuple[Any, dict[str, int]]:
     size = SMALL if smoke else EUROSAT
     weights = measure.text_weights(None if smoke else "RN50")
     names = measure.class_names()["EuroSAT"]
-    return TextTower.from_tokens(weights, measure.tokens(names)), size
+    return TextTower(weights, measure.tokens(names)), size
 
 
 class OneTower:
