@@ -16,7 +16,7 @@ BEGIN, END = "<!-- measured: python -m benchmarks -->", "<!-- /measured -->"
 def filled(page: str, figures: Path = FIGURES) -> str:
     """Return the page with its measured part anew; raises ValueError without the two markers."""
     if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ValueError(f"the page needs {BEGIN} and {END} once each")
+        raise ValueError(f"{PAGE}: expected {BEGIN} and {END} once each")
     before, _, rest = page.partition(BEGIN)
     return before + BEGIN + "\n\n" + measured(figures) + "\n" + END + rest.partition(END)[2]
 
@@ -27,8 +27,10 @@ def measured(figures: Path) -> str:
         "text_tower": _text_tower,
         "scoring": _scoring,
         "whole_run": _whole_run,
+        "whole_run_gpu": _whole_run,
         "images": _images,
         "image_tower": _image_tower,
+        "image_tower_gpu": _image_tower,
         "growth": _growth,
         "gpu": _gpu,
     }
@@ -67,11 +69,12 @@ def _text_tower(done: Mapping[str, Any]) -> str:
     rows = [{**row, "plain positions": 77 * row["classes"]} for row in done["rows"]]
     return (
         "### Text tower\n\n"
-        f"Seconds per candidate ({_clock(done)}), a population of {done['population']} on the fast "
-        f"side. Geometric mean of the ratios: **{done['geometric mean of ratios']:.1f}**; the "
-        f"least: {done['least ratio']:.1f}.\n\n{_table(rows, columns)}\n"
-        "The tree in bfloat16, in the same run: geometric means "
-        f"**{done['geometric mean, bfloat16 over fast']:.2f}** over our float32 and "
+        f"Seconds per candidate ({_clock(done)}), with a population of {done['population']} on the "
+        "fast side. Geometric mean of the ratios: "
+        f"**{done['geometric mean of ratios']:.1f}**; smallest ratio: {done['least ratio']:.1f}."
+        f"\n\n{_table(rows, columns)}\n"
+        "The same run measured the tree in bfloat16. Geometric means: "
+        f"**{done['geometric mean, bfloat16 over fast']:.2f}** over our float32, "
         f"**{done['geometric mean, bfloat16 over plain']:.1f}** over plain.\n\n"
         f"{_table(rows, half)}"
     )
@@ -82,10 +85,10 @@ def _scoring(done: Mapping[str, Any]) -> str:
     return (
         "### Scoring\n\n"
         f"A generation of {row['population']} candidates on {row['images']:,} images of "
-        f"{row['classes']:,} classes, both losses and the refinement included, without the text "
-        f"forward: **{row['peak GB']:.2f} GB** at its peak, all of the process included (limit "
-        f"{done['limit GB']:.0f} GB), {row['cpu']:.0f} s of "
-        f"processor time, {row['GFLOP/s']:.0f} GFLOP/s per core.\n"
+        f"{row['classes']:,} classes, with both losses and the refinement but without the text "
+        f"forward. Peak memory of the whole process: **{row['peak GB']:.2f} GB** (limit "
+        f"{done['limit GB']:.0f} GB). Processor time: {row['cpu']:.0f} s, at "
+        f"{row['GFLOP/s']:.0f} GFLOP/s per core.\n"
     )
 
 
@@ -96,13 +99,20 @@ def _whole_run(done: Mapping[str, Any]) -> str:
         "share": "{share:.1%}",
         "ms per generation": "{ms per generation:.1f}",
     }
-    return (
-        "### A whole run\n\n"
-        f"{done['queries']['search']:,} search queries, {done['generations']} generations: "
-        f"**{done['wall s']:.0f} s**, start-up included. Of a generation, "
-        f"{done['share that is not text forward']:.1%} is not text forward.\n\n"
-        f"{_table(done['rows'], columns)}"
+    total = (
+        f"{done['queries']['search']:,} search queries in {done['generations']} generations take "
+        f"**{done['wall s']:.0f} s**, start-up included."
     )
+    if _gpu_of(done):
+        more = (
+            "Seconds are those of the processor, which launches kernels and waits for them in "
+            f"“scores and losses”. The search ran in {done['dtypes']['search']}."
+        )
+    else:
+        share = done["share that is not text forward"]
+        more = f"The text forward takes all but {share:.1%} of a generation."
+    heading = "A whole run" + (" on a GPU" if _gpu_of(done) else "")
+    return f"### {heading}\n\n{total} {more}\n\n{_table(done['rows'], columns)}"
 
 
 def _images(done: Mapping[str, Any]) -> str:
@@ -115,23 +125,25 @@ def _images(done: Mapping[str, Any]) -> str:
     }
     return (
         "### Images\n\n"
-        f"{done['images']} JPEGs of 500 x 375 pixels, ResNet-50, batches of {done['batch']}: from "
-        f"files to features at **{done['share of bare']:.0%}** of the bare model's rate by the "
-        f"clock, {done['share of bare by core time']:.0%} by processor time. Decoding is "
-        f"{done['decoding, core ms per image']:.1f} ms of a core in it.\n\n"
+        f"{done['images']} JPEGs of 500 x 375 pixels, ResNet-50, batches of {done['batch']}. From "
+        f"files to features, images are encoded at **{done['share of bare']:.0%}** of the bare "
+        f"model's rate by the clock, {done['share of bare by core time']:.0%} by processor time. "
+        f"Decoding takes {done['decoding, core ms per image']:.1f} ms of a core per image.\n\n"
         f"{_table(done['rows'], columns)}"
     )
 
 
 def _image_tower(done: Mapping[str, Any]) -> str:
-    columns = {"side": "{side}", "ms of a core per candidate and image": "{ms per pair:.0f}"}
+    gpu = _gpu_of(done)
+    unit, clock = ("ms", "by the clock") if gpu else ("ms of a core", "processor time")
+    columns = {"side": "{side}", f"{unit} per candidate and image": "{ms per pair:.3g}"}
     return (
-        "### Image tower\n\n"
+        f"### Image tower{' on a GPU' if gpu else ''}\n\n"
         f"{done['architecture']} with {done['tokens']} visual prompt tokens, {done['candidates']} "
         f"candidates on {done['images']} images: **{done['ratio']:.2f}** times the rate of "
-        "open_clip's own modules on concatenated tokens (processor time, median of "
-        f"{len(done['ratios'])} turns), at a largest difference of "
-        f"{done['largest difference']:.1e} of a unit feature.\n\n{_table(done['rows'], columns)}"
+        f"open_clip's own modules on concatenated tokens ({clock}, median of "
+        f"{len(done['ratios'])} turns). Unit features differ by at most "
+        f"{done['largest difference']:.1e}.\n\n{_table(done['rows'], columns)}"
     )
 
 
@@ -146,8 +158,8 @@ def _growth(done: Mapping[str, Any]) -> str:
     fitted = ", ".join(f"{axis} {value:.2f}" for axis, value in done["exponents"].items())
     return (
         "### Growth\n\n"
-        f"Fitted exponents (least squares in logarithms, {_clock(done)}): {fitted}. Images are "
-        "varied without the text forward, which does not depend on them.\n\n"
+        f"Fitted exponents (least squares in logarithms, {_clock(done)}): {fitted}. The text "
+        "forward does not depend on the images and is left out where they vary.\n\n"
         f"![Seconds per generation](images/growth.png)\n\n{_table(done['rows'], columns)}"
     )
 
@@ -199,8 +211,8 @@ def _gpu(done: Mapping[str, Any]) -> str:
         if "copy" in rates
         else (),
         (
-            "Whole runs of CraFT after one generation that compiles and records "
-            "(“first”); TFLOP/s counts the text tower, scores and refined scores:\n",
+            "Whole runs of CraFT, without the first generation, which compiles and records "
+            "(“first”). TFLOP/s counts the text tower, scores and refined scores:\n",
             _table(
                 of("whole run"),
                 {
@@ -215,12 +227,13 @@ def _gpu(done: Mapping[str, Any]) -> str:
             ),
         ),
         (
-            "One generation at ImageNet's size, part by part, each alone:\n",
+            "The parts of a generation at ImageNet's size, each measured alone:\n",
             _table(parts, {"part": "{part}", "ms": "{generation ms:.1f}", "TFLOP/s": "{rate}"}),
         ),
         (
-            "Against the CPU's float32: largest differences of unit features and of losses, and "
-            "the share of images with the same answer (random weights: classes are nearly tied):\n",
+            "Largest differences of unit features and of losses from the CPU's float32, and the "
+            "share of images with the same answer (weights are random, so classes are nearly "
+            "tied):\n",
             _table(
                 parity,
                 {
@@ -235,8 +248,8 @@ def _gpu(done: Mapping[str, Any]) -> str:
             ),
         ),
         (
-            "Kernels of a generation at ImageNet's size by time (three generations, in whose calls "
-            "the recording of the refiner's graph is):\n",
+            "Kernels of a generation at ImageNet's size, by time (mean of three generations; calls "
+            "include the recording of the refiner's graph):\n",
             _table(
                 [{**row, "name": row["name"][:70]} for row in of("kernel")[:12]],
                 {
@@ -251,17 +264,22 @@ def _gpu(done: Mapping[str, Any]) -> str:
     return "### GPU\n\n" + "\n".join("\n".join(table) for table in tables)
 
 
+def _gpu_of(done: Mapping[str, Any]) -> bool:
+    """Return whether a benchmark ran on a GPU, whose name the file has."""
+    return done["machine"]["device"] != "cpu"
+
+
 def _clock(done: Mapping[str, Any]) -> str:
     return {"cpu": "processor time", "wall": "by the clock"}[done["clock"]]
 
 
 def _where(done: Mapping[str, Any]) -> str:
     machine, versions = done["machine"], done["versions"]
-    device = "" if machine["device"] == "cpu" else f"{machine['device']}, "
+    device = f"{machine['device']}, " if _gpu_of(done) else ""
+    threads = "1 thread" if machine["threads"] == "1" else f"{machine['threads']} threads"
     return (
         f"Measured {done['date']}: {device}{machine['processor']}, {machine['cores']} cores, "
-        f"{machine['threads']} threads to a process; torch {versions['torch']}, Python "
-        f"{versions['python']}.\n"
+        f"{threads} per process; torch {versions['torch']}, Python {versions['python']}.\n"
     )
 
 
