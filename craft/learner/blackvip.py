@@ -210,6 +210,7 @@ class BlackVIP(Learner):
             search=search,
             refine=gates * shots,
             images=search * batch + gates * images,
+            contexts=1,  # the untouched one, which a box has at hand after the first query
             predict=1 + gates,
             predict_images=1 + gates,
             at_once=_AT_ONCE,

@@ -12,7 +12,8 @@ class Work:
     ``generations`` (epochs, for CoOp) are the rows that its history will have. ``scored`` search
     queries go through the refiner, ``passes`` over the training images train it; ``gradients``
     counts the white-box steps through the text tower. ``images`` are encodings of the service for
-    search and refinement. ``predict`` and ``predict_images`` are no part of the fit: the queries
+    search and refinement. ``contexts`` are those whose texts it encodes; None: one for each query,
+    those of predictions too. ``predict`` and ``predict_images`` are no part of the fit: the queries
     of one prediction of one image set, and how often each of its images is encoded for them. Where
     an image set is predicted in parts, ``at_once`` is the images of one.
     """
@@ -24,6 +25,7 @@ class Work:
     passes: int = 0
     gradients: int = 0
     images: int = 0
+    contexts: int | None = None
     predict: int = 1
     predict_images: int = 0
     at_once: int | None = None

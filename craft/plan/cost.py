@@ -75,7 +75,8 @@ def of_run(design: Design, run: Run, architecture: Mapping[str, Any]) -> Cost:
     encoded = work.images + (points * sum(sets) + shots) * work.predict_images
     text = _TEXT_DEFAULTS | architecture["text_cfg"]
     one = classes * _TEXT * text["layers"] * text["width"] ** 2 / _TEXT_SIZE
-    seconds = (work.search + other + _GRADIENT * work.gradients) * one + generations * _GENERATION
+    contexts = work.search + other if work.contexts is None else work.contexts
+    seconds = (contexts + _GRADIENT * work.gradients) * one + generations * _GENERATION
     seconds += encoded * _image_seconds(run.backbone)
     hidden = options.hidden if options.head == "mlp" else 0
     refiner = 4 * (2 * classes * hidden if hidden else classes**2) if work.passes else 0

@@ -69,6 +69,20 @@ def test_each_step_uploads_one_batch_twice_for_each_repeat() -> None:
     assert set(box.image_sets) == {"train", "test"}  # uploads are forgotten
 
 
+def test_all_its_queries_are_about_the_one_context_that_its_work_counts() -> None:
+    box, asked = ToyUploadBox(), set()
+    answer = box.predict
+
+    def noted(image_set, context_offsets, purpose="search"):
+        asked.update(tuple(each.flatten().tolist()) for each in context_offsets)
+        return answer(image_set, context_offsets, purpose)
+
+    box.predict = noted
+    learner = fitted(box, **SMALL, steps=2, gate=True)
+    learner.predict(box, "test", own=box.own)
+    assert len(asked) == learner.work(80, 4).contexts == 1
+
+
 def test_a_prediction_uploads_every_image_once() -> None:
     box = ToyUploadBox(per_class=60)
     learner = fitted(box, **SMALL, steps=1)

@@ -93,6 +93,9 @@ def test_an_encoders_images_and_weights_are_those_of_its_runs() -> None:
     assert (table.search, table.encoded) == (50_000, 5000 * 10 * 128 + 8100 + 160)
     assert table.other == 81 + 2 + 1
     assert table.scorings == table.encoded + 160
+    # Ten class names through the text tower once: a thousandth of what a second of images is.
+    images_alone = 0.27 * table.encoded + 0.05 * 5000
+    assert table.seconds == pytest.approx(images_alone + 10 * 2.6e-3, rel=1e-9)
     codes = f"{SUITE['results']}/features/MAE-ViT-B-16/EuroSAT/train.safetensors"
     made = plan(left(run, other=(codes,)))
     # Drawn images alone: five numbers of shots, three seeds.
