@@ -82,8 +82,8 @@ PAPER: tuple[Artefact, ...] = (
         "memory: of the whole process in training, with the black box and the libraries in it; of "
         "its tensors on the GPU. Prediction: from cached image features. {seeds} {machines}",
         about=f"Accuracy (%), access, and what training and deployment take. {MACHINE}\n\n"
-        "- ``training_seconds``: wall time of the fit; images are encoded before, once for all "
-        "methods.\n"
+        "- ``training_seconds``: wall time of the fit. Images are encoded before it, unless a "
+        "method uploads or prompts them during it.\n"
         "- ``peak_memory_mb``: largest resident set of the whole process during the run, with the "
         "black box in it. ``peak_device_memory_mb``: of its tensors on the GPU, 0 on the CPU.\n"
         "- ``parameters`` and ``deployed_mb``: what a user holds to use the method, its own "
@@ -144,7 +144,7 @@ PAPER: tuple[Artefact, ...] = (
         order=("lfa", "cbbt", "bpt-vlm", "craft"),
         caption="What a method assumes of the model, by what its runs were given and record"
         "{quoted}. Queries are contexts scored on a set of images; the paper counts those of the "
-        "search.",
+        "search. Image encodings of a run include the test images.",
         about="What a method assumes of the model: both towers apart, a kind of network, access to "
         "more than predictions. For methods of the suite it follows from the box that their runs "
         "were given and from what they record; the queries are contexts scored on a set of images, "
@@ -164,7 +164,8 @@ PAPER: tuple[Artefact, ...] = (
         make=_TABLES + "comparisons:comparison",
         marks=("Search queries", "Image encodings"),
         order=("bbt", "blackvip", "bpt-vlm", "craft", "craft-vp"),
-        caption="Accuracy (%) of black-box methods, {backbone}{shots} shots. {seeds}",
+        caption="Accuracy (%) of black-box methods, {backbone}{shots} shots. Image encodings of a "
+        "run include the test images. {seeds}",
         about="Accuracy (%) of black-box methods, and what a run of each asks of the service: "
         "search queries and image encodings, those of the test images too. ``Average`` is over the "
         "data sets; a method that is run on some of them has none.\n\n" + MEANS,
@@ -182,11 +183,11 @@ PAPER: tuple[Artefact, ...] = (
         make=_TABLES + "costs:training_time",
         order=("bbt", "blackvip", "bpt-vlm", "craft", "craft-vp"),
         caption="Training time ({unit}), {backbone}{shots} shots: wall time of the fit alone. "
-        "Images as they are were encoded before, once for all methods. A run took: {work}. {seeds} "
-        "{machines}",
-        about="Wall time of the fits on each data set and their sum; the CSV has seconds. Encoding "
-        "the images once for all methods is not in it; encoding them anew with visual prompts is. "
-        f"{MACHINE}\n\n{MEANS}",
+        "{encoding} A run took: {work}. {seeds} {machines}",
+        about="Wall time of the fits on each data set and their sum; the CSV has seconds. A method "
+        "that uploads or prompts images has them encoded during its fit, and its time includes "
+        "that. The others take features that are encoded once, before any fit; their time "
+        f"excludes it. {MACHINE}\n\n{MEANS}",
         about_paper="What the paper prints of methods that are not run here stands beside empty "
         "cells; it was measured on the authors' machine.",
     ),

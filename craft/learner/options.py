@@ -28,6 +28,9 @@ RELEASED: Mapping[str, Any] = MappingProxyType(
     }
 )
 
+#: Access levels at which the service encodes images during a fit.
+ENCODING = frozenset({"visual-prompts", "uploads"})
+
 
 @dataclass(frozen=True)
 class Options:
@@ -271,7 +274,7 @@ class Options:
     @property
     def encodes_images(self) -> bool:
         """Return whether a fit has images encoded: its box needs pixels and an image tower."""
-        return self.access in ("visual-prompts", "uploads")
+        return self.access in ENCODING
 
     @property
     def context_words(self) -> int:

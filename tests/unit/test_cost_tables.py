@@ -15,6 +15,7 @@ from craft.design.artefacts import ARTEFACTS, tables
 from craft.design.runs import Design
 from craft.evaluation.scores import StaleError
 from craft.report.tables.assumptions import GIVEN
+from craft.report.tables.labels import VISION_TRANSFORMERS
 from craft.report.tables.latex import latex
 from craft.report.tables.markdown import markdown
 from craft.report.tables.model import Table
@@ -336,6 +337,14 @@ def test_published_durations_are_hours_beside_ours(paper: Design) -> None:
     ]
 
 
+def test_times_that_include_the_encoding_of_images_are_named(design: Design) -> None:
+    said = table(design, "training_time").caption
+    assert "for all methods at once" in said and "times include" not in said
+    change(design, "bbt", lambda record: record.update(access="uploads"))
+    said = table(design, "training_time").caption
+    assert "The fits of BBT have images encoded" in said and "all methods" not in said
+
+
 def with_visual_prompts(results: Path) -> Design:
     """A method that is run on one backbone and one of two data sets, beside one of both."""
     some = {"label": "Prompted", "backbones": ["vit"], "datasets": ["red"]}
@@ -353,7 +362,7 @@ def test_a_method_of_some_data_sets_has_no_average_and_the_table_says_so(tmp_pat
     assert (shown["vp", "blue"]["mean"], shown["vp", "blue"]["expected"]) == ("", "0")
     assert (shown["vp", "Average"]["mean"], shown["vp", "Average"]["expected"]) == ("", "0")
     assert float(shown["craft", "Average"]["mean"]) > 0
-    assert "Run on red alone: Prompted." in made.caption
+    assert "Run on red alone, by the suite's choice: Prompted." in made.caption
     times = cells(table(design, "training_time"))
     assert float(times["red", "vp"]["mean"]) > 0
     assert (times["blue", "vp"]["mean"], times["Total", "vp"]["mean"]) == ("", "")
@@ -365,7 +374,14 @@ def test_a_method_has_no_row_on_a_backbone_that_it_is_not_run_on(tmp_path: Path)
     shown = [(row.ids["backbone"], row.ids["method"]) for row in made.rows]
     assert ("vit", "vp") in shown and ("rn", "vp") not in shown
     assert {("vit", "craft"), ("rn", "craft")} <= set(shown)
-    assert "Run on ViT and red alone: Prompted." in made.caption
+    assert "Run on ViT and red alone, by the suite's choice: Prompted." in made.caption
+
+
+def test_a_caption_says_why_a_method_that_encodes_images_lacks_a_backbone(tmp_path: Path) -> None:
+    design = with_visual_prompts(tmp_path)
+    change(design, "vp", lambda record: record.update(access="visual-prompts"))
+    said = table(design, "architectures").caption
+    assert f"Run on ViT alone, {VISION_TRANSFORMERS} and on red alone" in said
 
 
 def test_every_row_says_what_a_run_asks_of_the_service(design: Design) -> None:

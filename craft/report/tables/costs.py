@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from craft.design.artefact import Artefact
+from craft.learner.options import ENCODING
 from craft.report.published import Published
 from craft.report.published_files import TOTAL
 from craft.report.runs import samples
@@ -20,6 +21,7 @@ from craft.report.tables.labels import (
     compared,
     covers,
     datasets,
+    labels,
     machines,
     where,
     where_heading,
@@ -151,7 +153,7 @@ def training_time(artefact: Artefact, lines: pd.DataFrame, published: Published)
     return Table(
         artefact=artefact,
         suite=lines["suite"].iloc[0],
-        caption=caption(artefact, lines, unit=unit, work=_work(lines)),
+        caption=caption(artefact, lines, unit=unit, encoding=_encoding(lines), work=_work(lines)),
         stub=where_heading(lines, "Dataset"),
         columns=tuple(Column(m.id, m.heading, scale=scale) for m in methods),
         rows=tuple(rows),
@@ -161,6 +163,17 @@ def training_time(artefact: Artefact, lines: pd.DataFrame, published: Published)
 def _of(lines: pd.DataFrame, method: str, backbone: str) -> pd.DataFrame:
     """Return the lines of a method on a backbone."""
     return lines[(lines["row"] == method) & (lines["backbone"] == backbone)]
+
+
+def _encoding(lines: pd.DataFrame) -> str:
+    """Return which methods' times include the encoding of images."""
+    during = labels(lines[lines["access"].isin(ENCODING)], "row", "label").values()
+    if not during:
+        return "Images were encoded before, for all methods at once."
+    return (
+        f"The fits of {', '.join(during)} have images encoded, and their times include it; for the "
+        "others images were encoded before."
+    )
 
 
 def _work(lines: pd.DataFrame) -> str:

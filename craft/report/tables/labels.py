@@ -7,9 +7,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from craft.design.artefact import Artefact
+from craft.learner.options import ENCODING
 from craft.report.published import Published
 from craft.report.published_files import NAMES
 from craft.report.tables.model import BACKBONE, METHOD
+
+#: Why a method that has images encoded during its fit is not run on every backbone.
+VISION_TRANSFORMERS = "as Vision Transformers alone encode images during a fit here"
 
 
 @dataclass(frozen=True)
@@ -101,19 +105,21 @@ def covers(own: pd.DataFrame, lines: pd.DataFrame) -> bool:
 
 
 def _restricted(lines: pd.DataFrame) -> list[str]:
-    """Return which methods a table has on some of its backbones or data sets alone."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    """Return which methods a table has on some of its backbones or data sets alone, and why."""
+    found: dict[str, list[str]] = {}
     for _, own in lines.groupby("row", sort=False):
-        some = [
-            ", ".join(shown(own).values())
-            for key, shown in (("backbone", backbones), ("dataset", datasets))
-            if own[key].nunique() < lines[key].nunique()
-        ]
+        some: dict[str, list[str]] = {}
+        for key, shown in (("backbone", backbones), ("dataset", datasets)):
+            if own[key].nunique() < lines[key].nunique():
+                encoded = key == "backbone" and own["access"].isin(ENCODING).any()
+                why = VISION_TRANSFORMERS if encoded else "by the suite's choice"
+                some.setdefault(why, []).append(", ".join(shown(own).values()))
         if some:
-            found.setdefault(tuple(some), []).append(own["label"].iloc[0])
-    return [
-        f"Run on {' and '.join(on)} alone: {', '.join(methods)}." for on, methods in found.items()
-    ]
+            on = " and ".join(
+                f"on {' and '.join(names)} alone, {why}" for why, names in some.items()
+            )
+            found.setdefault(on, []).append(own["label"].iloc[0])
+    return [f"Run {on}: {', '.join(methods)}." for on, methods in found.items()]
 
 
 def _seeds(lines: pd.DataFrame) -> str:
