@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.tokenise import PromptTokens
 from craft.blackbox.text.weights import TextWeights
 from craft.runtime.provenance import machine, versions
 

@@ -37,8 +37,8 @@ from craft.service.database import Database
 from craft.service.limits import Limits
 from craft.service.metrics import Metrics
 from craft.service.model import Task
-from craft.service.run import config
 from craft.service.service import Service
+from craft.service.start import config
 from craft.service.tasks import OWNER, store
 
 EUROSAT = {"population": 40, "images": 160, "features": 1_024}

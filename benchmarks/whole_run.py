@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks import measure
-from craft.blackbox.text.prompts import Prompts
+from craft.blackbox.text.tokenise import Prompts
 from craft.files.paths import RUN_OF_CELL
 from craft.files.records import Features, Split
 from craft.files.suite import Job, JobRun, suite_content, write_suite

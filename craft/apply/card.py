@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from huggingface_hub import EvalResult, ModelCardData
 
-from craft.apply.evaluation import CONFUSION, CONFUSION_PLOT, PER_CLASS
-from craft.apply.model import TunedModel
+from craft.apply.confusion import CONFUSION, CONFUSION_PLOT, PER_CLASS
+from craft.apply.tuned_model import TunedModel
 
 
 def card(model: TunedModel, counts: np.ndarray) -> str:

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from craft.apply.card import card
-from craft.apply.evaluation import confusion, write_evaluation
-from craft.apply.model import MODEL_FILE, TunedModel
+from craft.apply.confusion import confusion, write_evaluation
+from craft.apply.tuned_model import MODEL_FILE, TunedModel
 from craft.blackbox.backbones.description import read_backbone
-from craft.blackbox.text.prompts import Prompts
+from craft.blackbox.text.tokenise import Prompts
 from craft.data.manifest import reading
 from craft.files import paths, yaml12
 from craft.files.atomic import RecordError, read_metadata, sha256, write_text
 from craft.files.descriptions import read_dataset
 from craft.files.folder import replacing_folder
-from craft.files.predictions import Predictions
 from craft.files.records import LEARNER_FILE, PREDICTIONS_FILE, Manifest, RunRecord, Score
+from craft.files.run_predictions import Predictions
 from craft.files.shipped import BACKBONES, DATASETS, find
 from craft.learner.lookup import load_learner
 from craft.runtime.provenance import ROOT

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from craft.apply.model import TunedModel
-from craft.apply.remote import remote_box, service_of
-from craft.blackbox.backbones.export import image_side, text_side
-from craft.blackbox.backbones.load import load
+from craft.apply.remote_box import remote_box, service_of
+from craft.apply.tuned_model import TunedModel
+from craft.blackbox.backbones.export_side import image_side, text_side
+from craft.blackbox.backbones.pretrained import load
 from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
 from craft.blackbox.images.preprocess import Preprocess
 from craft.blackbox.images.vision_tower import VisionTower
 from craft.blackbox.text.ensemble import TemplateMean
 from craft.blackbox.text.prefix_sharing import DTYPES
 from craft.blackbox.text.tower import tower_of
-from craft.data.decode import ImageError, read_rgb
+from craft.data.rgb import ImageError, read_rgb
 from craft.data.user_images import SUFFIXES
 from craft.files.pixels import PixelRows
 from craft.files.records import Image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from craft.apply.model import TunedModel
+from craft.apply.tuned_model import TunedModel
 
 
 def push(folder: Path, repository: str) -> str:

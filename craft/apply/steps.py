@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from craft.apply.suite import Plan, Task
-from craft.blackbox.backbones import export as sides
+from craft.apply.single_run import Plan, Task
+from craft.blackbox.backbones import export_side
 from craft.blackbox.images import __main__ as images
 from craft.blackbox.images import decode
-from craft.blackbox.text import prompts
+from craft.blackbox.text import tokenise
 from craft.client import describe, upload
-from craft.client import prompts as served_prompts
+from craft.client import tokenise as remote_tokenise
 from craft.data import manifest, splits
 from craft.design.runs import Run
 from craft.evaluation import score
@@ -91,12 +91,12 @@ class Steps:
             self._make(describe.main, [out], "--backbone", self._backbone, "--out", out)
             return
         given = ("--side", side, "--backbone", self._backbone, *self._weights)
-        self._make(sides.main, [out], *given, "--out", out)
+        self._make(export_side.main, [out], *given, "--out", out)
 
     def _tokenise(self) -> None:
         out = self._at(paths.PROMPTS)
         self._make(
-            served_prompts.main if self._plan.service else prompts.main,
+            remote_tokenise.main if self._plan.service else tokenise.main,
             [out],
             *("--backbone", self._backbone, "--manifest", self._at(paths.MANIFEST)),
             *("--dataset", self._dataset, "--out", out),

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from craft.apply.export import export
-from craft.apply.model import MODEL_FILE, TunedModel
+from craft.apply.single_run import CONFIG, Plan, Task
 from craft.apply.steps import RESULTS, Steps
-from craft.apply.suite import CONFIG, Plan, Task
+from craft.apply.tuned_model import MODEL_FILE, TunedModel
 from craft.config.problems import ConfigError
 from craft.data.fingerprint import fingerprint
 from craft.data.user_images import SUFFIXES

@@ -21,7 +21,7 @@ def upload_files(
 ) -> dict[str, Any]:
     """Upload image files as an image set; scores come in the order of ``files``.
 
-    ``reading`` is one of craft.data.decode. Raises ServiceError, naming a file by its number where
+    ``reading`` is one of craft.data.rgb. Raises ServiceError, naming a file by its number where
     it cannot be decoded, and BudgetExceeded.
     """
     members = ((f"{n:08}{file.suffix.lower()}", file.read_bytes) for n, file in enumerate(files))

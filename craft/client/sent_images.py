@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from craft.data.decode import read_rgb
+from craft.data.rgb import read_rgb
 
 #: Formats that go out as they are, where their pixels need no change.
 _SENT = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}

@@ -14,8 +14,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from craft.apply.model import TunedModel
     from craft.apply.predict import Answers
+    from craft.apply.tuned_model import TunedModel
 
 _PATH = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -62,7 +62,7 @@ def tune(
     cores: int,
 ) -> None:
     """Tune on the images in FOLDER: a folder per class, or train/ and test/ with those."""
-    from craft.apply.suite import Task, default_method
+    from craft.apply.single_run import Task, default_method
     from craft.apply.tune import tune as run
     from craft.console.bars import bars
 
@@ -111,7 +111,7 @@ def _report(model: TunedModel, out: Path, console: Console) -> None:
 
     from rich.table import Table
 
-    from craft.apply.evaluation import CONFUSION_PLOT, PER_CLASS
+    from craft.apply.confusion import CONFUSION_PLOT, PER_CLASS
 
     table = Table("class", "test images", "accuracy (%)", box=None)
     with (out / PER_CLASS).open(encoding="utf-8", newline="") as stream:

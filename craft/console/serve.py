@@ -72,8 +72,8 @@ def serve(
     import logging
 
     from craft.service.limits import Limits
-    from craft.service.run import Settings
-    from craft.service.run import serve as run
+    from craft.service.start import Settings
+    from craft.service.start import serve as run
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     run(

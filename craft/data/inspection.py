@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from craft.data.decode import ImageError, read_rgb
+from craft.data.rgb import ImageError, read_rgb
 from craft.data.user_lists import about
 from craft.files.atomic import write_json
 from craft.files.records import Image, Manifest

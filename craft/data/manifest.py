@@ -75,7 +75,7 @@ def image_root(root: Path, facts: Mapping[str, Any]) -> Path:
 
 
 def reading(facts: Mapping[str, Any]) -> str:
-    """Return how the data set's files become pixels (craft.data.decode)."""
+    """Return how the data set's files become pixels (craft.data.rgb)."""
     return facts.get("reading") or ("shown" if facts.get("kind") in OWN else "stored")
 
 

@@ -27,7 +27,7 @@ SHIPPED = {
     "craft.learner.gauss_newton:GaussNewton": (
         "craft.learner.gauss_newton_options:GaussNewtonOptions"
     ),
-    "craft.whitebox.coop:CoOp": "craft.whitebox.options:CoOpOptions",
+    "craft.whitebox.coop:CoOp": "craft.whitebox.coop_options:CoOpOptions",
 }
 
 

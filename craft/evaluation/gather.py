@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from craft.evaluation.count_images import count_images, manifest_of
-from craft.evaluation.scores import IDENTITY, RECORDED, Scores
+from craft.evaluation.read_scores import IDENTITY, RECORDED, Scores
 from craft.files import receipts
 from craft.files.atomic import RecordError, read_json, write_text
 from craft.files.records import MEASURES, Score

@@ -14,7 +14,6 @@ import numpy as np
 from craft.evaluation.calibration import expected_calibration_error, negative_log_likelihood
 from craft.files import paths
 from craft.files.atomic import RecordError, sha256, unchanged, write_json
-from craft.files.predictions import Predictions
 from craft.files.records import (
     BALANCED_ACCURACY,
     CALIBRATION_ERROR,
@@ -24,6 +23,7 @@ from craft.files.records import (
     RunRecord,
     Score,
 )
+from craft.files.run_predictions import Predictions
 from craft.files.suite import Job
 from craft.runtime.command import run_command
 from craft.runtime.provenance import code_hash, timestamp

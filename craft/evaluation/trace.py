@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from craft.evaluation.scores import Scores, StaleError
+from craft.evaluation.read_scores import Scores, StaleError
 from craft.files import paths, receipts
 from craft.files.atomic import RecordError, read_json, read_sealed, write_json
 from craft.files.receipts import Index, receipt_of

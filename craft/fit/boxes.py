@@ -21,10 +21,10 @@ from craft.blackbox.visual_box import LocalVisualBox
 from craft.client.chosen import REMOTE
 from craft.client.remote import Remote
 from craft.files.pixels import PixelRows
-from craft.fit.uploads import Images
+from craft.fit.image_sets import Images
 from craft.learner.base import Learner
 from craft.protocol import BlackBox, FeatureBox, QueryMeter
-from craft.whitebox.box import WhiteBox
+from craft.whitebox.white_box import WhiteBox
 
 Box = BlackBox | FeatureBox | WhiteBox
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from craft.files.predictions import Predictions
+from craft.files.run_predictions import Predictions
 from craft.fit.boxes import Box
 from craft.fit.inputs import RunInputs
 from craft.learner.base import Learner

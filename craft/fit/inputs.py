@@ -12,7 +12,7 @@ from craft.blackbox.images.vision_tower import VisionTower
 from craft.blackbox.images.vision_weights import VisionWeights
 from craft.blackbox.text.ensemble import TemplateMean
 from craft.blackbox.text.prefix_sharing import DTYPES, TextTower
-from craft.blackbox.text.prompts import Prompts, PromptTokens
+from craft.blackbox.text.tokenise import Prompts, PromptTokens
 from craft.blackbox.text.tower import Tower, read_tower
 from craft.client.remote import Remote, Service
 from craft.files.atomic import RecordError, read_metadata, sha256, unchanged
@@ -21,9 +21,9 @@ from craft.files.records import Features, Split
 from craft.files.uploaded import Uploaded
 from craft.fit.arithmetic import FLOAT32, TextDtypes
 from craft.fit.boxes import Box, ImageSide, box_for
+from craft.fit.image_sets import Images, chosen, part, read_images, whole
 from craft.fit.matching import require_match
 from craft.fit.own_side import Codes, own_of
-from craft.fit.uploads import Images, chosen, part, read_images, whole
 from craft.learner.base import Learner
 from craft.learner.folds import fold_name, fold_numbers
 from craft.learner.own import Own

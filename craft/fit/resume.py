@@ -14,7 +14,7 @@ from craft.fit.state import Place, Spent
 from craft.learner.base import Learner
 from craft.runtime.memory import peak_device_memory_mb, peak_memory_mb, seconds_since_start
 from craft.runtime.signals import Ended, Signals
-from craft.whitebox.box import WhiteBox
+from craft.whitebox.white_box import WhiteBox
 
 log = logging.getLogger("craft.fit")
 

@@ -37,7 +37,7 @@ from craft.runtime.memory import reset_peak_memory
 from craft.runtime.progress import Facts, Progress
 from craft.runtime.provenance import commit, machine, timestamp, versions
 from craft.runtime.signals import Signals
-from craft.whitebox.box import WhiteBox
+from craft.whitebox.white_box import WhiteBox
 
 log = logging.getLogger("craft.fit")
 

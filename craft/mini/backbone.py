@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from craft.data.pixels import normalise
+from craft.data.normalisation import normalise
 from craft.files.atomic import replacing
 
 VOCABULARY = "vocabulary"  # int32 (n,): token ids whose embeddings are stored, ascending

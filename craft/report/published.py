@@ -13,8 +13,8 @@ import pandas as pd
 from craft.design.artefact import Artefact
 from craft.files.atomic import RecordError
 from craft.report.published_files import READERS, Key
-from craft.report.runs import Sample
-from craft.report.tables.model import Cell
+from craft.report.tables.table import Cell
+from craft.report.tidy_runs import Sample
 
 
 class Published:

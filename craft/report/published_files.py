@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from craft.report.tables.model import AVERAGE
+from craft.report.tables.table import AVERAGE
 
 #: (backbone id, method id, column id) of a printed number; for data sets' facts ("", data set, id).
 Key = tuple[str, str, str]

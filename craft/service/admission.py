@@ -6,7 +6,7 @@ from collections import Counter
 
 from craft.service.keys import Key
 from craft.service.limits import Limits
-from craft.service.problems import Problem
+from craft.service.problem_details import Problem
 
 #: Seconds after which a refused client may ask again.
 _SOON = 1

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import craft
-from craft.service import openapi, problems, routes_account, routes_questions, routes_uploads
+from craft.service import openapi, problem_details, routes_account, routes_questions, routes_uploads
 from craft.service.metrics import Counting
 from craft.service.service import Service
 
@@ -28,7 +28,7 @@ def create_app(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.database = service.database
-    problems.install(app)
+    problem_details.install(app)
     app.add_middleware(Counting, metrics=service.metrics)
     for routes in (routes_account, routes_uploads, routes_questions):
         app.include_router(routes.routes_of(service))

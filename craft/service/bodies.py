@@ -23,7 +23,7 @@ from craft.data.fetch.archive import Limits as ArchiveLimits
 from craft.data.fetch.archive import Member, UnpackError, safe_parts
 from craft.data.fetch.unpack import unpack
 from craft.service.limits import Limits
-from craft.service.problems import Problem
+from craft.service.problem_details import Problem
 
 MULTIPART = "multipart/form-data"
 ARCHIVES = (ZIP, TAR, GZIP)

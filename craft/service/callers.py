@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from craft.service.database import Database
 from craft.service.keys import Key, recognised, take_call
-from craft.service.problems import Problem, unauthorised
+from craft.service.problem_details import Problem, unauthorised
 
 _bearer = HTTPBearer(auto_error=False, description="craft_...")
 

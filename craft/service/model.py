@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from craft.blackbox.backbones.description import architecture, read_backbone
-from craft.blackbox.backbones.export import text_side
-from craft.blackbox.backbones.load import load
+from craft.blackbox.backbones.export_side import text_side
+from craft.blackbox.backbones.pretrained import load
 from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
 from craft.blackbox.images.partial import Batch
 from craft.blackbox.images.preprocess import Preprocess
-from craft.blackbox.text.prompts import LEARNER_TEMPLATE, PromptTokens, indistinct
+from craft.blackbox.text.tokenise import LEARNER_TEMPLATE, PromptTokens, indistinct
 from craft.blackbox.text.tower import Tower, tower_of
 from craft.client.wire import digest
 from craft.files import shipped

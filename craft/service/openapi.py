@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from craft.client.wire import COST, JSON, LEFT, PROBLEM, REVISION, TENSORS
 from craft.service.bodies import ARCHIVES, MULTIPART
 from craft.service.documents import Scores
-from craft.service.problems import ProblemDocument
+from craft.service.problem_details import ProblemDocument
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 #: Errors that carry Retry-After.

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 
 from craft.blackbox.local_box import LocalBox
-from craft.blackbox.text.prompts import PromptError
+from craft.blackbox.text.tokenise import PromptError
 from craft.client.wire import digest
 from craft.protocol import check_offsets
 from craft.service.charges import Price
 from craft.service.image_sets import ImageSet, ImageSetError, ImageSets
 from craft.service.limits import Limits
 from craft.service.model import Model, Task
-from craft.service.problems import Problem
+from craft.service.problem_details import Problem
 
 _SET = "images"
 

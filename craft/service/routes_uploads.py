@@ -11,14 +11,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 
-from craft.blackbox.text.prompts import PromptError
+from craft.blackbox.text.tokenise import PromptError
 from craft.client.wire import JSON
 from craft.service import bodies, openapi
 from craft.service.callers import Caller
 from craft.service.documents import NAME, ImageSetAnswer, Selection, TaskAnswer, TaskRequest
 from craft.service.image_sets import ImageSetError, OtherContent
 from craft.service.model import Task
-from craft.service.problems import Problem
+from craft.service.problem_details import Problem
 from craft.service.service import Service
 from craft.service.tasks import TaskError, name_of, store
 

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from craft.client.wire import COST, JSON, LEFT, REVISION, TENSORS
-from craft.data.decode import ImageError
+from craft.data.rgb import ImageError
 from craft.service import bodies
 from craft.service.admission import Admission
 from craft.service.answers import Device, Stream, gathered
@@ -23,7 +23,7 @@ from craft.service.keys import Key
 from craft.service.limits import Limits
 from craft.service.metrics import Metrics
 from craft.service.model import Model, Task
-from craft.service.problems import Problem
+from craft.service.problem_details import Problem
 from craft.service.questions import Question, Questions
 from craft.service.tasks import find
 

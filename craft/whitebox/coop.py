@@ -16,8 +16,8 @@ from craft.learner.divergence import Diverged, lower
 from craft.learner.optimizers import adam, delayed_cosine, sgd
 from craft.learner.options import Options
 from craft.learner.workload import Work
-from craft.whitebox.box import WhiteBox
-from craft.whitebox.options import CoOpOptions
+from craft.whitebox.coop_options import CoOpOptions
+from craft.whitebox.white_box import WhiteBox
 
 #: Epochs by shots, as CoOp's scripts set them; between two entries the next larger holds.
 EPOCHS = {1: 50, 2: 100, 4: 100, 8: 200, 16: 200}

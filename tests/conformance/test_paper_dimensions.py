@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.tokenise import PromptTokens
 from craft.config.load import load
 from craft.design.runs import Design
 from craft.learner.base import Learner
@@ -20,8 +20,8 @@ from craft.learner.gauss_newton import GaussNewton
 from craft.learner.refine_only import RefineOnly
 from craft.learner.yu import Yu
 from craft.protocol import QueryMeter, VisualSide
-from craft.whitebox.box import WhiteBox
 from craft.whitebox.coop import CoOp
+from craft.whitebox.white_box import WhiteBox
 from tests.unit.small_model import text_weights
 
 from .test_learners import learners

@@ -29,7 +29,7 @@ MODULE = '''
 """A table that the paper does not have: the spread of accuracies over seeds."""
 
 from craft.report.tables.labels import caption
-from craft.report.tables.model import Cell, Column, Row, Table
+from craft.report.tables.table import Cell, Column, Row, Table
 
 
 def spread(artefact, lines, published):

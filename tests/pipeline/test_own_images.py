@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from craft.apply.suite import Task
+from craft.apply.single_run import Task
 from craft.apply.tune import tune
 from craft.files.records import LEARNER_FILE, RUN_FILES, Features, Manifest
 from tests.pipeline.conftest import ROOT, SHELL, Checkout

@@ -101,7 +101,7 @@ if __name__ == "__main__":
     import craft.client.box
     import craft.fit.__main__
     import craft.learner.collaborative
-    import craft.service.run  # noqa: F401
+    import craft.service.start  # noqa: F401
 
     gc.freeze()  # no collection looks at it again in each fork
     module, arguments = _serve()

@@ -20,8 +20,8 @@ from PIL import Image
 from craft.client.connection import Connection
 from craft.service import keys
 from craft.service.database import Database
-from craft.service.run import Settings, build, config
 from craft.service.service import Service
+from craft.service.start import Settings, build, config
 from tests.service.forks import Fork
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,11 +13,11 @@ import pytest
 import torch
 import yaml
 
-from craft.blackbox.backbones import export
+from craft.blackbox.backbones import export_side
 from craft.blackbox.images import __main__ as encoding
-from craft.blackbox.text import prompts
+from craft.blackbox.text import tokenise
 from craft.client import describe, upload
-from craft.client import prompts as remote_prompts
+from craft.client import tokenise as remote_tokenise
 from craft.client.connection import ServiceError
 from craft.files.records import RUN_FILES, Image, Manifest, RunRecord, Split
 from craft.files.suite import Job, JobRun, suite_content, write_suite
@@ -76,7 +76,7 @@ def make_inputs(folder: Path, out: Path, served: bool) -> None:
     backbone = ["--backbone", str(folder / "served.yaml" if served else BACKBONE)]
     weights = [] if served else ["--weights", str(BACKBONE.with_suffix(".safetensors"))]
     side = [] if served else [*weights, "--side", "text"]
-    exporting, tokenising = (describe, remote_prompts) if served else (export, prompts)
+    exporting, tokenising = (describe, remote_tokenise) if served else (export_side, tokenise)
     exporting.main([*backbone, *side, "--out", str(out / "tower.safetensors")])
     about = ["--manifest", toy[0], "--dataset", toy[1], "--out", str(out / "prompts.json")]
     tokenising.main([*backbone, *about])

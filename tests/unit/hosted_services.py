@@ -20,10 +20,10 @@ import torch
 from PIL import Image
 
 from craft.blackbox.backbones.description import read_backbone
-from craft.blackbox.backbones.export import text_side
-from craft.blackbox.backbones.load import load
+from craft.blackbox.backbones.export_side import text_side
+from craft.blackbox.backbones.pretrained import load
 from craft.blackbox.images.preprocess import Preprocess
-from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.tokenise import PromptTokens
 from craft.blackbox.text.tower import Tower, tower_of
 from craft.files.shipped import find
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from craft.blackbox.residual_block import BLOCK
-from craft.blackbox.text.prompts import Prompts, PromptTokens
+from craft.blackbox.text.tokenise import Prompts, PromptTokens
 from craft.blackbox.text.weights import TextWeights
 from craft.files.records import Features, RunRecord, Split
 from craft.files.suite import Job, JobRun, suite_content, write_suite

@@ -16,9 +16,9 @@ from craft.evaluation.staleness import expected_of
 from craft.files.atomic import read_sealed, write_sealed
 from craft.files.receipts import Index
 from craft.files.records import Score
-from craft.report.runs import read
 from craft.report.tables.__main__ import build
-from craft.report.tables.model import Table
+from craft.report.tables.table import Table
+from craft.report.tidy_runs import read
 from craft.runtime.provenance import code_hash
 
 #: Learner of methods that are shown and never fitted.

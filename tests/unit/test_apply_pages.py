@@ -16,7 +16,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from craft.apply.model import TunedModel
+from craft.apply.tuned_model import TunedModel
 from craft.console.__main__ import cli
 from tests.unit.hosted_services import Model, serving
 from tests.unit.tuned import SHAPES, draw_images

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from craft.blackbox.backbones.description import read_backbone, tokenizer_of
-from craft.blackbox.text.prompts import PromptTokens, indistinct
+from craft.blackbox.text.tokenise import PromptTokens, indistinct
 from craft.data.class_names import alike, cleaned, with_unknown_words
 from craft.data.surveys import notices
 from craft.mini.backbone import read_vocabulary

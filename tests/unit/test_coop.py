@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from craft.learner.batches import whole_batches
 from craft.learner.optimizers import delayed_cosine
-from craft.whitebox.box import WhiteBox
 from craft.whitebox.coop import CoOp, default_epochs
+from craft.whitebox.white_box import WhiteBox
 
 
 class ToyTower:

@@ -13,12 +13,12 @@ import pytest
 from craft.config.load import load
 from craft.design.artefacts import ARTEFACTS, tables
 from craft.design.runs import Design
-from craft.evaluation.scores import StaleError
+from craft.evaluation.read_scores import StaleError
 from craft.report.tables.assumptions import GIVEN
 from craft.report.tables.labels import VISION_TRANSFORMERS
 from craft.report.tables.latex import latex
 from craft.report.tables.markdown import markdown
-from craft.report.tables.model import Table
+from craft.report.tables.table import Table
 from craft.report.tables.tidy_csv import tidy
 from tests.unit.synthetic_scores import (
     CRAFT,
@@ -222,7 +222,7 @@ def test_assumptions_without_a_run_are_missing(design: Design) -> None:
 def test_what_a_box_gives_is_what_the_table_says() -> None:
     """Whoever gives a learner more than this has to say so in Table 8."""
     from craft.protocol import ACCESS, BlackBox, FeatureBox
-    from craft.whitebox.box import WhiteBox
+    from craft.whitebox.white_box import WhiteBox
 
     declared = {"context_length", "context_width", "embedding_std", "class_names", "image_sets"}
     members = {name for name in (*vars(BlackBox), *BlackBox.__annotations__) if name[0] != "_"}

@@ -9,7 +9,7 @@ from typing import Any
 from craft.design.runs import Design, Run
 from craft.report.tables.discrepancies import SAME
 from craft.report.tables.markdown import markdown
-from craft.report.tables.model import Table
+from craft.report.tables.table import Table
 from craft.report.tables.tidy_csv import tidy
 from tests.unit.synthetic_scores import config, table, write_scores
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from craft.blackbox.text.ensemble import TemplateMean
 from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import Prompts, PromptTokens
+from craft.blackbox.text.tokenise import Prompts, PromptTokens
 from craft.files.descriptions import read_dataset
 from craft.files.records import RunRecord
 from craft.files.suite import JobRun

@@ -51,8 +51,8 @@ def listed(role: str) -> set[str]:
 
 #: Rules whose backbone decides which module they run -> these modules.
 BY_BACKBONE = {
-    "export_text_tower": {"craft.blackbox.backbones.export", "craft.client.describe"},
-    "tokenise_prompts": {"craft.blackbox.text.prompts", "craft.client.prompts"},
+    "export_text_tower": {"craft.blackbox.backbones.export_side", "craft.client.describe"},
+    "tokenise_prompts": {"craft.blackbox.text.tokenise", "craft.client.tokenise"},
     "encode_images": {"craft.blackbox.images.__main__", "craft.client.upload"},
 }
 

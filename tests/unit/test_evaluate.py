@@ -20,8 +20,8 @@ from craft.files.atomic import (
     sha256,
     write_sealed,
 )
-from craft.files.predictions import Predictions
 from craft.files.records import RUN_FILES, Image, Manifest, RunRecord, Score
+from craft.files.run_predictions import Predictions
 from craft.files.suite import Job, JobRun, suite_content, write_suite
 
 # labels 3, 1, 3, 7 of four test images; label 9 has a training image only

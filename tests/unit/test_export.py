@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from craft.apply.evaluation import confusion, write_evaluation
+from craft.apply.confusion import confusion, write_evaluation
 from craft.apply.export import export
-from craft.apply.model import TunedModel
+from craft.apply.tuned_model import TunedModel
 from craft.console.__main__ import cli
 from craft.files.atomic import RecordError, read_sealed, write_sealed
 from craft.files.folder import replacing_folder

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from craft.blackbox.backbones import export
+from craft.blackbox.backbones import export_side
 from craft.blackbox.images import __main__ as images
-from craft.blackbox.text import prompts
+from craft.blackbox.text import tokenise
 from craft.data import manifest, splits
 from craft.design.request import request, request_of_all
 from craft.design.runs import Design
@@ -111,12 +111,12 @@ JOBS = {
         ("m.csv",),
     ),
     "weights": Job(
-        export.main,
+        export_side.main,
         "--backbone b.yaml --weights b.safetensors --side text --out {out}/text.safetensors",
         ("b.safetensors",),
     ),
     "prompts": Job(
-        prompts.main,
+        tokenise.main,
         "--backbone b.yaml --manifest m.csv --dataset d.yaml --out {out}/prompts.json",
         ("b.yaml", "d.yaml"),
     ),

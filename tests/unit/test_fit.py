@@ -20,10 +20,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import Prompts
+from craft.blackbox.text.tokenise import Prompts
 from craft.files.atomic import METADATA, RecordError, sha256
-from craft.files.predictions import Predictions
 from craft.files.records import Features, RunRecord, Split
+from craft.files.run_predictions import Predictions
 from craft.files.suite import JobRun
 from craft.fit.__main__ import load_learner, main
 from craft.fit.curve import CurveRecorder

@@ -12,8 +12,8 @@ import yaml
 from PIL import Image as Pillow
 
 from craft.blackbox.backbones.description import read_backbone
-from craft.blackbox.backbones.export import main as export_main
-from craft.blackbox.backbones.load import load
+from craft.blackbox.backbones.export_side import main as export_main
+from craft.blackbox.backbones.pretrained import load
 from craft.blackbox.images.__main__ import main
 from craft.blackbox.images.decode import main as decode_main
 from craft.blackbox.images.encode import Encoder, Pictures, encode
@@ -22,7 +22,7 @@ from craft.blackbox.images.preprocess import Preprocess
 from craft.blackbox.images.selection import select
 from craft.blackbox.images.vision_tower import VisionTower
 from craft.blackbox.images.vision_weights import VisionWeights
-from craft.data.decode import ImageError
+from craft.data.rgb import ImageError
 from craft.files.atomic import sha256
 from craft.files.pixels import Pixels
 from craft.files.records import Features, Image, Manifest, RecordError, Split

@@ -15,7 +15,7 @@ from craft.design.artefacts import ARTEFACTS, tables
 from craft.design.runs import Design, Run
 from craft.report.tables.latex import latex
 from craft.report.tables.latex_text import broken, escaped, width, words
-from craft.report.tables.model import Cell, Column, Row, Table
+from craft.report.tables.table import Cell, Column, Row, Table
 from tests.unit.synthetic_scores import CRAFT, config, seeds_apart, table, write_scores
 
 ROOT = Path(__file__).resolve().parents[2]

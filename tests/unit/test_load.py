@@ -13,7 +13,7 @@ from craft.config.load import load
 from craft.design.request import request_of_all
 from craft.design.runs import Design
 from craft.evaluation.gather import suite_runs
-from craft.evaluation.scores import Scores
+from craft.evaluation.read_scores import Scores
 from craft.evaluation.trace import Trace
 from craft.files import paths
 from tests.unit.synthetic_scores import table as made

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from craft.blackbox.backbones import mae
 from craft.blackbox.backbones.description import BackboneError, architecture, read_backbone
-from craft.blackbox.backbones.load import load
+from craft.blackbox.backbones.pretrained import load
 from craft.config.schema import schema_problems
 from craft.files import yaml12
 

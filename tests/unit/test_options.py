@@ -19,7 +19,7 @@ from craft.learner.base import Learner
 from craft.learner.declaration import OptionError, Problem
 from craft.learner.lookup import LearnerError, load_learner
 from craft.learner.options import RELEASED, Options
-from craft.whitebox.options import CoOpOptions
+from craft.whitebox.coop_options import CoOpOptions
 from tests.unit.own_learners import Borrows, OwnOptions
 
 OWN = "tests.unit.own_learners"

@@ -16,13 +16,13 @@ import pytest
 import torch
 
 from craft.blackbox.backbones.description import read_backbone
-from craft.blackbox.backbones.export import text_side
-from craft.blackbox.backbones.load import load
+from craft.blackbox.backbones.export_side import text_side
+from craft.blackbox.backbones.pretrained import load
 from craft.blackbox.images.encode import Encoder
 from craft.blackbox.images.preprocess import Preprocess
 from craft.blackbox.local_box import LocalBox
 from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.tokenise import PromptTokens
 from craft.learner.collaborative import Collaborative
 from craft.mini import render as tasks
 

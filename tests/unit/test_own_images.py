@@ -12,9 +12,9 @@ from open_clip import SimpleTokenizer
 from PIL import Image as Picture
 
 from craft.config.load import ConfigError, load
-from craft.data.decode import ImageError
 from craft.data.layouts import ManifestError
 from craft.data.manifest import build, check_labels, check_paths, main
+from craft.data.rgb import ImageError
 from craft.data.user_images import _in_order, survey
 from craft.files.records import Image, Manifest
 from tests.unit.test_pictures import halves

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from craft.data.decode import FORMATS, ImageError, read_rgb
+from craft.data.rgb import FORMATS, ImageError, read_rgb
 
 RED, BLUE = (200, 10, 20), (20, 30, 210)
 

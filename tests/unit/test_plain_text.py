@@ -12,11 +12,11 @@ from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
 
-from craft.blackbox.backbones.export import main, text_side
-from craft.blackbox.backbones.load import load
+from craft.blackbox.backbones.export_side import main, text_side
+from craft.blackbox.backbones.pretrained import load
 from craft.blackbox.text.full_length import PlainText, PlainTower
 from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import PromptError, PromptTokens
+from craft.blackbox.text.tokenise import PromptError, PromptTokens
 from craft.blackbox.text.tower import read_tower
 from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
 from craft.files.atomic import RecordError

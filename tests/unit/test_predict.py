@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from craft.apply.predict import Answers, images_of, predict
 from craft.apply.tune import tune
 from craft.blackbox.backbones.description import BackboneError
-from craft.blackbox.text.prompts import Prompts
+from craft.blackbox.text.tokenise import Prompts
 from craft.blackbox.text.tower import read_tower
 from craft.console.__main__ import cli
 from craft.files.atomic import RecordError, read_sealed, write_sealed
-from craft.files.predictions import Predictions
 from craft.files.records import Features
+from craft.files.run_predictions import Predictions
 from craft.fit.boxes import box_for
 from tests.unit.tuned import Tuned
 

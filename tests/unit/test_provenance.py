@@ -71,16 +71,16 @@ def test_stages_do_not_share_what_they_need_not() -> None:
 
 
 def test_a_command_that_another_stage_borrows_from_is_not_its_own() -> None:
-    assert "craft.blackbox.backbones.description" in modules("craft.blackbox.text.prompts")
-    assert "craft.blackbox.text.prompts" in modules("craft.fit.__main__")
-    assert "craft.blackbox.backbones.load" not in modules("craft.fit.__main__")
+    assert "craft.blackbox.backbones.description" in modules("craft.blackbox.text.tokenise")
+    assert "craft.blackbox.text.tokenise" in modules("craft.fit.__main__")
+    assert "craft.blackbox.backbones.pretrained" not in modules("craft.fit.__main__")
 
 
 def test_no_code_of_the_text_side_belongs_to_the_encoding_of_images() -> None:
     images = modules("craft.blackbox.images.__main__")
-    assert "craft.blackbox.backbones.load" in images
+    assert "craft.blackbox.backbones.pretrained" in images
     assert not [name for name in images if name.startswith("craft.blackbox.text")]
-    assert "craft.blackbox.text.prefix_sharing" in modules("craft.blackbox.backbones.export")
+    assert "craft.blackbox.text.prefix_sharing" in modules("craft.blackbox.backbones.export_side")
 
 
 def forget() -> None:

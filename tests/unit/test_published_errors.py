@@ -17,7 +17,7 @@ from craft.report.published import Published
 from craft.report.published_files import READERS, TOTAL
 from craft.report.tables.latex import latex
 from craft.report.tables.markdown import markdown
-from craft.report.tables.model import AVERAGE
+from craft.report.tables.table import AVERAGE
 from tests.unit.synthetic_scores import gathered, table
 
 ROOT = Path(__file__).resolve().parents[2]

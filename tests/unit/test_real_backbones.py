@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from craft.blackbox.backbones import export
+from craft.blackbox.backbones import export_side
 from craft.blackbox.backbones.description import read_backbone, tokenizer_of
 from craft.blackbox.images import __main__ as images
 from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.tokenise import PromptTokens
 from craft.blackbox.text.weights import TextWeights
 from craft.files.records import Features, Image, Manifest
 
@@ -71,7 +71,7 @@ def real(
 def test_text_features_are_encode_texts(real: Real) -> None:
     """At the initial context, to 1e-5 of a unit vector."""
     out = real.folder / "text.safetensors"
-    export.main(
+    export_side.main(
         ["--backbone", str(real.folder / "backbone.yaml"), "--side", "text", "--out", str(out)]
     )
     tokenizer = tokenizer_of(read_backbone(real.folder / "backbone.yaml"))

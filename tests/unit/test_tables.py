@@ -9,11 +9,10 @@ import pytest
 
 from craft.design.artefacts import ARTEFACTS, comparisons, tables
 from craft.design.runs import Design
-from craft.evaluation.scores import StaleError
+from craft.evaluation.read_scores import StaleError
 from craft.files.atomic import RecordError
 from craft.files.records import Image, Manifest
 from craft.report.published import Published
-from craft.report.runs import samples
 from craft.report.tables import headline
 from craft.report.tables.__main__ import main
 from craft.report.tables.comparisons import sweep_headings
@@ -21,6 +20,7 @@ from craft.report.tables.html import html
 from craft.report.tables.latex import latex
 from craft.report.tables.markdown import markdown
 from craft.report.tables.tidy_csv import tidy
+from craft.report.tidy_runs import samples
 from tests.unit.synthetic_scores import (
     CRAFT,
     METHODS,

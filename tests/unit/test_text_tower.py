@@ -14,8 +14,8 @@ from open_clip.transformer import text_global_pool
 from torch.nn import functional as F
 
 from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import PromptError, Prompts, PromptTokens
 from craft.blackbox.text.token_tree import pack
+from craft.blackbox.text.tokenise import PromptError, Prompts, PromptTokens
 from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
 from craft.files.atomic import RecordError
 from tests.unit.small_model import text_weights

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from craft.apply import steps as module
 from craft.apply import tune as tuning
-from craft.apply.suite import SHARES, Plan, default_method
+from craft.apply.single_run import SHARES, Plan, default_method
 from craft.apply.tune import tune
 from craft.config.problems import ConfigError
 from craft.console.__main__ import cli

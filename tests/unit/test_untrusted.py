@@ -13,7 +13,7 @@ import yaml
 from PIL import Image as Picture
 
 from craft.blackbox.backbones.description import read_backbone
-from craft.blackbox.backbones.load import load
+from craft.blackbox.backbones.pretrained import load
 from craft.data import manifest, splits
 from craft.files.records import Manifest, Split
 from craft.files.yaml12 import YamlError

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from craft.blackbox.images.vision_tower import VisionTower
 from craft.blackbox.images.vision_weights import UnsupportedImageTower, VisionWeights
-from craft.data.pixels import normalise
+from craft.data.normalisation import normalise
 from craft.files.atomic import RecordError
 
 IMAGE = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}

@@ -20,11 +20,11 @@ from craft.blackbox.backbones.description import (
     read_backbone,
     tokenizer_of,
 )
-from craft.blackbox.backbones.export import main, text_side
-from craft.blackbox.backbones.load import OPENAI_ENTRIES, OPENAI_FILES, load
+from craft.blackbox.backbones.export_side import main, text_side
+from craft.blackbox.backbones.pretrained import OPENAI_ENTRIES, OPENAI_FILES, load
 from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import PromptError, Prompts, PromptTokens
-from craft.blackbox.text.prompts import main as prompts_main
+from craft.blackbox.text.tokenise import PromptError, Prompts, PromptTokens
+from craft.blackbox.text.tokenise import main as prompts_main
 from craft.blackbox.text.weights import TextWeights
 from craft.files.atomic import sha256
 from craft.files.records import Image, Manifest
@@ -181,7 +181,7 @@ def test_a_file_that_says_itself_that_it_is_openais(evidence, weights, monkeypat
         save_file(state, weights)
         assert text_side(load(TOY, weights)).activation == "quick_gelu"
     else:
-        monkeypatch.setattr("craft.blackbox.backbones.load.OPENAI_FILES", {sha256(weights)})
+        monkeypatch.setattr("craft.blackbox.backbones.pretrained.OPENAI_FILES", {sha256(weights)})
     with pytest.raises(BackboneError, match=r"toy.safetensors: OpenAI's weights were trained with"):
         load(TOY | {"model": "toy", "quick_gelu": False}, weights)
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.tokenise import PromptTokens
 from craft.blackbox.text.weights import TextWeights
 
 

@@ -11,10 +11,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from craft.apply.export import export
-from craft.apply.model import TunedModel
+from craft.apply.single_run import Plan, Task
 from craft.apply.steps import Steps
-from craft.apply.suite import Plan, Task
 from craft.apply.tune import tune
+from craft.apply.tuned_model import TunedModel
 from craft.files import paths
 from craft.files.records import Manifest
 

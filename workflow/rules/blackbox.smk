@@ -56,7 +56,7 @@ rule export_image_tower:
     message:
         "Export the image tower of {wildcards.backbone}"
     shell:
-        "python -m craft.blackbox.backbones.export --backbone {input.backbone:q}"
+        "python -m craft.blackbox.backbones.export_side --backbone {input.backbone:q}"
         " --weights {input.weights:q} --side image --out {output.tower:q} {params.job:q}"
         " > {log:q} 2>&1"
 

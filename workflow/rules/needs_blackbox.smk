@@ -20,7 +20,7 @@ def tokenising(backbone, names):
 
 def tokeniser(backbone):
     """Return the module that tokenises prompts for a backbone, or lets its service do so."""
-    return "craft.client.prompts" if served(backbone) else "craft.blackbox.text.prompts"
+    return "craft.client.tokenise" if served(backbone) else "craft.blackbox.text.tokenise"
 
 
 def tokenising_of(wildcards):
@@ -139,8 +139,8 @@ def exporter(backbone):
     """Return the command that exports a text tower, or asks a service which model it has."""
     if served(backbone):
         return ["craft.client.describe"]
-    return ["craft.blackbox.backbones.export", "--side", "text"]
+    return ["craft.blackbox.backbones.export_side", "--side", "text"]
 
 
 DESCRIBING = job("craft.client.describe")
-EXPORTING = {side: job("craft.blackbox.backbones.export", side=side) for side in ("text", "image")}
+EXPORTING = {side: job("craft.blackbox.backbones.export_side", side=side) for side in ("text", "image")}

@@ -27,7 +27,7 @@ from craft.runtime.provenance import code_hash, versions
 from craft.runtime.signals import Ended
 
 if TYPE_CHECKING:
-    from craft.blackbox.backbones.load import Backbone
+    from craft.blackbox.backbones.pretrained import Backbone
 
 
 def identity(
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Encode parts of data sets with one backbone, which is loaded once."""
     # Loading a model brings open_clip along, which the functions above do not need.
     from craft.blackbox.backbones.description import read_backbone
-    from craft.blackbox.backbones.load import load
+    from craft.blackbox.backbones.pretrained import load
 
     parser = _parser()
     given = parser.parse_args(arguments)

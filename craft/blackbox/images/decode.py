@@ -14,8 +14,8 @@ import numpy as np
 
 from craft.blackbox.images.encode import Pictures
 from craft.blackbox.images.selection import Selected, image_sets, parser_of_sets
-from craft.data.decode import ImageError
 from craft.data.fingerprint import fingerprint
+from craft.data.rgb import ImageError
 from craft.files import receipts
 from craft.files.atomic import RecordError
 from craft.files.pixels import PixelFacts, write_pixels

@@ -22,8 +22,8 @@ from torch import nn
 
 from craft.blackbox.images.partial import Batch, Shards
 from craft.blackbox.images.preprocess import Preprocess
-from craft.data.decode import ImageError
 from craft.data.fingerprint import fingerprint
+from craft.data.rgb import ImageError
 from craft.files.atomic import RecordError
 from craft.files.records import Image
 from craft.runtime.progress import Progress
@@ -45,7 +45,7 @@ class Pictures:
     folder: Path
     preprocess: Preprocess
     view: int = 0
-    reading: str = "stored"  # one of craft.data.decode
+    reading: str = "stored"  # one of craft.data.rgb
     kind: str = "view"
 
     def read(self, number: int) -> np.ndarray:

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from craft.data.decode import read_rgb
-from craft.data.pixels import normalise
+from craft.data.normalisation import normalise
+from craft.data.rgb import read_rgb
 
 #: Shares of an image's area in CoOp's crops, of every data set.
 COOP_CROP_SCALE = (0.08, 1.0)
@@ -62,7 +62,7 @@ class Preprocess:
     ) -> np.ndarray:
         """Decode a file to (size, size, 3) uint8; with ``rng`` an augmented copy.
 
-        ``reading`` is one of craft.data.decode. Raises ImageError naming an unreadable file.
+        ``reading`` is one of craft.data.rgb. Raises ImageError naming an unreadable file.
         """
         rgb = read_rgb(path, reading)
         return np.array(self.centre(rgb) if rng is None else self.augmented(rgb, rng))

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from craft.blackbox.text.prompts import PromptError, PromptTokens
+from craft.blackbox.text.tokenise import PromptError, PromptTokens
 from craft.blackbox.text.weights import embedding_std
 from craft.files.atomic import RecordError, write_tensors
 from craft.files.typed import build

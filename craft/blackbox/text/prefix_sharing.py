@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from craft.blackbox.parallel import cores, on_each_core
 from craft.blackbox.residual_block import activated
 from craft.blackbox.text.bin_attention import BinAttention
-from craft.blackbox.text.prompts import PromptError, PromptTokens
 from craft.blackbox.text.token_tree import pack
+from craft.blackbox.text.tokenise import PromptError, PromptTokens
 from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
 from craft.runtime.cuda_graph import Recording
 from craft.runtime.gpu_kernels import compiled

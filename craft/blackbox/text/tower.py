@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from craft.blackbox.text.prefix_sharing import DTYPES, TextTower
-from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.tokenise import PromptTokens
 from craft.blackbox.text.weights import TextWeights
 from craft.files.atomic import RecordError, read_tensors
 
@@ -51,7 +51,7 @@ def read_tower(
     search_dtype: str | None = None,
     **placement: Any,
 ) -> Tower:
-    """Return the tower of a file of craft.blackbox.backbones.export, over ``prompt``'s classes.
+    """Return the tower of an exported file (backbones/export_side.py), over ``prompt``'s classes.
 
     ``placement`` goes to the tower: device, max_batch_bytes. Raises RecordError for a foreign file,
     for a plain tower where open_clip, which runs it, is not installed, and for one in another

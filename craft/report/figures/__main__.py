@@ -13,7 +13,7 @@ from craft.files.atomic import write_text
 from craft.report.figures import style
 from craft.report.figures.panels import plotted
 from craft.report.published import Published
-from craft.report.runs import read
+from craft.report.tidy_runs import read
 from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)

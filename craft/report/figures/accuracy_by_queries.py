@@ -12,9 +12,9 @@ from craft.design.artefact import Artefact
 from craft.report.figures import style
 from craft.report.figures.panels import Curve, Panel, methods_of
 from craft.report.published import Published
-from craft.report.runs import samples
 from craft.report.tables.labels import backbones, datasets, labels
-from craft.report.tables.model import AVERAGE
+from craft.report.tables.table import AVERAGE
+from craft.report.tidy_runs import samples
 
 X = "queries"
 PANEL_HEIGHT = 2.3  # inches

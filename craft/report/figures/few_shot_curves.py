@@ -15,9 +15,9 @@ from craft.design.artefact import Artefact
 from craft.report.figures import style
 from craft.report.figures.panels import Curve, Panel, methods_of
 from craft.report.published import Published
-from craft.report.runs import Sample, samples
 from craft.report.tables.labels import backbones, datasets, labels
-from craft.report.tables.model import AVERAGE
+from craft.report.tables.table import AVERAGE
+from craft.report.tidy_runs import Sample, samples
 
 X = "shots"
 PANEL_HEIGHT = 1.55  # inches

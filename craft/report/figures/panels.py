@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from craft.report.tables.model import Cell
+from craft.report.tables.table import Cell
 from craft.report.tables.tidy_csv import cell_fields, csv_text
 
 

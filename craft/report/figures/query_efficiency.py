@@ -15,8 +15,8 @@ from craft.files.atomic import RecordError
 from craft.report.figures import style
 from craft.report.figures.panels import Curve, Panel, methods_of
 from craft.report.published import Published
-from craft.report.runs import Sample, samples
 from craft.report.tables.labels import backbones, datasets, labels
+from craft.report.tidy_runs import Sample, samples
 
 X = "queries"
 PANEL_HEIGHT = 2.1  # inches

@@ -15,8 +15,8 @@ from craft.files.atomic import write_text
 from craft.report.pages.method import method_page
 from craft.report.pages.overview import overview
 from craft.report.published import Published
-from craft.report.runs import read
 from craft.report.tables.__main__ import build
+from craft.report.tidy_runs import read
 from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)

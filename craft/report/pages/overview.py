@@ -10,7 +10,7 @@ from craft.design.artefact import Artefact
 from craft.report.figures.panels import Panel
 from craft.report.pages.template import page, picture
 from craft.report.tables.html import fragment
-from craft.report.tables.model import Table
+from craft.report.tables.table import Table
 
 _BODY = """
 <h1>Results of the suite {{ suite }}</h1>

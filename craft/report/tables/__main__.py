@@ -14,13 +14,13 @@ from craft.design.artefacts import ARTEFACTS, maker, tables
 from craft.files import receipts
 from craft.files.atomic import write_text
 from craft.report.published import Published
-from craft.report.runs import read
 from craft.report.tables.html import html
 from craft.report.tables.labels import notices
 from craft.report.tables.latex import latex
 from craft.report.tables.markdown import markdown
-from craft.report.tables.model import Table
+from craft.report.tables.table import Table
 from craft.report.tables.tidy_csv import tidy
+from craft.report.tidy_runs import read
 from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)

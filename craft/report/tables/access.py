@@ -8,7 +8,6 @@ import pandas as pd
 
 from craft.design.artefact import Artefact
 from craft.report.published import Published
-from craft.report.runs import Sample, samples
 from craft.report.tables.comparisons import access
 from craft.report.tables.labels import (
     Method,
@@ -19,7 +18,8 @@ from craft.report.tables.labels import (
     where,
     where_heading,
 )
-from craft.report.tables.model import AVERAGE, Cell, Column, Row, Table
+from craft.report.tables.table import AVERAGE, Cell, Column, Row, Table
+from craft.report.tidy_runs import Sample, samples
 
 #: Access level -> its name in print, from the least to the most that a method is given.
 LEVELS = {

@@ -8,8 +8,8 @@ from craft.design.artefact import Artefact
 from craft.report.published import Published
 from craft.report.tables.comparisons import access
 from craft.report.tables.labels import backbones, caption, compared
-from craft.report.tables.model import METHOD, WORDS, Cell, Column, Row, Table
 from craft.report.tables.spent import queries, span, whole
+from craft.report.tables.table import METHOD, WORDS, Cell, Column, Row, Table
 
 COLUMNS = (
     Column("vlm_requirements", "VLM requirements", "Black-box assumption"),

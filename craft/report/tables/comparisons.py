@@ -9,7 +9,6 @@ import pandas as pd
 
 from craft.design.artefact import Artefact
 from craft.report.published import Published
-from craft.report.runs import samples
 from craft.report.tables.labels import (
     caption,
     compared,
@@ -20,8 +19,9 @@ from craft.report.tables.labels import (
     where,
     where_heading,
 )
-from craft.report.tables.model import AVERAGE, YES_NO, Column, Row, Stub, Table
 from craft.report.tables.spent import span, whole
+from craft.report.tables.table import AVERAGE, YES_NO, Column, Row, Stub, Table
+from craft.report.tidy_runs import samples
 
 #: Column of the runs that a table's columns are values of.
 KEYS = {"data sets": "dataset", "test sets": "test_set", "shots": "shots"}

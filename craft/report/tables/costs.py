@@ -14,7 +14,6 @@ from craft.design.artefact import Artefact
 from craft.learner.options import ENCODING
 from craft.report.published import Published
 from craft.report.published_files import TOTAL
-from craft.report.runs import samples
 from craft.report.tables.comparisons import black_box, mark_ids
 from craft.report.tables.labels import (
     caption,
@@ -26,8 +25,9 @@ from craft.report.tables.labels import (
     where,
     where_heading,
 )
-from craft.report.tables.model import Cell, Column, Row, Table
 from craft.report.tables.spent import span, whole
+from craft.report.tables.table import Cell, Column, Row, Table
+from craft.report.tidy_runs import samples
 
 MB = 2**20
 #: A white-box method deploys the model in fp32, as it was run.

@@ -6,7 +6,7 @@ import pandas as pd
 
 from craft.design.artefact import Artefact
 from craft.report.published import Published
-from craft.report.tables.model import COUNTS, Cell, Column, Row, Table
+from craft.report.tables.table import COUNTS, Cell, Column, Row, Table
 
 COLUMNS = {"classes": "# Classes", "train": "# Training", "test": "# Test"}
 

@@ -6,9 +6,9 @@ import pandas as pd
 
 from craft.design.artefact import Artefact
 from craft.report.published import Published
-from craft.report.runs import Sample, samples
 from craft.report.tables.labels import caption, datasets, labels, where, where_heading
-from craft.report.tables.model import AVERAGE, Cell, Column, Row, Table
+from craft.report.tables.table import AVERAGE, Cell, Column, Row, Table
+from craft.report.tidy_runs import Sample, samples
 
 CHOICE = "Choice"
 SAME = "no difference on this data set: the runs are those of paper mode"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from craft.report.tables.model import Table
+from craft.report.tables.table import Table
 from craft.report.tables.wording import rendered
 
 _MACROS = """

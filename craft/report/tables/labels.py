@@ -10,7 +10,7 @@ from craft.design.artefact import Artefact
 from craft.learner.options import ENCODING
 from craft.report.published import Published
 from craft.report.published_files import NAMES
-from craft.report.tables.model import BACKBONE, METHOD
+from craft.report.tables.table import BACKBONE, METHOD
 
 #: Why a method that has images encoded during its fit is not run on every backbone.
 VISION_TRANSFORMERS = "as Vision Transformers alone encode images during a fit here"

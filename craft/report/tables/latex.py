@@ -12,7 +12,7 @@ from functools import partial
 
 from craft.report.tables.latex_layout import GAP, Measured, entries, floats
 from craft.report.tables.latex_text import escaped, words
-from craft.report.tables.model import WORDS, Stub, Table
+from craft.report.tables.table import WORDS, Stub, Table
 from craft.report.tables.wording import DASH, groups, lines, missing_sentence, rendered
 
 MARKS = {True: r"$\surd$", False: r"$\times$", None: "--"}

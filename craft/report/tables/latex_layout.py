@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from craft.report.tables.latex_text import TINY, broken, width
-from craft.report.tables.model import WORDS, Cell, Column, Table
+from craft.report.tables.table import WORDS, Cell, Column, Table
 from craft.report.tables.wording import deviation, difference, groups, ours, published
 
 #: Width and height of the page of a two-column article, almost; the gap on either side of a column;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from craft.report.tables.model import WORDS, Cell, Column, Stub, Table
+from craft.report.tables.table import WORDS, Cell, Column, Stub, Table
 from craft.report.tables.wording import (
     MARKS,
     deviation,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from craft.report.tables.model import COUNTS, MEANS, WORDS, Cell, Table
+from craft.report.tables.table import COUNTS, MEANS, WORDS, Cell, Table
 
 
 def tidy(table: Table) -> str:

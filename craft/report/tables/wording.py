@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from craft.report.tables.model import COUNTS, MEANS, WORDS, Cell, Column, Stub, Table
+from craft.report.tables.table import COUNTS, MEANS, WORDS, Cell, Column, Stub, Table
 
 DASH = "—"
 MARKS = {True: "✓", False: "✗", None: DASH}

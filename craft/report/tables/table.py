@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from craft.design.artefact import Artefact
-from craft.report.runs import Sample
+from craft.report.tidy_runs import Sample
 
 #: A row's stub entry: text, a tick (True), a cross (False) or a dash (None: does not apply).
 Stub = str | bool | None

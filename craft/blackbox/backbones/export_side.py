@@ -1,8 +1,8 @@
 """Export a side of a backbone: the text side, which every fit asks, or the image side, for fits
 that prompt or upload images.
 
-``python -m craft.blackbox.backbones.export --backbone B.yaml [--weights FILE] --side text|image
---out FILE``
+``python -m craft.blackbox.backbones.export_side --backbone B.yaml [--weights FILE]
+--side text|image --out FILE``
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 import open_clip
 
 from craft.blackbox.backbones.description import architecture, read_backbone
-from craft.blackbox.backbones.load import Backbone, load
+from craft.blackbox.backbones.pretrained import Backbone, load
 from craft.blackbox.images.vision_weights import UnsupportedImageTower, VisionWeights
 from craft.blackbox.text.full_length import PlainText
 from craft.blackbox.text.prefix_sharing import TextTower
-from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.tokenise import PromptTokens
 from craft.blackbox.text.weights import TextWeights, UnsupportedTextTower
 from craft.files import receipts
 from craft.runtime.command import run_command
@@ -63,7 +63,7 @@ SIDES = {"text": text_side, "image": image_side}
 def main(arguments: Sequence[str] | None = None) -> None:
     """Export a side of a backbone."""
     parser = argparse.ArgumentParser(
-        prog="python -m craft.blackbox.backbones.export", description=main.__doc__
+        prog="python -m craft.blackbox.backbones.export_side", description=main.__doc__
     )
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
     parser.add_argument(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from craft.apply.model import TunedModel
+from craft.apply.tuned_model import TunedModel
 from craft.blackbox.images.preprocess import Preprocess
 from craft.client.chosen import Chosen
 from craft.client.connection import KEY_VARIABLE, Connection, ServiceError

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from craft.blackbox.text.prompts import PromptTokens
+from craft.blackbox.text.tokenise import PromptTokens
 from craft.files.atomic import RecordError, read_sealed, sha256, write_sealed
 from craft.files.records import LEARNER_FILE
 from craft.files.typed import build
@@ -40,7 +40,7 @@ class TunedModel:
     train_images: int
     prompts: tuple[PromptTokens, ...]  # those of the learner; features of several are averaged
     backbone: dict[str, Any]  # its description, completed, with the digest of its weights
-    reading: str  # how files become pixels, one of craft.data.decode
+    reading: str  # how files become pixels, one of craft.data.rgb
     text_dtype: str
     threads: int
     queries: dict[str, int]  # by purpose

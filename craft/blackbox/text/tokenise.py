@@ -1,6 +1,6 @@
 """Prompts as token ids: the context words that all classes share, and what follows for each class.
 
-``python -m craft.blackbox.text.prompts`` writes them for a backbone and data sets.
+``python -m craft.blackbox.text.tokenise`` writes them for a backbone and data sets.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # open_clip is slow to import and needed by this command only, not by readers of prompts.
     from craft.blackbox.backbones.description import read_backbone, tokenizer_of
 
-    parser = parser_of_prompts("python -m craft.blackbox.text.prompts", main.__doc__)
+    parser = parser_of_prompts("python -m craft.blackbox.text.tokenise", main.__doc__)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if not len(options.manifest) == len(options.dataset) == len(options.out):

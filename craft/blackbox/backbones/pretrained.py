@@ -1,8 +1,4 @@
-"""Backbones: from a YAML description and a weights file to a frozen model.
-
-``python -m craft.blackbox.backbones.load --backbone B.yaml [--weights FILE] --out OUT`` exports the
-text side, all that a learner's box needs besides image features.
-"""
+"""Backbones: from a YAML description and a weights file to a frozen model."""
 
 from __future__ import annotations
 

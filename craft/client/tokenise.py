@@ -1,6 +1,6 @@
-"""Let a service tokenise the prompts of data sets; the same files as craft.blackbox.text.prompts.
+"""Let a service tokenise the prompts of data sets; the same files as craft.blackbox.text.tokenise.
 
-``python -m craft.client.prompts --backbone B.yaml --manifest ... --dataset ... --out ...``
+``python -m craft.client.tokenise --backbone B.yaml --manifest ... --dataset ... --out ...``
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from craft.blackbox.text.prompts import PromptTokens, parser_of_prompts, write_prompts
+from craft.blackbox.text.tokenise import PromptTokens, parser_of_prompts, write_prompts
 from craft.client.remote import Service
 from craft.runtime.command import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write prompts as the service reads them."""
-    parser = parser_of_prompts("python -m craft.client.prompts", main.__doc__)
+    parser = parser_of_prompts("python -m craft.client.tokenise", main.__doc__)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     service, config = Service.of_backbone(options.backbone)
