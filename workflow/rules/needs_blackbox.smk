@@ -143,4 +143,6 @@ def exporter(backbone):
 
 
 DESCRIBING = job("craft.client.describe")
-EXPORTING = {side: job("craft.blackbox.backbones.export_side", side=side) for side in ("text", "image")}
+EXPORTING = {
+    side: job("craft.blackbox.backbones.export_side", side=side) for side in ("text", "image")
+}
