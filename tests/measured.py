@@ -1,8 +1,9 @@
 """Figures with a unit in README and the pages, and where each comes from.
 
 A measured figure names the file that a command wrote it to, and a JSON pointer into it, in a
-comment behind its unit: ``284 s<!-- benchmarks/figures/whole_run.json#/wall s -->``. The parts of a
-page that a command writes (``<!-- measured: ... -->``) need none.
+comment behind its unit: ``284 s<!-- benchmarks/figures/whole_run.json#/wall s -->``. Of weights
+(``.safetensors``), the pointer leads into their metadata. The parts of a page that a command writes
+(``<!-- measured: ... -->``) need none.
 
 ``python -m tests.measured`` rewrites the list of figures without a source: ``declared`` ones are
 settings and sizes, ``published`` ones the paper's; ``measured`` ones still lack a file.
@@ -17,6 +18,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from safetensors import safe_open
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_name("figures_without_source.csv")
@@ -45,7 +48,7 @@ class Figure(NamedTuple):
         path = ROOT / str(self.file)
         if not path.is_file():
             return f"{self.page}: {self.text}: no such file {self.file}"
-        value: Any = json.loads(path.read_text(encoding="utf-8"))
+        value: Any = _content(path)
         try:
             for key in str(self.pointer).removeprefix("/").split("/"):
                 value = value[int(key)] if isinstance(value, list) else value[key]
@@ -56,6 +59,21 @@ class Figure(NamedTuple):
         if f"{value:,.{digits}f}".replace(",", "") != self.number.replace(",", ""):
             return f"{self.page}: {self.text}: {self.file} has {value}"
         return None
+
+
+def _content(path: Path) -> Any:
+    if path.suffix != ".safetensors":
+        return json.loads(path.read_text(encoding="utf-8"))
+    with safe_open(path, framework="np") as stream:
+        return {key: _parsed(text) for key, text in stream.metadata().items()}
+
+
+def _parsed(text: str) -> Any:
+    """Return the number or object that a text of metadata spells, or the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def figures() -> Iterator[Figure]:
