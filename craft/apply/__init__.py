@@ -1,4 +1,4 @@
-"""Tuned models outside a suite: made of one's own images, exported from a run, applied to images.
+"""Tuned models: make them from a user's images, export them from a run, apply them to images.
 
-Nothing here decides a number: splits, features, fits and scores are the pipeline's own.
+Nothing here decides a number: splits, features, fits and scores come from the pipeline.
 """

@@ -43,7 +43,7 @@ def _text(model: TunedModel, counts: np.ndarray) -> str:
     trained = (
         f"Tuned on {model.train_images} images, {model.shots} of each class (seed {model.seed})."
         if model.shots
-        else "Not tuned: these are the backbone's own answers."
+        else "Not tuned: the answers are the backbone's own."
     )
     before = model.zero_shot_accuracy
     facts = [
@@ -66,8 +66,8 @@ def _text(model: TunedModel, counts: np.ndarray) -> str:
         [
             f"# {model.method} on {model.dataset}",
             "",
-            f"An image classifier of {len(model.class_names)} classes: a CLIP-like backbone that "
-            f"stays as it is, and what was learned beside it. {trained}",
+            f"An image classifier of {len(model.class_names)} classes: a frozen CLIP-like "
+            f"backbone, and a small learner tuned on its answers. {trained}",
             "",
             *_table(("", ""), facts),
             "",
@@ -76,20 +76,20 @@ def _text(model: TunedModel, counts: np.ndarray) -> str:
             "    craft predict FOLDER-OF-THIS-FILE photo.jpg",
             "",
             "The backbone's weights are not in this folder. They come from the hub, or from "
-            "`--weights FILE`; another file than that of the digest above is refused.",
+            "`--weights FILE`; a file with another SHA-256 than above is an error.",
             "",
             "## Accuracy by class",
             "",
             *_table(("class", "test images", "accuracy"), by_class),
             "",
-            f"`{PER_CLASS}` holds this table, `{CONFUSION}` which classes were taken for which.",
+            f"`{PER_CLASS}` holds this table, `{CONFUSION}` the confusion matrix.",
             "",
             f"![Test images by class and predicted class]({CONFUSION_PLOT})",
             "",
             "## Limits",
             "",
-            "- Every image gets one of these classes, those that show none of them too.",
-            "- The accuracy holds for images like the test images.",
+            "- Every image gets one of these classes, even if it shows none of them.",
+            "- The accuracy holds only for images like the test images.",
             "- Probabilities are not calibrated.",
             "",
         ]

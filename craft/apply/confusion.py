@@ -1,4 +1,4 @@
-"""How a run does on its test part: accuracy by class, and which classes it takes for which."""
+"""Accuracy by class and confusion matrix of a run on its test part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from craft.files.atomic import replacing, write_text
 
 PER_CLASS, CONFUSION, CONFUSION_PLOT = "per_class.csv", "confusion.csv", "confusion.png"
-#: Most classes whose names and counts are legible in the plot.
+#: Largest number of classes whose names and counts are legible in the plot.
 _LEGIBLE = 30
 
 
@@ -45,7 +45,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object
 
 
 def _plot(counts: np.ndarray, names: Sequence[str]) -> Figure:
-    """Draw shares of each class's images; counts are printed where they are legible."""
+    """Draw shares of each class's images, with counts if they are legible."""
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     classes, legible = len(names), len(names) <= _LEGIBLE
     side = 3.0 + (0.4 * classes if legible else 5.0)
@@ -57,7 +57,7 @@ def _plot(counts: np.ndarray, names: Sequence[str]) -> Figure:
     axes.set(xlabel=f"predicted {kind}", ylabel=kind)
     if legible:
         labels = [name if len(name) <= 24 else f"{name[:23]}…" for name in names]
-        # A name may hold signs of mathematical text, which it is not.
+        # A class name may contain $, which Matplotlib would read as mathematical text.
         axes.set_xticks(range(classes), labels, rotation=90, parse_math=False)
         axes.set_yticks(range(classes), labels, parse_math=False)
         for (row, column), count in np.ndenumerate(counts):

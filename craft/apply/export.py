@@ -1,4 +1,4 @@
-"""From a run of a suite to the portable folder of a tuned model."""
+"""Export a run of a suite as the portable folder of a tuned model."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from craft.files.shipped import BACKBONES, DATASETS, find
 from craft.learner.lookup import load_learner
 from craft.runtime.provenance import ROOT
 
-#: Keys of a backbone's description that say nothing to who applies it.
+#: Keys of a backbone's description that predictions do not need.
 _UNSAID = ("label", "parameters")
 
 
 def export(run: Path, out: Path, root: Path = Path()) -> TunedModel:
     """Write the portable folder ``out`` of the run whose files lie in the folder ``run``.
 
-    ``root`` is the working folder of the suite, where descriptions are looked for first. Raises
-    RecordError for a folder that is no run's, a run without a score or of a learner that codes
-    images by an encoder of its own, and files of the suite that are not those of the run;
-    FileExistsError for a folder that is something else.
+    ``root`` is the working folder of the suite, where descriptions are looked up first. Raises
+    RecordError for a folder that holds no run, a run without a score, a learner that needs a
+    second encoder, and files of the suite that have changed since the run. Raises FileExistsError
+    if ``out`` exists and holds no tuned model.
     """
     record = RunRecord.read(run / paths.RECORD_NAME)
     record.require_files(run)
@@ -57,8 +57,8 @@ def export(run: Path, out: Path, root: Path = Path()) -> TunedModel:
     cls = load_learner(record.learner)
     if encoder := cls(**record.options).options.own_codes:
         raise RecordError(
-            f"{run}: expected a learner of images alone, got one that codes them by {encoder}, "
-            "which a tuned model has not; ask for it in a suite"
+            f"{run}: expected a learner without an encoder of its own, got one with {encoder}, "
+            "which a tuned model does not contain; apply it in a suite"
         )
     model = TunedModel(
         learner=record.learner,
@@ -97,22 +97,22 @@ def export(run: Path, out: Path, root: Path = Path()) -> TunedModel:
 
 
 def _results(run: Path, place: str) -> Path:
-    """Return the folder of results that a run's folder lies in, at ``place`` below it."""
+    """Return the folder of results that contains a run's folder at ``place``."""
     parts = PurePath(place).parts
     whole = Path(os.path.abspath(run))
     if whole.parts[-len(parts) :] != parts:
-        raise RecordError(f"{run}: expected the folder of a run, .../{place}, got another")
+        raise RecordError(f"{run}: expected the folder of a run, .../{place}, got another folder")
     return whole.parents[len(parts) - 1]
 
 
 def _require_read(record: RunRecord, role: str, path: Path) -> None:
-    """Raise RecordError unless a file of the suite is the one that the run was made from."""
-    # Results may have been moved, but the files of a run are only right together.
+    """Raise RecordError if a file of the suite is not the one that the run read."""
+    # Results may have been moved, but the files of a run belong together.
     found = sha256(path) if path.is_file() else "no file"
     if found != record.inputs.get(role):
         raise RecordError(
-            f"{path}: expected SHA-256 {record.inputs.get(role)}, which the run was made from, got "
-            f"{found}; run the suite again"
+            f"{path}: expected SHA-256 {record.inputs.get(role)}, which the run read, got {found}; "
+            "run the suite again"
         )
 
 
@@ -124,12 +124,14 @@ def _score(run: Path, record: RunRecord) -> Score:
         )
     score = Score.read(path)
     if score.record != asdict(record):
-        raise RecordError(f"{path}: expected the score of this run, got another's; score it again")
+        raise RecordError(
+            f"{path}: expected the score of this run, got that of another; run the suite again"
+        )
     return score
 
 
 def _zero_shot(results: Path, record: RunRecord) -> float | None:
-    """Return the accuracy of the backbone's own answers on the same images, where it is known."""
+    """Return the zero-shot accuracy on the same images; None if the suite has no such score."""
     names = asdict(record) | {"method": "zero-shot", "shots": 0, "seed": 0}
     path = results / paths.SCORE.format(**names)
     if not path.is_file():
@@ -142,13 +144,13 @@ def _zero_shot(results: Path, record: RunRecord) -> float | None:
 
 
 def _description(path: Path) -> dict[str, Any]:
-    """Return a backbone's description, completed; that of a service is complete as it is."""
+    """Return a backbone's description with all defaults filled in."""
     content = yaml12.read(path, "name", "kind")
     return content if content["kind"] == "http" else read_backbone(path)
 
 
 def _portable(description: dict[str, Any], weights_sha256: str) -> dict[str, Any]:
-    """Return a description that holds on other machines, with the digest of its weights."""
+    """Return a description without paths of this machine, with the SHA-256 of its weights."""
     kept = {key: value for key, value in description.items() if key not in _UNSAID}
     weights = Path(kept.pop("weights", None) or "")
     if weights.is_absolute() and weights.is_relative_to(ROOT):  # they ship with the project

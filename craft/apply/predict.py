@@ -1,4 +1,4 @@
-"""Probabilities of a tuned model's classes for image files."""
+"""Predict the class probabilities of image files with a tuned model."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class Answers:
 
 
 def images_of(given: Sequence[Path]) -> list[Path]:
-    """Return files as given, and the images of a folder by path, those of its subfolders too.
+    """Return the given files, and all images below the given folders, sorted by path.
 
-    A folder's hidden files, and those that are no images by their names, are left out. Raises
-    FileNotFoundError for a folder without images.
+    Skips hidden files of a folder, and files without an image suffix. Raises FileNotFoundError
+    for a folder without images.
     """
     found: list[Path] = []
     for path in given:
@@ -87,13 +87,13 @@ def predict(
     cores: int = 1,
     trust_code: bool = False,
 ) -> Answers:
-    """Return the answers of the tuned model in ``folder`` to image files.
+    """Return the answers of the tuned model in ``folder`` for image files.
 
-    For the whole test part of the run, in its order and on its machine, these are the run's own,
-    bit for bit. ``server`` is the address of a service that has the backbone; without one it is
-    computed here. ``weights`` are the backbone's, looked for in its description's place or on the
-    hub otherwise; ``cores`` decode and encode, and change no bit. Raises what reading the folder
-    and loading the backbone raise.
+    For the whole test part of the run, in its order and on its machine, the probabilities equal
+    those of the run, bit for bit. ``server`` is the address of a service with the backbone; None
+    computes in this process. ``weights`` is the backbone's file; None looks it up by the
+    description, or on the hub. ``cores`` decode and encode images and change no bit. Raises the
+    errors of reading the folder and of loading the backbone.
     """
     model = TunedModel.read(folder)
     learner = model.restore(folder, torch.device(device), trust_code=trust_code)
@@ -151,7 +151,7 @@ def _box(
 
 
 def _decoded(pictures: Pictures, size: int) -> PixelRows:
-    """Return images at a model's size, on disk, as a learner has them encoded for its prompts."""
+    """Return images at a model's size, in a temporary file, for learners that encode images."""
     shape = (len(pictures.images), size, size, 3)
     with tempfile.TemporaryFile() as stream:  # the map outlives it
         kept = np.memmap(stream, np.uint8, "w+", shape=shape)
@@ -161,13 +161,13 @@ def _decoded(pictures: Pictures, size: int) -> PixelRows:
 
 
 def _weights(model: TunedModel) -> Path | None:
-    """Return the backbone's file where its description names one, None where a hub has it."""
+    """Return the backbone's file that its description names; None if the hub has it."""
     if named := model.backbone.get("weights"):
         return find(named)
     if not (model.backbone.get("hub") or model.backbone.get("pretrained")):
         raise ValueError(
             f"weights: expected the file of {model.backbone['name']} with SHA-256 "
-            f"{model.backbone['sha256']}, got none; name it by --weights"
+            f"{model.backbone['sha256']}, got none; pass it as --weights"
         )
     return None
 

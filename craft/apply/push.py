@@ -1,4 +1,4 @@
-"""Sending a tuned model to a model hub, where a user asks for it."""
+"""Upload a tuned model to a model hub."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from craft.apply.tuned_model import TunedModel
 def push(folder: Path, repository: str) -> str:
     """Upload the folder of a tuned model as ``OWNER/NAME`` and return its address.
 
-    A new repository is private. The hub and the user's token are huggingface_hub's own. Raises
-    RecordError for a folder that is no tuned model.
+    A new repository is private. huggingface_hub chooses the hub and finds the user's token.
+    Raises RecordError for a folder without a tuned model.
     """
     from huggingface_hub import HfApi
 

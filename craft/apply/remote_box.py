@@ -1,4 +1,4 @@
-"""The box of a tuned model whose backbone is behind a service."""
+"""Build the box of a tuned model whose backbone is behind a service."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from craft.runtime.progress import Progress
 
 
 def service_of(model: TunedModel, url: str | None) -> Service | None:
-    """Return the service at ``url``, else that of the model's description, or None.
+    """Return the service at ``url``, else that of the model's description, else None.
 
-    The key of a ``url`` is in the environment variable CRAFT_API_KEY.
+    For ``url``, the environment variable CRAFT_API_KEY holds the key.
     """
     if url:
         return Service(url, KEY_VARIABLE)
@@ -37,10 +37,10 @@ def service_of(model: TunedModel, url: str | None) -> Service | None:
 def remote_box(
     service: Service, model: TunedModel, learner: Learner, files: Sequence[Path], name: str
 ) -> Iterator[Box]:
-    """Yield a box that holds image files as the image set ``name``, until the end of the block.
+    """Yield a box with image files as the image set ``name``; delete them after the block.
 
-    Images are cropped and resized here, as the service says that its model's are. Raises
-    ServiceError for a service of another backbone, and for one without the access that is needed.
+    Images are cropped and resized in this process, as the service's model needs them. Raises
+    ServiceError for a service with another backbone, or without the access that is needed.
     """
     connection = service.connect()
     facts = connection.model()
@@ -52,7 +52,7 @@ def remote_box(
         )
     if len(model.prompts) > 1:
         raise ServiceError(
-            f"{service.url}: expected one template, as a service gives no mean of several, got "
+            f"{service.url}: expected one template, as services average no templates, got "
             f"{len(model.prompts)}"
         )
     uploaded = _upload(connection, Preprocess.of(facts["image"]), files, model.reading)
@@ -68,7 +68,7 @@ def remote_box(
 def _upload(
     connection: Connection, preprocess: Preprocess, files: Sequence[Path], reading: str
 ) -> str:
-    """Upload files as the service's model sees them, without loss; return the image set's name."""
+    """Upload files without loss, cropped and resized; return the name of the image set."""
     with Progress("upload", len(files), "images") as progress:
 
         def content(number: int) -> bytes:
@@ -80,7 +80,7 @@ def _upload(
 
         members = ((f"{n:08}.png", lambda n=n: content(n)) for n in range(len(files)))
         with packed(members) as (archive, digest):
-            # Of this call alone: it is removed at the end, and another call may be under way.
+            # A name for this call only: the set is deleted at the end, and calls may overlap.
             name = f"predict-{digest[:16]}-{uuid.uuid4().hex[:8]}"
             send(connection, name, archive, reading="stored")
         progress.reach(len(files))

@@ -1,4 +1,4 @@
-"""A suite of one run on one's own images: its files, and where its results lie."""
+"""A suite of one run on a user's images: its configuration files and its plan."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from craft.files.suite import Job
 from craft.runtime.provenance import ROOT
 
 CONFIG = "config/config.yaml"
-#: The artefact that asks for the runs.
+#: The artefact that requests the runs.
 _ASKS = "architectures"
-#: From this number of shots on, scores at more than one context pay (docs/apply.md).
+#: Smallest number of shots for which the default method asks several contexts (docs/apply.md).
 _SEVERAL_CONTEXTS_FROM = 4
-#: Shares of each class's images, where a folder has no train/ and test/.
+#: Shares of each class's images if the folder has no train/ and test/.
 SHARES = {"train": 0.7, "test": 0.3}
 _PARTS = ("train", "test")
-#: What a tuned model is compared with.
+#: The method that a tuned model is compared with.
 _ZERO_SHOT = {"learner": "craft.learner.zero_shot:ZeroShot", "label": "ZS-CLIP"}
 
 
 def default_method(shots: int) -> dict[str, Any]:
-    """Return the method of who names none: a convex head on the scores of few contexts, gated."""
+    """Return the default method: a gated convex head on the scores of few contexts."""
     queries = 8 if shots >= _SEVERAL_CONTEXTS_FROM else 1
     options = {"queries": queries, "gate": True}
     return {"learner": "craft.learner.probe:Probe", "label": "Probe", "options": options}
@@ -39,7 +39,7 @@ def default_method(shots: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Task:
-    """What is tuned, on which images; paths are absolute."""
+    """A tuning task: images, backbone, method and options; paths are absolute."""
 
     images: Path  # train/ and test/, or a folder for each class
     name: str  # of the data set
@@ -50,13 +50,13 @@ class Task:
     seed: int
     template: str
     device: str = "cpu"
-    base: Path = ROOT / CONFIG  # the suite whose methods and options are meant
+    base: Path = ROOT / CONFIG  # the suite that defines methods and options
 
     @cached_property
     def files(self) -> dict[str, dict[str, Any]]:
-        """The suite's files by path, which Snakemake runs as they stand.
+        """Return the suite's files by path; Snakemake can run them unchanged.
 
-        Raises ValueError for a method that the base has not, and for an unknown backbone.
+        Raises ValueError for a method that the base suite lacks, and for an unknown backbone.
         """
         if self.backbone not in (known := shipped_names(BACKBONES)):
             raise ValueError(f"backbone: expected one of {', '.join(known)}, got {self.backbone!r}")
@@ -90,7 +90,7 @@ class Task:
         }
 
     def _method(self, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return the method's name and what the suite says of it."""
+        """Return the method's name and its description for the suite."""
         default = default_method(self.shots)
         known = {"probe": default} | known
         if self.method is not None and self.method not in known:
@@ -115,13 +115,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a suite of one task comes to, in the working folder of the suite."""
+    """The runs and jobs of a suite of one task, in the working folder of the suite."""
 
     weights: str | None  # of the backbone, a local file
-    service: tuple[str, str] | None  # address, and variable of the key, where it is behind one
+    service: tuple[str, str] | None  # address, and variable of the key; None: local weights
     dtype: str
     threads: int
-    runs: tuple[Run, ...]  # the one that is tuned last
+    runs: tuple[Run, ...]  # the tuned one last
     jobs: dict[Run, tuple[str, Job]]  # name and content
     notices: tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""The pipeline's steps for a suite of one task, run in this process by the rules' own commands."""
+"""Run the pipeline's steps for a suite of one task in this process, by the rules' commands."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Command = Callable[[Sequence[str]], None]
 
 
 class Steps:
-    """Steps in their order, in the suite's working folder; one whose outputs are there is done.
+    """The steps in order, in the suite's working folder; a step with existing outputs is skipped.
 
-    Every command writes its outputs whole or not at all.
+    Every command writes its outputs whole or not at all, so existing outputs are complete.
     """
 
     def __init__(self, task: Task, plan: Plan, cores: int) -> None:
@@ -121,7 +121,7 @@ class Steps:
         parts: Sequence[str],
         drawn: Sequence[str] = (),
     ) -> None:
-        """Encode, upload or decode copies of images; ``drawn`` are splits that say which."""
+        """Encode, upload or decode copies of images; the splits ``drawn`` select them."""
         outputs = [
             self._at(pattern, part=part if kind == "none" else f"{part}-{kind}")
             for kind, part in zip(kinds, parts, strict=True)
@@ -142,7 +142,7 @@ class Steps:
         )
 
     def _job(self, run: Run) -> list[str]:
-        """Write what a job is to do; return the arguments that name it."""
+        """Write the job's file; return the arguments that name it."""
         name, job = self._plan.jobs[run]
         path = self._at(f"{paths.CACHE}/jobs/{job.digest}.json")
         write_suite(path, suite_content({}, {name: job}))

@@ -1,4 +1,4 @@
-"""From a folder of images to a tuned model, by the commands that the pipeline's rules run."""
+"""Tune a model on a folder of images, by the commands that the pipeline's rules run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from craft.runtime.provenance import ROOT, code_hash, config_hash, versions
 
 log = logging.getLogger(__name__)
 
-#: Name of the file that says which task a working folder is of.
+#: File of a working folder that holds the hash of its task.
 _KEY = "task.txt"
 
 
@@ -36,10 +36,10 @@ def tune(
 ) -> TunedModel:
     """Tune on the images of a task and write the portable folder ``out``.
 
-    The suite and its results lie in ``work``, or else beside ``out``, under a name of their own,
-    until ``out`` is there; a call that was ended resumes from them. ``say`` is told what a user
-    should know. Raises FileExistsError for an ``out`` that is something else, ConfigError for bad
-    settings, and what the steps raise.
+    The suite and its results are in ``work``. Without ``work``, they are in a hidden folder beside
+    ``out`` until ``out`` is complete; an interrupted call resumes from them. ``say`` is called
+    with notices for the user. Raises FileExistsError if ``out`` exists and holds no tuned model,
+    ConfigError for invalid settings, and the errors of the steps.
     """
     out = out.absolute()
     require_replaceable(out, MODEL_FILE)
@@ -71,7 +71,7 @@ def tune(
 
 
 def _key(task: Task) -> str:
-    """Return the hash of all that results depend on: 16 hex digits."""
+    """Return a hash of everything that the results depend on: 16 hex digits."""
     files = sorted(path for path in task.images.rglob("*") if path.suffix.lower() in SUFFIXES)
     listed = [path.relative_to(task.images).as_posix() for path in files]
     weights = (content.get("weights") for content in task.files.values())
@@ -92,11 +92,11 @@ def _learners(task: Task) -> list[str]:
 
 
 def _require_same(folder: Path, key: str) -> None:
-    """Raise FileExistsError for a folder of something else than a task of this key."""
+    """Raise FileExistsError for a nonempty folder that does not belong to the task of this key."""
     kept = folder / _KEY
     same = kept.is_file() and kept.read_text(encoding="utf-8") == key
     if folder.exists() and any(folder.iterdir()) and not same:
         raise FileExistsError(
-            f"{folder}: expected a new folder, or one of the same images and settings, got another"
-            "; choose another, or delete it"
+            f"{folder}: expected a new folder, or one of the same images and settings, got one "
+            "with other content; choose another folder, or delete it"
         )

@@ -1,4 +1,4 @@
-"""A tuned model as a portable folder: ``model.json`` and the learner's tensors beside it."""
+"""A tuned model as a portable folder: ``model.json`` and the learner's tensors."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from craft.learner.base import Learner
 from craft.learner.lookup import load_learner
 
 MODEL_FILE = "model.json"
-#: Learners that a folder may name without the user's consent, as naming one runs its code.
+#: Learners that a folder may name without the user's consent: importing a learner runs its code.
 _OWN = "craft."
 
 
 @dataclass(frozen=True)
 class TunedModel:
-    """All that applies a learner to new images, beside the backbone's weights.
+    """Everything that applies a learner to new images, except the backbone's weights.
 
-    The bits of a prediction depend on ``text_dtype`` and ``threads`` too, and on the machine.
+    The bits of a prediction also depend on ``text_dtype``, ``threads`` and the machine.
     """
 
     learner: str  # module:Class
@@ -65,7 +65,7 @@ class TunedModel:
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> TunedModel:
-        """Read a folder; raises RecordError for one that is edited, not whole, or newer."""
+        """Read a folder; raises RecordError if it was edited, is incomplete or is newer."""
         folder = Path(folder)
         if not (folder / MODEL_FILE).is_file():
             raise RecordError(
@@ -88,10 +88,10 @@ class TunedModel:
         return model
 
     def restore(self, folder: Path, device: torch.device, *, trust_code: bool = False) -> Learner:
-        """Return the fitted learner, its tensors on ``device``.
+        """Return the fitted learner with its tensors on ``device``.
 
-        Raises ValueError for a learner that is not of this project, unless ``trust_code``, and what
-        restoring raises.
+        Raises ValueError for a learner outside this project unless ``trust_code`` is true, and
+        for invalid tensors.
         """
         if not (self.learner.startswith(_OWN) or trust_code):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The tuner's side of a black box behind HTTP: a connection, boxes of learners, uploads of images.
+"""The client's side of a black box behind HTTP: connections, boxes, uploads of images.
 
-``craft.service`` is the other side; both import what they say to each other from ``wire``.
+``craft.service`` is the server's side; both import the wire format from ``wire``.
 """

@@ -1,4 +1,4 @@
-"""Boxes whose model is behind HTTP, one for each access level that a service grants."""
+"""Boxes whose model is behind a service, one for each access level."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from craft.client.wire import (
 )
 from craft.protocol import QueryMeter, check_image_set, check_offsets, check_question
 
-#: Seconds for which an answer that broke off is asked for again.
+#: Seconds for which an interrupted answer is asked for again.
 _PATIENCE = 300.0
 
 
 class _Remote:
-    """What boxes behind HTTP share: facts, one idempotency key for each question, replays.
+    """Base of the boxes behind HTTP: facts of the model, idempotency keys, retries.
 
-    ``run`` names the run: the same question of the same run is charged once, however often it is
-    asked, by another process too. Without it every box is a run of its own.
+    ``run`` names the run. The service charges the same question of the same run once, even if
+    another process repeats it. Without ``run``, every box is a new run.
     """
 
     access: str
@@ -47,9 +47,9 @@ class _Remote:
         meter: QueryMeter | None = None,
         connection: Connection | None = None,
     ) -> None:
-        """``image_sets`` maps names to the service's; None is all of these by their own.
+        """Connect; ``image_sets`` maps names to the service's, None takes all of the service's.
 
-        Raises ServiceError where the service lacks what is named, or the key may not have it.
+        Raises ServiceError if the service lacks a named task or image set, or the key its access.
         """
         self._connection = connection or Connection(url, key)
         self._facts = facts = self._connection.model()
@@ -86,7 +86,7 @@ class _Remote:
         of_task: bool = True,
         **body: Any,
     ) -> Iterator[torch.Tensor]:
-        """Yield the blocks of a question; one that breaks off is asked again, and not charged."""
+        """Yield the blocks of a question; an interrupted answer is asked for again at no charge."""
         params = {"purpose": purpose}
         params |= {"task": self._task} if of_task else {}
         params |= {"image_set": self._sets[image_set]} if image_set is not None else {}
@@ -140,7 +140,7 @@ class HttpBox(_Remote):
     ) -> Iterator[torch.Tensor]:
         body = pack_offsets(offsets)
         for block in self._ask("/v1/predict", purpose, len(offsets), image_set, content=body):
-            # In memory as LocalBox has it, images first: sums over it then round alike.
+            # The same memory layout as in LocalBox, images first, so that sums round alike.
             yield block.transpose(0, 1).contiguous().transpose(0, 1)
 
 

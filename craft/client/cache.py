@@ -1,4 +1,4 @@
-"""Vectors that a service was paid for, kept on disk by the content that they are of."""
+"""Cache of paid vectors on disk, by the content that was sent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 from craft.files.atomic import writing
 
-#: Keys in one statement: SQLite bounds its parameters.
+#: Keys in one statement: SQLite limits its parameters.
 _MOST = 500
 
 
 class VectorCache:
-    """Vectors of float32 by key, in an SQLite file that processes may share.
+    """float32 vectors by key, in an SQLite file that processes can share.
 
-    A vector is on disk when :meth:`put` returns. ``path`` None keeps them in memory.
+    A vector is on disk when :meth:`put` returns. With ``path`` None, they stay in memory.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -36,7 +36,7 @@ class VectorCache:
             )
 
     def get(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return those of the keys' vectors (E,) that are kept."""
+        """Return the cached vectors (E,) among those of the keys."""
         found: dict[str, np.ndarray] = {}
         with self._lock:
             for start in range(0, len(keys), _MOST):
@@ -49,7 +49,7 @@ class VectorCache:
         return found
 
     def put(self, vectors: Mapping[str, np.ndarray]) -> None:
-        """Keep vectors (E,) under their keys."""
+        """Store vectors (E,) under their keys."""
         rows = [(key, value.astype(np.float32).tobytes()) for key, value in vectors.items()]
         with self._lock, self._database:
             self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)

@@ -1,4 +1,4 @@
-"""Images that a service holds, as a fit names them: an image set, and which of its rows."""
+"""Selections of images that a service holds: an image set, and rows of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REMOTE = ("predictions", "features")
 
 @dataclass(frozen=True)
 class Chosen:
-    """Rows of an image set of the service, all of them where that is None."""
+    """Rows of an image set of the service; None selects all."""
 
     image_set: str
     rows: tuple[int, ...] | None = None
@@ -21,11 +21,11 @@ class Chosen:
 
     @property
     def name(self) -> str:
-        """The service's name of these rows."""
+        """Return the service's name of these rows."""
         if self.rows is None and self.norm == "unit":
             return self.image_set
         return f"rows-{digest(self.image_set, str(self.rows), self.norm)[:32]}"
 
     def part(self, numbers: Sequence[int]) -> Chosen:
-        """Return some of these rows, which are named already, by their numbers among them."""
+        """Return a subset of the selected rows, by their positions in the selection."""
         return replace(self, rows=tuple((self.rows or ())[number] for number in numbers))

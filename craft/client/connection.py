@@ -1,4 +1,4 @@
-"""A connection to a service: its key, its errors, and patience with what passes by itself."""
+"""A connection to a service: its key, its errors, and retries after temporary failures."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from craft.protocol import BudgetExceeded
 
 log = logging.getLogger(__name__)
 
-#: Environment variable of the key, where nothing else is said.
+#: Default environment variable of the key.
 KEY_VARIABLE = "CRAFT_API_KEY"
 
-#: Answers that another try may change; 409 where it says when.
+#: Status codes of temporary failures; 409 too, if it has Retry-After.
 _PASSING = (429, 503)
 #: Seconds of the first wait, and of the longest.
 _FIRST, _LONGEST = 0.25, 30.0
@@ -32,11 +32,11 @@ class ServiceError(RuntimeError):
 
 
 class ModelChanged(ServiceError):
-    """The service has another model than the one that a run began with."""
+    """The service's model has changed since the run began."""
 
 
 def key_of(variable: str = KEY_VARIABLE) -> str:
-    """Return the key in an environment variable; raises ServiceError where there is none."""
+    """Return the key in an environment variable; raises ServiceError if it is not set."""
     key = os.environ.get(variable, "")
     if not key:
         raise ServiceError(f"{variable}: expected the service's key in this variable, got nothing")
@@ -46,9 +46,9 @@ def key_of(variable: str = KEY_VARIABLE) -> str:
 class Connection:
     """Calls of one key to one service.
 
-    What passes by itself (429, 503, a call still in hand, a lost connection) is asked again, with
-    waits that double, for ``patience`` seconds; every other refusal is a ServiceError at once.
-    ``read_timeout`` bounds the wait for the next piece of an answer.
+    After a temporary failure (429, 503, the same call still in progress, a lost connection), a call
+    is retried with increasing pauses, for ``patience`` seconds. Every other refusal raises
+    ServiceError at once. ``read_timeout`` limits the wait for the next piece of an answer.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class Connection:
         self._client.close()
 
     def model(self) -> dict[str, Any]:
-        """Return what the service says of its model to this key."""
+        """Return the facts of the model that this key may see."""
         return self.json("GET", "/v1/model")
 
     def usage(self) -> dict[str, Any]:
-        """Return what this key has spent."""
+        """Return the spending and budgets of this key."""
         return self.json("GET", "/v1/usage")
 
     def task(
         self, class_names: Sequence[str], template: str, context_words: int | None = None
     ) -> dict[str, Any]:
-        """Make a task, or find it made; return its name, facts and tokens."""
+        """Make a task, or find an existing one; return its name, facts and tokens."""
         asked = {"class_names": list(class_names), "template": template}
         return self.json("POST", "/v1/tasks", json=asked | {"context_words": context_words})
 
@@ -89,10 +89,10 @@ class Connection:
 
     @contextlib.contextmanager
     def answer(self, method: str, path: str, **request: Any) -> Iterator[httpx2.Response]:
-        """Yield the head of an answer of status 2xx; its body is the block's to read.
+        """Yield an answer of status 2xx whose body is not read yet.
 
-        ``request`` is httpx2's; a function as ``content`` is called for each try. Raises
-        BudgetExceeded (402), ModelChanged (412) and ServiceError.
+        ``request`` holds keywords of httpx2; a function as ``content`` is called for each attempt.
+        Raises BudgetExceeded (402), ModelChanged (412) and ServiceError.
         """
         wait = Wait(self._patience)
         while True:
@@ -123,18 +123,18 @@ class Connection:
 
 
 class Wait:
-    """Waits that double, with jitter, up to a number of seconds in all."""
+    """Pauses that double, with jitter, up to a total number of seconds."""
 
     def __init__(self, patience: float) -> None:
         self._end, self._next = time.monotonic() + patience, _FIRST
 
     def after(self, failure: str, least: float = 0.0) -> None:
-        """Wait after a failure; raises ServiceError, naming it, when patience is at its end."""
+        """Wait after a failure; raises ServiceError with it when the total is used up."""
         seconds = max(least, self._next * random.uniform(0.5, 1.0))
         self._next = min(_LONGEST, 2 * self._next)
         if time.monotonic() + seconds > self._end:
             raise ServiceError(failure)
-        log.info("%s; asking again in %.1f s", failure, seconds)
+        log.info("%s; retrying in %.1f s", failure, seconds)
         time.sleep(seconds)
 
 
@@ -143,7 +143,7 @@ def _detail(response: httpx2.Response) -> str:
         content = response.json()
         return str(content["detail"])
     except (ValueError, KeyError, TypeError):
-        return response.text[:200] or "no word of why"
+        return response.text[:200] or "no reason given"
 
 
 def finite(value: Mapping[str, Any], name: str) -> float:

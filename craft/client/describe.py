@@ -1,4 +1,4 @@
-"""Ask a service for its model, in the place of an exported text tower.
+"""Write the description of a service's model, which replaces an exported text tower.
 
 ``python -m craft.client.describe --backbone B.yaml --out FILE``; B.yaml is of kind http.
 """
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write which model a service has; refuse a key without the access that B.yaml says."""
+    """Write which model a service has; raise ServiceError if the key lacks B.yaml's access."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--backbone", type=Path, required=True, help="backbone YAML")
-    parser.add_argument("--weights", nargs="?", help="none: they are the service's")
+    parser.add_argument("--weights", nargs="?", help="not used: the service has them")
     parser.add_argument("--out", type=Path, required=True, help="safetensors to write")
     receipts.add_argument(parser)
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Services that give embeddings of images and texts, as a box of access level ``features``."""
+"""Services that return embeddings of images and texts, as a box of access level ``features``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from craft.protocol import QueryMeter, check_image_set, check_offsets, check_tem
 
 
 class Embeddings:
-    """An ``/embeddings`` endpoint of OpenAI's shape that takes images as data URIs.
+    """An ``/embeddings`` endpoint in OpenAI's format that accepts images as data URIs.
 
-    ``batch`` inputs go into one call, fewer where the service takes fewer. ``of_images`` is what
-    the body says beside the inputs where they are images. Vectors are kept in ``cache``.
+    A call sends up to ``batch`` inputs, or fewer if the service accepts fewer. ``of_images`` holds
+    further keys of the body for images. ``cache`` keeps the vectors.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Embeddings:
         self.identity = f"{service.url}{path} {model}"
 
     def images(self, files: Sequence[Path]) -> tuple[np.ndarray, int]:
-        """Return unit vectors (N, E) of files, and how many of them were asked for."""
+        """Return unit vectors (N, E) of files, and the number that the service computed."""
 
         def content(number: int) -> tuple[bytes, Callable[[], str]]:
             image = SentImage.read(files[number])
@@ -51,7 +51,7 @@ class Embeddings:
         return self._vectors("image", len(files), content, self._of_images)
 
     def texts(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
-        """Return unit vectors (N, E) of texts, and how many of them were asked for."""
+        """Return unit vectors (N, E) of texts, and the number that the service computed."""
 
         def content(number: int) -> tuple[bytes, Callable[[], str]]:
             return texts[number].encode(), lambda: texts[number]
@@ -65,7 +65,7 @@ class Embeddings:
         content: Callable[[int], tuple[bytes, Callable[[], str]]],
         said: Mapping[str, Any],
     ) -> tuple[np.ndarray, int]:
-        """Return the vectors of ``count`` inputs; ``content`` gives digest and input of one."""
+        """Return the vectors of ``count`` inputs; ``content`` returns bytes and input of one."""
         found: list[np.ndarray] = []
         asked = start = 0
         while start < count:
@@ -119,8 +119,8 @@ class Embeddings:
 class EmbeddingBox:
     """craft.protocol.FeatureBox and TextBox over embeddings: logits are ``logit_scale`` x cosines.
 
-    ``image_sets`` maps names to files. The context is ``template`` and has no entry (L = D = 0), as
-    the service takes words alone. The class prompts are embedded at once.
+    ``image_sets`` maps names to files. The context is ``template`` and has no entry (L = D = 0),
+    because the service accepts only words. The constructor embeds the class prompts.
     """
 
     answers = "logits"

@@ -1,4 +1,4 @@
-"""Calls of a service of somebody else's: JSON out and in, its rate limits, failures that pass."""
+"""Calls to a commercial service: JSON requests, rate limits, retries."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from craft.protocol import BudgetExceeded
 
 log = logging.getLogger(__name__)
 
-#: Answers that another try may change.
+#: Status codes of temporary failures.
 _PASSING = (408, 429, 500, 502, 503, 504)
-#: What a service calls money that is spent, where its status is that of a rate limit.
+#: Error code of a spent budget, which services send with the status of a rate limit.
 _SPENT = "insufficient_quota"
 #: A duration such as 20ms, 1s or 6m0s.
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 
 
 class TooLarge(ServiceError):
-    """The service takes less at a time."""
+    """The request is too large for the service."""
 
 
 class Hosted:
     """Calls of one key to one service, which may charge for each.
 
-    What passes by itself is asked again for ``patience`` seconds; a service that says that its
-    limit is reached is left alone until it says. ``timeout`` seconds bound the wait for an answer.
+    A call is retried after temporary failures for ``patience`` seconds. If an answer says that the
+    rate limit is reached, the next call waits until it is lifted. ``timeout`` limits the wait for
+    an answer, in seconds.
     """
 
     def __init__(
@@ -49,12 +50,12 @@ class Hosted:
         authorization = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx2.Client(headers=authorization | dict(headers or {}), timeout=timeout)
         self._lock, self._free_at = threading.Lock(), 0.0
-        self.calls = 0  # answered, as an invoice counts them
+        self.calls = 0  # answered calls, as an invoice counts them
 
     def ask(self, path: str, body: Mapping[str, Any]) -> Any:
         """Return the JSON answer to a POST of ``body``.
 
-        Raises BudgetExceeded where money is spent, TooLarge, and ServiceError.
+        Raises BudgetExceeded for a spent budget, TooLarge, and ServiceError.
         """
         url, wait = f"{self.url}{path}", Wait(self._patience)
         while True:
@@ -86,7 +87,7 @@ class Hosted:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds that ``Retry-After`` asks for, 0 where it asks for none."""
+    """Return the seconds of the header ``Retry-After``, 0 without it."""
     value = headers.get("retry-after", "")
     try:
         return max(0.0, float(value))
@@ -97,9 +98,9 @@ def retry_after(headers: Mapping[str, str]) -> float:
 
 
 def pause(headers: Mapping[str, str]) -> float:
-    """Return the seconds until the service takes another call, 0 where it takes one now.
+    """Return the seconds until the service accepts another call, 0 if it does now.
 
-    Of the headers ``x-ratelimit-*-requests`` and ``-tokens``, and of the drafts of ``RateLimit``.
+    Reads the headers ``x-ratelimit-*-requests`` and ``-tokens``, and the drafts of ``RateLimit``.
     """
     waits = [0.0]
     for prefix, suffix in (

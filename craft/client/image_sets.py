@@ -1,4 +1,4 @@
-"""Upload images to a service once, and name some of them for a run."""
+"""Upload images to a service, and select rows of an uploaded image set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from craft.client.connection import Connection
 from craft.client.wire import ZIP, digest
 
-#: Bytes that are read at a time.
+#: Bytes to read at a time.
 _PIECE = 1 << 20
 
 
@@ -45,7 +45,7 @@ def packed(
 
 
 def send(connection: Connection, name: str, archive: BinaryIO, reading: str) -> dict[str, Any]:
-    """Upload a zip; images that the service has under that name are not encoded again."""
+    """Upload a zip; the service does not encode images again that it has under that name."""
 
     def content() -> Iterator[bytes]:
         archive.seek(0)

@@ -1,4 +1,4 @@
-"""A model behind a service as a fit knows it, in the place of a text tower."""
+"""A model behind a service, which replaces a text tower in a fit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from craft.client.box import HttpBox, HttpFeatureBox
     from craft.client.connection import Connection
 
-#: What the metadata of a description says in the place of a text tower's kind.
+#: Kind in the metadata of a description, in place of a text tower's kind.
 _TEXT = "http"
 
 
 @dataclass(frozen=True)
 class Service:
-    """Where a service is, and the name of the environment variable that holds its key."""
+    """Address of a service, and the name of the environment variable with its key."""
 
     url: str
     key_variable: str
@@ -42,7 +42,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Remote:
-    """A service's model with class names in a template: what its boxes are of."""
+    """A service's model with class names and a template: everything that its boxes need."""
 
     service: Service
     revision: str
@@ -61,7 +61,7 @@ class Remote:
         return cls(service, metadata["revision"], names, template)
 
     def with_context(self, context: object) -> Remote:
-        """Refuse another context than words; raises ValueError."""
+        """Raise ValueError: a service accepts only words as context."""
         raise ValueError("context_tokens: expected 0, as a service's context is words, got others")
 
     def leading(self, words: int) -> Remote:
@@ -71,9 +71,10 @@ class Remote:
     def box(
         self, access: str, image_sets: Mapping[str, Chosen], meter: QueryMeter, run: str
     ) -> HttpBox | HttpFeatureBox:
-        """Return a box over image sets by name, of an access level that services grant.
+        """Return a box over image sets by name, for an access level of services.
 
-        ``run`` names the run, whose questions are charged once. Raises ServiceError, ModelChanged.
+        The service charges the questions of the run named ``run`` once. Raises ServiceError and
+        ModelChanged.
         """
         # Here, so that a fit without a service needs no HTTP client.
         from craft.client.box import HttpBox, HttpFeatureBox
@@ -113,11 +114,11 @@ class Remote:
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is the description of a service, and no text tower."""
+    """Return whether a file is the description of a service and not a text tower."""
     return read_metadata(path).get("text") == _TEXT
 
 
 def write_description(path: str | os.PathLike[str], backbone: str, revision: str) -> None:
-    """Write where a text tower would lie which model a service has; its address is no part."""
+    """Write which model a service has, in place of a text tower; the address is left out."""
     provenance = {"backbone": backbone, "weights_sha256": revision}
     write_tensors(path, {}, {"text": _TEXT, "revision": revision, "provenance": provenance})

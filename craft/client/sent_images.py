@@ -1,4 +1,4 @@
-"""Image files as services take them: upright, in a format that all of them read."""
+"""Image files as they are sent to services: upright, in a format that all services read."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from PIL import ExifTags, Image
 
 from craft.data.rgb import read_rgb
 
-#: Formats that go out as they are, where their pixels need no change.
+#: Formats that are sent unchanged if their pixels need no change.
 _SENT = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 
 
 @dataclass(frozen=True)
 class SentImage:
-    """The bytes of an image as they go out, and their type."""
+    """The bytes of an image to send, and their media type."""
 
     content: bytes
     mime: str
 
     @property
     def base64(self) -> str:
-        """The content in base64."""
+        """Return the content in base64."""
         return base64.b64encode(self.content).decode()
 
     @property
     def data_uri(self) -> str:
-        """The content as a data URI."""
+        """Return the content as a data URI."""
         return f"data:{self.mime};base64,{self.base64}"
 
     @classmethod
     def read(cls, path: Path) -> SentImage:
-        """Return a file's own bytes, or a PNG of what a viewer shows of it.
+        """Return the file's bytes, or a PNG of the picture that a viewer shows.
 
-        A service may not turn a photograph as its EXIF data say, nor know what lies beneath
-        transparency. Raises ImageError naming a file that cannot be decoded.
+        A service may ignore EXIF orientation and transparency. Raises ImageError naming a file
+        that cannot be decoded.
         """
         shown = read_rgb(path, "shown")
         content = path.read_bytes()

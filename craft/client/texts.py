@@ -17,19 +17,19 @@ from craft.client.sent_images import SentImage
 from craft.client.wire import digest
 from craft.protocol import QueryMeter, check_image_set, check_templates
 
-#: The least probability that counts as a number: its logarithm is finite.
+#: Smallest probability, so that its logarithm is finite.
 FLOOR = 1e-12
-#: Digits behind the point that an answer has at least.
+#: Decimal digits that an answer must have.
 DIGITS = 4
-#: CLIP's own factor of cosines, to begin with.
+#: Initial scale of cosines: CLIP's.
 CLIP_SCALE = 100.0
 
 
 class Scorer(Protocol):
-    """One service: how it is asked for the scores of one image, and what they are."""
+    """One service: it scores one image against class names."""
 
     answers: str  # "probabilities" or "cosines"
-    identity: str  # of service and model, as a part of a cache's keys
+    identity: str  # service and model, part of the cache's keys
 
     def scores(self, image: SentImage, names: Sequence[str], template: str) -> list[float]:
         """Return a score for each of the K names in a template; raises ServiceError."""
@@ -37,9 +37,9 @@ class Scorer(Protocol):
 
 
 class ZeroShotTask:
-    """The task shape zero-shot-image-classification: ``candidate_labels``, ``hypothesis_template``.
+    """The task ``zero-shot-image-classification`` of the Hugging Face hub.
 
-    The service writes the labels into the template and answers with probabilities over them.
+    The service fills ``candidate_labels`` into ``hypothesis_template`` and returns probabilities.
     """
 
     answers = "probabilities"
@@ -64,9 +64,9 @@ class ZeroShotTask:
 
 
 class Compare:
-    """The shape of a ``compare`` endpoint: a subject, prompts, and a similarity for each prompt.
+    """A ``compare`` endpoint: it returns the similarity of a subject and each prompt.
 
-    The similarities are cosines of a model of the CLIP kind. ``most`` prompts go into one call.
+    The similarities are cosines of a CLIP-like model. One call has at most ``most`` prompts.
     """
 
     answers = "cosines"
@@ -104,10 +104,10 @@ class Compare:
 class HostedTextBox:
     """craft.protocol.TextBox over a service that scores images one by one.
 
-    ``image_sets`` maps names to files. Probabilities become log-probabilities, centred over classes
-    as logits are known up to a number per image; cosines become logits by ``scale``. What was paid
-    for is kept in ``cache``; ``at_once`` calls are in hand at a time. Answers are checked and calls
-    repeated here, so that no guard is needed around it.
+    ``image_sets`` maps names to files. Probabilities become log-probabilities, centred over the
+    classes, because they determine logits only up to one constant per image. Cosines become logits
+    by ``scale``. ``cache`` keeps paid answers; ``at_once`` calls run at a time. The box checks
+    answers and retries calls itself, so it needs no guard.
     """
 
     templates_per_call: int | None = None
@@ -123,7 +123,7 @@ class HostedTextBox:
         at_once: int = 4,
         scale: float = CLIP_SCALE,
     ) -> None:
-        # As prompts spell them; the answers come back under these.
+        # As prompts spell them; answers use the same spelling.
         self._names = [name.replace("_", " ") for name in class_names]
         if len(set(self._names)) != len(self._names) or len(self._names) < 2:
             raise ValueError("class_names: expected at least 2, each once")
@@ -140,7 +140,7 @@ class HostedTextBox:
     ) -> Iterator[torch.Tensor]:
         """Yield scores (1, N, K) for each template; see craft.protocol.TextBox.score.
 
-        Raises ServiceError for answers that are no scores, or rounded to fewer than 4 digits.
+        Raises ServiceError for invalid scores, or scores with fewer than 4 decimal digits.
         """
         check_image_set(self, image_set)
         check_templates(templates)
@@ -183,9 +183,9 @@ class HostedTextBox:
 
 
 def _require_digits(given: np.ndarray, who: str) -> None:
-    """Refuse scores (N, K), float32, that all have fewer than 4 digits behind the point.
+    """Raise ServiceError for float32 scores (N, K) that all have fewer than 4 decimal digits.
 
-    Rounded probabilities lose the order of all unlikely classes, and cosines most of what they say.
+    Rounding removes the order of unlikely classes, and most of the information of cosines.
     """
     off = np.abs(given - np.round(given, DIGITS - 1))
     if (off <= np.finfo(np.float32).eps).all():

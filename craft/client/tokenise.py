@@ -1,4 +1,4 @@
-"""Let a service tokenise the prompts of data sets; the same files as craft.blackbox.text.tokenise.
+"""Let a service tokenise the prompts of data sets; writes what craft.blackbox.text.tokenise writes.
 
 ``python -m craft.client.tokenise --backbone B.yaml --manifest ... --dataset ... --out ...``
 """
@@ -15,7 +15,7 @@ from craft.runtime.command import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write prompts as the service reads them."""
+    """Write prompts as the service tokenises them."""
     parser = parser_of_prompts("python -m craft.client.tokenise", main.__doc__)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -1,10 +1,10 @@
-"""Upload parts of data sets to a service, as its model is to see them, in the place of encoding.
+"""Upload parts of data sets to a service, which replaces encoding them.
 
 ``python -m craft.client.upload --backbone B.yaml --manifest D.csv --root FOLDER --dataset D.yaml
 --part train|test [--copy C] [--splits FILES] --out FILE``
 
-Images are cropped and resized here, as the service says that its model's are, and sent without
-loss: copies of training images are made here too, and the service decodes nothing twice.
+Images are cropped and resized here, as the service's model needs them, and sent without loss.
+Augmented copies of training images are made here too.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _upload(connection: Connection, one: Selected, backbone: str) -> Uploaded:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Upload parts of data sets, and write what the service holds."""
+    """Upload parts of data sets, and write the names of the service's image sets."""
     parser = parser_of_sets("python -m craft.client.upload", __doc__)
     parser.add_argument("--weights", nargs="?", help="none: they are the service's")
     parser.add_argument("--device", choices=["cpu"], default="cpu", help="where images are read")

@@ -1,7 +1,7 @@
-"""What goes over the wire: tensors as safetensors, one after the other, and names of headers.
+"""The wire format: names of headers, and tensors as a sequence of safetensors files.
 
-An answer is a sequence of whole safetensors files, each with one float32 tensor. A file says in its
-head how long it is, so that a sequence of them needs no further frame.
+Each file of an answer holds one float32 tensor. Its header states its length, so the sequence
+needs no further framing.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ ZIP, TAR, GZIP = "application/zip", "application/x-tar", "application/gzip"
 IDEMPOTENCY = "Idempotency-Key"
 COST, LEFT, REVISION = "Query-Cost", "Query-Budget-Remaining", "Model-Revision"
 
-#: Name of an answer's tensor, and of a question's.
+#: Names of the tensors in answers and questions.
 ANSWER, OFFSETS = "answer", "offsets"
 
-#: Bytes that are handed on at a time.
+#: Bytes to pass on at a time.
 _PIECE = 1 << 20
-#: A head longer than this is none of ours.
+#: Largest header of an answer of this format.
 _LONGEST_HEAD = 4096
 
 
 class WireError(ValueError):
-    """Bytes that are not what they should be."""
+    """Bytes that do not follow the wire format."""
 
 
 def pack_offsets(offsets: torch.Tensor) -> bytes:
@@ -45,7 +45,7 @@ def pack_offsets(offsets: torch.Tensor) -> bytes:
 
 
 def unpack_offsets(body: bytes) -> torch.Tensor:
-    """Return offsets of any shape, float32; raises WireError for anything but their safetensors."""
+    """Return float32 offsets of any shape; raises WireError for invalid bytes."""
     try:
         tensors = load(body)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -58,7 +58,7 @@ def unpack_offsets(body: bytes) -> torch.Tensor:
 
 
 def pack_block(block: torch.Tensor) -> Iterator[bytes | memoryview]:
-    """Yield a block (B, rows, columns) as one safetensors file, in pieces; one row of B is copied.
+    """Yield a block (B, rows, columns) as one safetensors file, in pieces; copies one row of B.
 
     Raises ValueError for another number of axes.
     """
@@ -75,9 +75,9 @@ def pack_block(block: torch.Tensor) -> Iterator[bytes | memoryview]:
 
 
 def unpack_blocks(pieces: Iterable[bytes]) -> Iterator[torch.Tensor]:
-    """Yield the blocks (B, rows, columns) of an answer, each as soon as it is whole.
+    """Yield the blocks (B, rows, columns) of an answer, each as soon as it is complete.
 
-    Raises WireError for bytes that are no such answer, or end within a block.
+    Raises WireError for invalid bytes and for an answer that ends within a block.
     """
     reader = _Reader(iter(pieces))
     while (start := reader.read(8, at_end=True)) is not None:
@@ -107,13 +107,13 @@ def _shape(head: bytes) -> Sequence[int]:
 
 
 class _Reader:
-    """Exact numbers of bytes from pieces of any size."""
+    """Read exact numbers of bytes from pieces of any size."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._rest = pieces, memoryview(b"")
 
     def read(self, count: int, *, at_end: bool = False) -> bytearray | None:
-        """Return ``count`` bytes; None where there is none left and that is right."""
+        """Return ``count`` bytes; None at a permitted end of the answer."""
         found, done = bytearray(count), 0
         while done < count:
             if not self._rest:

@@ -15,15 +15,15 @@ _PATH = click.Path(path_type=Path)
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def cli() -> None:
-    """Plan and watch suites, which snakemake runs; tune models on images, and apply them."""
+    """Plan and watch suites that Snakemake runs; tune models on images and apply them."""
 
 
 @cli.command()
 @click.argument("targets", nargs=-1)
-@click.option("--configfile", "configfiles", type=_PATH, multiple=True, help="As of snakemake.")
-@click.option("--config", "overrides", multiple=True, metavar="KEY=VALUE", help="As of snakemake.")
-@click.option("-s", "--snakefile", type=_PATH, help="As of snakemake.")
-@click.option("-d", "--directory", type=_PATH, help="As of snakemake.")
+@click.option("--configfile", "configfiles", type=_PATH, multiple=True, help="As in Snakemake.")
+@click.option("--config", "overrides", multiple=True, metavar="KEY=VALUE", help="As in Snakemake.")
+@click.option("-s", "--snakefile", type=_PATH, help="As in Snakemake.")
+@click.option("-d", "--directory", type=_PATH, help="As in Snakemake.")
 @click.option("-c", "--cores", type=click.IntRange(1), default=1, help="Jobs at a time.")
 @click.option("--gpus", type=click.IntRange(1), default=1, help="GPUs, where the device is cuda.")
 def plan(
@@ -55,7 +55,7 @@ def plan(
 @cli.command()
 @click.argument("results", type=_PATH, default="results")
 @click.option("--once", is_flag=True, help="Print the running jobs once and end.")
-@click.option("--every", type=click.FloatRange(0.1), default=2.0, help="Seconds between looks.")
+@click.option("--every", type=click.FloatRange(0.1), default=2.0, help="Seconds between updates.")
 def watch(results: Path, once: bool, every: float) -> None:
     """Show the running jobs of the suite whose results are in RESULTS, until Ctrl-C."""
     from craft.console.watch import show
@@ -68,7 +68,7 @@ for command in (apply.tune, apply.export, apply.predict, serve, keys):
 
 
 def main() -> None:
-    """Run the command; what can be expected to fail ends in one line."""
+    """Run the command; expected errors print one line."""
     run_command(cli)
 
 

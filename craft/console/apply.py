@@ -1,4 +1,4 @@
-"""``craft tune``, ``craft export`` and ``craft predict``: models on one's own images."""
+"""``craft tune``, ``craft export`` and ``craft predict``: models for a user's images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CORES = click.option(
     type=click.IntRange(1),
     default=lambda: len(os.sched_getaffinity(0)),
     show_default="all",
-    help="Cores that decode and encode images; no result depends on it.",
+    help="Cores that decode and encode images; the results do not depend on it.",
 )
 _DEVICE = click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True
@@ -35,16 +35,18 @@ _DEVICE = click.option(
 @click.command()
 @click.argument("folder", type=_FOLDER)
 @click.option("--backbone", required=True, help="Name of a file in config/backbones.")
-@click.option(
-    "--method", help="A method of the suite; without it, Probe with few queries and gate."
-)
+@click.option("--method", help="Method of the suite; default: Probe with few queries and a gate.")
 @click.option("--shots", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--seed", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--out", type=_PATH, required=True, help="Folder of the tuned model.")
-@click.option("--template", default="a photo of a {}.", show_default=True, help="Of the prompts.")
-@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the learner.")
-@click.option("--suite", type=_PATH, help="Whose methods and options are meant; else the paper's.")
-@click.option("--work", type=_PATH, help="Keep splits, features and runs here, as a suite.")
+@click.option("--template", default="a photo of a {}.", show_default=True, help="Prompt template.")
+@click.option(
+    "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option of the learner."
+)
+@click.option(
+    "--suite", type=_PATH, help="Suite that defines methods and options; default: the paper's."
+)
+@click.option("--work", type=_PATH, help="Folder that keeps splits, features and runs, as a suite.")
 @_DEVICE
 @_CORES
 def tune(
@@ -61,7 +63,7 @@ def tune(
     device: str,
     cores: int,
 ) -> None:
-    """Tune on the images in FOLDER: a folder per class, or train/ and test/ with those."""
+    """Tune on the images in FOLDER: class folders, or train/ and test/ with class folders."""
     from craft.apply.single_run import Task, default_method
     from craft.apply.tune import tune as run
     from craft.console.bars import bars
@@ -106,7 +108,7 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def _report(model: TunedModel, out: Path, console: Console) -> None:
-    """Print the held-out accuracy, by class too."""
+    """Print the held-out accuracy, in all and by class."""
     import csv
 
     from rich.table import Table
@@ -120,20 +122,22 @@ def _report(model: TunedModel, out: Path, console: Console) -> None:
     console.print(table)
     before = model.zero_shot_accuracy
     console.print(
-        f"accuracy {model.accuracy:.2f} % on {model.test_images} images that were held out"
+        f"accuracy {model.accuracy:.2f} % on {model.test_images} held-out images"
         + ("" if before is None else f" (the backbone alone: {before:.2f} %)")
         + f", after {sum(model.queries.values()):,} queries"
     )
-    console.print(f"{out}: the tuned model; {out / CONFUSION_PLOT} shows what is taken for what")
+    console.print(f"{out}: the tuned model; {out / CONFUSION_PLOT} shows the confusion matrix")
 
 
 @click.command()
 @click.argument("run", type=_FOLDER)
 @click.option("--out", type=_PATH, required=True, help="Folder of the tuned model.")
 @click.option("-d", "--directory", type=_FOLDER, default=".", help="Working folder of the suite.")
-@click.option("--push", metavar="OWNER/NAME", help="Send it to a model hub, private if new.")
+@click.option(
+    "--push", metavar="OWNER/NAME", help="Upload it to a model hub; a new repository is private."
+)
 def export(run: Path, out: Path, directory: Path, push: str | None) -> None:
-    """Make RUN, the folder of a scored run of any suite, a portable folder."""
+    """Export RUN, the folder of a scored run of any suite, as a tuned model."""
     from craft.apply.export import export as write
 
     model = write(run, out, directory)
@@ -147,13 +151,19 @@ def export(run: Path, out: Path, directory: Path, push: str | None) -> None:
 @click.command()
 @click.argument("model", type=_FOLDER)
 @click.argument("images", nargs=-1, type=_PATH)
-@click.option("--list", "listed", type=click.File(), help="File with a path a line; - for stdin.")
+@click.option(
+    "--list", "listed", type=click.File(), help="File with one path on each line; - for stdin."
+)
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--csv", "table", type=_PATH, help="File for path, rank, class and probability.")
+@click.option(
+    "--csv", "table", type=_PATH, help="CSV file to write: path, rank, class, probability."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
-@click.option("--server", metavar="URL", help="Of a service; its key is in CRAFT_API_KEY.")
-@click.option("--weights", type=_PATH, help="Of the backbone; else where its description says.")
-@click.option("--trust-code", is_flag=True, help="Import a learner that is not of this project.")
+@click.option("--server", metavar="URL", help="Address of a service; CRAFT_API_KEY holds its key.")
+@click.option(
+    "--weights", type=_PATH, help="Backbone's weights; default: those of its description."
+)
+@click.option("--trust-code", is_flag=True, help="Import a learner from outside this project.")
 @_DEVICE
 @_CORES
 @click.pass_context
@@ -171,9 +181,9 @@ def predict(
     device: str,
     cores: int,
 ) -> None:
-    """Print the most probable classes of IMAGES, files or folders, by the tuned MODEL.
+    """Print the most probable classes of IMAGES (files or folders) by the tuned MODEL.
 
-    Files that cannot be read are named and left out, and the exit status is 1.
+    Unreadable files are reported and skipped; the exit status is then 1.
     """
     from craft.apply.predict import images_of
     from craft.apply.predict import predict as answer
@@ -237,7 +247,7 @@ def _write_table(answers: Answers, top: int, path: Path) -> None:
 
 
 def _console() -> Console:
-    """Return standard error, where what the log warns of is shown too."""
+    """Return standard error as a console that also shows warnings of the log."""
     from rich.console import Console
     from rich.logging import RichHandler
 

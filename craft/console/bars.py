@@ -1,4 +1,4 @@
-"""Live bars of whatever this process does, on standard error."""
+"""Show the progress of this process as live bars on standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from craft.runtime.progress import State, observed
 
 @contextlib.contextmanager
 def bars(console: Console) -> Iterator[None]:
-    """Show a bar for each task that runs within the block; nothing moves where no terminal is."""
+    """Show a bar for each task that runs within the block; without a terminal, none moves."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

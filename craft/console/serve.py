@@ -1,4 +1,4 @@
-"""``craft serve`` and ``craft keys``: the owner's side of a black box behind HTTP."""
+"""``craft serve`` and ``craft keys``: serve a black box over HTTP, and manage its keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ import click
 
 _PATH = click.Path(path_type=Path)
 _KEYS = click.option(
-    "--keys", type=_PATH, default=Path("keys.sqlite"), show_default=True, help="The service's keys."
+    "--keys",
+    type=_PATH,
+    default=Path("keys.sqlite"),
+    show_default=True,
+    help="Database of the keys.",
 )
 _BUDGET = click.IntRange(0)
 
@@ -32,7 +36,7 @@ class _Named(click.ParamType):
     "--backbone", type=_PATH, required=True, help="Description, config/backbones/NAME.yaml."
 )
 @_KEYS
-@click.option("--images", type=_Named(), multiple=True, help="Images that every key may ask about.")
+@click.option("--images", type=_Named(), multiple=True, help="Images for all keys.")
 @click.option("--tasks", type=_PATH, help="YAML: NAME: {class_names: [...], template: ...}.")
 @click.option(
     "--reading",
@@ -44,7 +48,7 @@ class _Named(click.ParamType):
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
 @click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus' /metrics.")
-@click.option("--device", default="cpu", show_default=True, help="Where the model computes.")
+@click.option("--device", default="cpu", show_default=True, help="Device of the model.")
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "bfloat16", "float16"]),
@@ -68,7 +72,7 @@ def serve(
     threads: int,
     upload_bytes: int,
 ) -> None:
-    """Let others tune a backbone that stays here: answer and count their queries over HTTP."""
+    """Let others tune a backbone without its weights: answer and count their queries over HTTP."""
     import logging
 
     from craft.service.limits import Limits
@@ -102,19 +106,19 @@ def keys() -> None:
 @keys.command("add")
 @click.argument("name")
 @_KEYS
-@click.option("--budget", type=_BUDGET, help="Queries; no bound by default.")
-@click.option("--scorings", type=_BUDGET, help="Image scorings (queries x images).")
-@click.option("--images", type=_BUDGET, help="Images that the key may upload.")
-@click.option("--calls-per-minute", type=click.IntRange(1), help="No bound by default.")
+@click.option("--budget", type=_BUDGET, help="Most queries; unlimited by default.")
+@click.option("--scorings", type=_BUDGET, help="Most scored images (queries x images).")
+@click.option("--images", type=_BUDGET, help="Most uploaded images.")
+@click.option("--calls-per-minute", type=click.IntRange(1), help="Unlimited by default.")
 @click.option(
     "--access",
     type=click.Choice(["predictions", "texts", "features"]),
     multiple=True,
     default=["predictions"],
     show_default=True,
-    help="What the key may ask for; give it once for each.",
+    help="Access level of the key; repeat the option for several.",
 )
-@click.option("--make-tasks", is_flag=True, help="Let the key name classes and templates.")
+@click.option("--make-tasks", is_flag=True, help="Let the key make tasks of its own.")
 def add_key(
     name: str,
     keys: Path,
@@ -125,7 +129,7 @@ def add_key(
     access: tuple[str, ...],
     make_tasks: bool,
 ) -> None:
-    """Add a key for NAME and print it, once: what is stored is its hash."""
+    """Add a key for NAME and print it; only its hash is stored."""
     from craft.service.database import Database
     from craft.service.keys import add
 
@@ -145,7 +149,7 @@ def add_key(
 @keys.command("list")
 @_KEYS
 def list_keys(keys: Path) -> None:
-    """Print the keys' names, what they may do and what they have spent."""
+    """Print each key's name, rights and spending."""
     from tabulate import tabulate
 
     from craft.service.database import Database

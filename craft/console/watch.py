@@ -1,6 +1,6 @@
-"""Running jobs of a suite as live bars, read from the ends of their logs alone.
+"""Show the running jobs of a suite as live bars, read only from the ends of their logs.
 
-Nothing else is asked, so that jobs of other machines that share the disk are shown too.
+Jobs on other machines that share the disk are therefore shown too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STALE, GONE = 180.0, 3600.0
 
 @dataclass(frozen=True)
 class Job:
-    """One running job: what its log says last, and the log's age in seconds."""
+    """One running job: the last progress in its log, and the log's age in seconds."""
 
     log: Path
     state: State
@@ -39,10 +39,10 @@ class Job:
 
 
 def running(results: Path, now: float | None = None) -> list[Job]:
-    """Return the jobs below a folder of results whose last progress is no end, by name of log.
+    """Return the unfinished jobs below a folder of results, sorted by log name.
 
-    A job that was killed without an end is stale for a while, and then left out. Raises
-    FileNotFoundError where there is no such folder.
+    A killed job is stale for a while, and then left out. Raises FileNotFoundError if the folder
+    does not exist.
     """
     if not results.is_dir():
         raise FileNotFoundError(f"{results}: no such folder of results")
@@ -71,7 +71,7 @@ def _last(log: Path) -> State | None:
 
 
 def table(jobs: list[Job]) -> Table:
-    """Return a row for each job: task, bar, count and what its log says beside."""
+    """Return a row for each job: task, bar, count and the other values in its log."""
     shown = Table(box=None, expand=True, show_header=bool(jobs), header_style="dim")
     shown.add_column("running", ratio=3, overflow="fold")
     shown.add_column("", ratio=2)
@@ -94,7 +94,7 @@ def table(jobs: list[Job]) -> Table:
 
 
 def show(results: Path, *, once: bool, every: float) -> None:
-    """Show the running jobs until Ctrl-C, or once; looks every so many seconds."""
+    """Show the running jobs until Ctrl-C, or once; refresh after each interval."""
     console = Console()
     if once:
         console.print(table(running(results)))

@@ -1,4 +1,4 @@
-"""The owner's side of a black box behind HTTP: keys, charges, image sets, tasks, and their server.
+"""The server's side of a black box behind HTTP: keys, charges, image sets, tasks, calls.
 
-``craft serve`` starts it; ``craft.client`` is the other side.
+``craft serve`` starts it; ``craft.client`` is the client's side.
 """

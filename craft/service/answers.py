@@ -1,4 +1,4 @@
-"""Answers: computed block by block on the one worker of the device, sent as they are made."""
+"""Answers: computed block by block on the one worker of the device, and sent at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Device:
         )
 
     async def run(self, work: Callable[..., Any], *given: Any) -> Any:
-        """Return what ``work`` returns."""
+        """Return the result of ``work``."""
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *given)
 
     async def blocks(self, compute: Callable[[], Iterator[torch.Tensor]]) -> AsyncIterator[Any]:
@@ -37,15 +37,15 @@ class Device:
             yield block
 
     def close(self) -> None:
-        """End the worker after the block in hand."""
+        """End the worker after the current block."""
         self._worker.shutdown(cancel_futures=True)
 
 
 class Stream(Response):
     """Blocks as safetensors, each sent before the next is computed.
 
-    The head waits for the first block, so that what fails by then has a status of its own. A
-    client that is gone, or takes nothing for ``idle`` seconds, ends it.
+    The head waits for the first block, so that an error before it gets its own status. The answer
+    ends if the client disconnects or reads nothing for ``idle`` seconds.
     """
 
     media_type = TENSORS
@@ -78,8 +78,8 @@ class Stream(Response):
                 block = await anext(self._rest, None)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
-            log.warning("a client took nothing for %g s; its answer ends", self._idle)
-            raise ConnectionAbortedError("the client takes nothing") from None
+            log.warning("answer ended: its client has read nothing for %g s", self._idle)
+            raise ConnectionAbortedError("the client reads nothing") from None
         finally:
             gone.cancel()
             with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""Bodies of requests: read within bounds of size and time, and checked before they are used."""
+"""Bodies of requests: read with limits on size and time, and checked before use."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ARCHIVES = (ZIP, TAR, GZIP)
 
 
 def media_type(request: Request) -> str:
-    """Return a body's type without its parameters."""
+    """Return a body's media type without parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def pieces(request: Request, most: int, seconds: float) -> AsyncIterator[bytes]:
-    """Yield a body piece by piece; raises Problem 413 for more than ``most``, 408 for too late."""
+    """Yield a body in pieces; raises Problem 413 beyond ``most`` bytes, 408 if it is late."""
     said = request.headers.get("content-length", "0")
     if not said.isdecimal() or int(said) > most:
         raise Problem(413, f"body: expected at most {most} bytes, got {said[:20]}")
@@ -53,7 +53,7 @@ async def pieces(request: Request, most: int, seconds: float) -> AsyncIterator[b
     except TimeoutError:
         raise Problem(408, f"body: expected it within {seconds:g} s") from None
     except ClientDisconnect:
-        raise Problem(400, "body: it ends early") from None
+        raise Problem(400, "body: expected all of it, but the connection ended early") from None
 
 
 async def whole(request: Request, most: int, seconds: float) -> bytes:
@@ -126,7 +126,7 @@ def _unpacked(archive: Path, target: Path, limits: Limits) -> None:
     try:
         unpack(archive, target, {".": "."}, ArchiveLimits.of(archive, limits.images))
     except UnpackError as error:
-        # Where the server keeps it is nobody's business.
+        # Do not reveal paths of the server.
         raise Problem(422, str(error).replace(str(archive), "archive")) from None
 
 
@@ -159,18 +159,18 @@ def _unread() -> Any:
 
 
 class _closing:
-    """Close a form's temporary files at the end of a block."""
+    """Context manager that closes a form's temporary files."""
 
     def __init__(self, form: Any) -> None:
         self._form = form
 
     async def __aenter__(self) -> None:
-        """Begin."""
+        """Return the form."""
 
     async def __aexit__(self, *_: object) -> None:
         await self._form.close()
 
 
 def fits_json(shape: tuple[int, int, int], limits: Limits) -> bool:
-    """Whether an answer of so many numbers is short enough as JSON, at 20 characters each."""
+    """Return whether an answer of so many numbers fits JSON, at 20 characters each."""
     return 20 * math.prod(shape) <= limits.json_bytes

@@ -1,4 +1,4 @@
-"""Who calls: the key of a request, and what it may ask for."""
+"""Authentication and access: the key of a request, and its rights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def authorised(
     if key is None:
         raise unauthorised()
     if (wait := take_call(database, key)) is not None:
-        raise Problem(429, "calls a minute: all used", retry=math.ceil(wait))
+        raise Problem(429, "calls per minute: the key's limit is reached", retry=math.ceil(wait))
     return key
 
 
@@ -32,6 +32,6 @@ Caller = Annotated[Key, Depends(authorised)]
 
 
 def require(key: Key, access: str) -> None:
-    """Raise Problem 403 for an access level that a key is not granted."""
+    """Raise Problem 403 if a key lacks an access level."""
     if access not in key.access:
         raise Problem(403, f"access: expected {access}, got a key of {', '.join(key.access)}")

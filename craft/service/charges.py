@@ -1,6 +1,6 @@
-"""Charges: a question and its price enter the database together, so that a replay costs nothing.
+"""Charges: one transaction records a question with its price, so that a replay costs nothing.
 
-The answer is a function of the question, so that it is computed again and never stored.
+The answer depends only on the question, so it is computed again and never stored.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 from craft.service.database import Database
 from craft.service.keys import Key
 
-#: A replay is free for so long at least.
+#: Days for which a replay is free.
 KEPT_DAYS = 30
 
 
 @dataclass(frozen=True)
 class Price:
-    """What a question costs."""
+    """The price of a question."""
 
     queries: int
     scorings: int  # images x contexts
@@ -26,14 +26,14 @@ class Price:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was charged, and what is left of the query budget; None is no bound."""
+    """The charged queries, and those left in the budget; None is unlimited."""
 
     queries: int
     left: int | None
 
 
 class BudgetSpent(RuntimeError):
-    """A question would pass a budget; nothing was charged."""
+    """A question would exceed a budget; nothing was charged."""
 
     def __init__(self, what: str, spent: int, asked: int, budget: int) -> None:
         self.facts = {"spent": spent, "asked": asked, "budget": budget, "left": budget - spent}
@@ -41,7 +41,7 @@ class BudgetSpent(RuntimeError):
 
 
 class Reused(RuntimeError):
-    """An idempotency key came with another question than before."""
+    """An idempotency key was reused for another question."""
 
 
 def charge(
@@ -53,9 +53,9 @@ def charge(
     purpose: str,
     image_set: str,
 ) -> Receipt:
-    """Charge a question, unless it is a replay; return what that came to.
+    """Charge a question unless it is a replay; return the receipt.
 
-    ``payload`` stands for all that decides the answer. Raises BudgetSpent and Reused.
+    ``payload`` is a hash of everything that decides the answer. Raises BudgetSpent and Reused.
     """
     with database.writing() as opened:
         known = opened.execute(
@@ -63,7 +63,9 @@ def charge(
         ).fetchone()
         if known:
             if known["payload"] != payload:
-                raise Reused(f"{idempotency!r}: expected the question that it was first sent with")
+                raise Reused(
+                    f"{idempotency!r}: expected the question of its first use, got another"
+                )
             price = Price(0, 0)
         row = opened.execute("SELECT * FROM keys WHERE name = ?", (key.name,)).fetchone()
         budget = row["query_budget"]
@@ -91,7 +93,7 @@ def charge(
 
 
 def usage(database: Database, name: str) -> dict[str, Any]:
-    """Return what a key has spent, by purpose and image set, and what is left."""
+    """Return a key's spending by purpose and image set, and the rest of its budgets."""
     with database.reading() as opened:
         row = opened.execute("SELECT * FROM keys WHERE name = ?", (name,)).fetchone()
         parts = opened.execute(
@@ -106,6 +108,6 @@ def usage(database: Database, name: str) -> dict[str, Any]:
 
 
 def forget_old(database: Database) -> None:
-    """Drop records of replays older than KEPT_DAYS; what was spent stays."""
+    """Delete records for replays older than KEPT_DAYS; the spending stays."""
     with database.writing() as opened:
         opened.execute("DELETE FROM charges WHERE at < ?", (time.time() - KEPT_DAYS * 86_400,))

@@ -1,6 +1,6 @@
-"""The one SQLite file of a service: keys, what they have spent, their tasks and image sets.
+"""The SQLite file of a service: keys, their spending, tasks and image sets.
 
-Several servers may share it. A transaction that has ended is on the disk (WAL, synchronous FULL).
+Several servers can share it. A committed transaction is on disk (WAL, synchronous FULL).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Written to the file, so that a later layout is recognised.
+#: Version of the layout, written to the file.
 VERSION = 1
 
 _TABLES = """
@@ -65,17 +65,17 @@ CREATE TABLE IF NOT EXISTS image_sets (
 
 
 class DatabaseError(RuntimeError):
-    """The file is no database of a service, or of another version."""
+    """The file is not a service's database, or has another version."""
 
 
 class Database:
-    """A service's SQLite file; made where it is not there. Raises DatabaseError for another."""
+    """A service's SQLite file, created if missing. Raises DatabaseError for another file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            # Keys' hashes and names of tuners are nobody else's.
+            # Only the owner may read the keys' hashes and the names of users.
             path.touch(mode=0o600)
             with contextlib.closing(self._connect()) as opened:
                 (found,) = opened.execute("PRAGMA user_version").fetchone()
@@ -95,13 +95,13 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection to look with."""
+        """Yield a connection for reading."""
         with contextlib.closing(self._connect()) as opened:
             yield opened
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a transaction that no other writer overlaps; an error undoes it."""
+        """Yield a connection in an exclusive write transaction; an error rolls it back."""
         with contextlib.closing(self._connect()) as opened:
             opened.execute("BEGIN IMMEDIATE")
             try:

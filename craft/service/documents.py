@@ -1,4 +1,4 @@
-"""What JSON bodies hold, as the OpenAPI document says it."""
+"""JSON bodies of requests and answers, as in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TaskAnswer(BaseModel):
 
 
 class Selection(_Closed):
-    """Rows of an image set that was uploaded; norm raw keeps the length of their features."""
+    """Rows of an uploaded image set; norm "raw" keeps the length of their features."""
 
     of: str = Field(pattern=NAME)
     rows: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, max_length=100_000)
@@ -54,7 +54,7 @@ class ImageSetAnswer(BaseModel):
 
 
 class Templates(_Closed):
-    """Templates with {} where the class name goes, each one query."""
+    """Templates with {} for the class name; each costs one query."""
 
     templates: list[_Text] = Field(min_length=1, max_length=1000)
 
@@ -82,7 +82,7 @@ class ImageSetFacts(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """What a key may know of the model."""
+    """The model, and the tasks and image sets of the key."""
 
     name: str
     revision: str
@@ -100,7 +100,7 @@ class ModelAnswer(BaseModel):
 
 
 class Amount(BaseModel):
-    """What is spent of a budget; null is no bound."""
+    """Spending from a budget; null is unlimited."""
 
     spent: int
     budget: int | None
@@ -108,7 +108,7 @@ class Amount(BaseModel):
 
 
 class Part(BaseModel):
-    """What is spent for a purpose on an image set."""
+    """Spending for a purpose on an image set."""
 
     purpose: str
     image_set: str
@@ -117,7 +117,7 @@ class Part(BaseModel):
 
 
 class UsageAnswer(BaseModel):
-    """What a key has spent."""
+    """The spending of a key."""
 
     queries: Amount
     scorings: Amount

@@ -1,6 +1,6 @@
-"""Image sets: encoded when they are uploaded, kept as features, each key's apart from all others'.
+"""Image sets: encoded at upload and kept as features, separately for each key.
 
-A selection is an image set that names rows of another one, so that nothing is sent twice.
+A selection is an image set of rows of another one, so that no image is sent twice.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _HELD = 256 << 20
 
 
 class ImageSetError(ValueError):
-    """An image set cannot be what was asked for."""
+    """A request for an image set is invalid."""
 
 
 class OtherContent(ImageSetError):
-    """A name has another content already."""
+    """The name belongs to other content."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ImageSet:
 
 
 class ImageSets:
-    """The image sets of a service: rows of its database, features in a folder beside it."""
+    """The image sets of a service: rows in its database, features in a folder beside it."""
 
     def __init__(self, database: Database, model: Model, most: int) -> None:
         self._database, self._model, self._most = database, model, most
@@ -59,7 +59,7 @@ class ImageSets:
         self._lock = threading.Lock()
 
     def find(self, key: str, name: str) -> ImageSet | None:
-        """Return an image set of a key, or of the owner; None where there is none."""
+        """Return an image set of a key or of the owner by name; None if there is none."""
         with self._database.reading() as opened:
             row = opened.execute(
                 "SELECT * FROM image_sets WHERE name = ? AND key IN (?, ?)"
@@ -69,7 +69,7 @@ class ImageSets:
         return _image_set(row) if row else None
 
     def of(self, key: str) -> list[ImageSet]:
-        """Return the image sets that a key may use, the owner's first."""
+        """Return all image sets of a key and of the owner, the owner's first."""
         with self._database.reading() as opened:
             rows = opened.execute(
                 "SELECT * FROM image_sets WHERE key IN (?, ?) ORDER BY key, name", (OWNER, key)
@@ -90,7 +90,9 @@ class ImageSets:
         if known and known.revision == self._model.revision and known.digest == content:
             return known, False
         if known and known.digest != content and key:
-            raise OtherContent(f"image set {name!r}: expected the images that it has, got others")
+            raise OtherContent(
+                f"image set {name!r}: expected the same images again, got others; choose another name"
+            )
         if key and not known:
             self._require_room(whose)
             _require_budget(self._database, key, len(files))
@@ -104,14 +106,14 @@ class ImageSets:
         features, norms = batch
         made = ImageSet(whose, name, content, self._model.revision, len(norms), {})
         write_tensors(self._path(made), {"features": features, "norms": norms}, {})
-        # Charged with the row: a server that is killed before has charged nothing.
+        # The same transaction charges and stores: a server killed before it charges nothing.
         self._store(made, charged)
         return made
 
     def select(
         self, key: Key, name: str, of: str, rows: Sequence[int], norm: str
     ) -> tuple[ImageSet, bool]:
-        """Name rows of an image set; return the selection, and whether it is new.
+        """Select rows of an image set; return the selection, and whether it is new.
 
         Raises ImageSetError and OtherContent.
         """
@@ -124,7 +126,9 @@ class ImageSets:
         found = digest(source.digest, json.dumps(content["rows"]), norm)
         known = self._of_name(key.name, name)
         if known and known.digest != found:
-            raise OtherContent(f"image set {name!r}: expected the images that it has, got others")
+            raise OtherContent(
+                f"image set {name!r}: expected the same images again, got others; choose another name"
+            )
         if known and known.revision == source.revision:
             return known, False
         if not known:
@@ -134,7 +138,7 @@ class ImageSets:
         return made, True
 
     def delete(self, key: Key, name: str) -> bool:
-        """Delete an image set of a key, and its features; return whether there was one."""
+        """Delete an image set of a key with its features; return whether it existed."""
         known = self._of_name(key.name, name)
         with self._database.writing() as opened:
             done = opened.execute(
@@ -148,7 +152,7 @@ class ImageSets:
     def features(self, found: ImageSet) -> torch.Tensor:
         """Return the features (N, E) of an image set, on the model's device.
 
-        Raises ImageSetError for one whose images another model encoded, or that are gone.
+        Raises ImageSetError if another model encoded the images, or the features are missing.
         """
         source = self.find(found.key, found.content["of"]) if found.content else found
         if source is None or source.revision != self._model.revision:

@@ -1,4 +1,4 @@
-"""Keys of tuners. A key is shown once and stored as its SHA-256."""
+"""Keys of users. A key is shown once; only its SHA-256 is stored."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from craft.service.database import Database
 
-#: Found by scanners of leaked secrets.
+#: A fixed prefix lets scanners find leaked keys.
 PREFIX = "craft_"
-#: What a key may be granted; ``weights`` never leave the owner.
+#: Access levels that a key can have; ``weights`` never leave the owner.
 GRANTS = ("predictions", "texts", "features")
 
 _FIELDS = (
@@ -25,12 +25,12 @@ _FIELDS = (
 
 
 class KeyProblem(ValueError):
-    """A key's name or grants are not possible."""
+    """A key's name or access levels are invalid."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What a key may do, and what it has spent; budgets of None have no bound."""
+    """A key's rights, budgets and spending; a budget of None is unlimited."""
 
     name: str
     created: float
@@ -47,7 +47,7 @@ class Key:
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Key:
-        """Return the key of a row."""
+        """Return the key of a database row."""
         fields = {name: row[name] for name in _FIELDS}
         access = tuple(json.loads(row["access"]))
         return cls(access=access, makes_tasks=bool(row["makes_tasks"]), **fields)
@@ -69,7 +69,7 @@ def add(
     image_budget: int | None = None,
     calls_per_minute: int | None = None,
 ) -> str:
-    """Add a key and return it, which nothing does again. Raises KeyProblem for a name in use."""
+    """Add a key and return its secret, which is not stored. Raises KeyProblem for a used name."""
     if unknown := set(access) - set(GRANTS):
         raise KeyProblem(f"access: expected some of {', '.join(GRANTS)}, got {min(unknown)!r}")
     secret = PREFIX + secrets.token_urlsafe(32)
@@ -85,18 +85,18 @@ def add(
                 ),
             )
     except sqlite3.IntegrityError:
-        raise KeyProblem(f"key: expected a name that no key has, got {name!r}") from None
+        raise KeyProblem(f"key: expected an unused name, got {name!r}") from None
     return secret
 
 
 def listed(database: Database) -> list[Key]:
-    """Return all keys, the revoked ones too, by name."""
+    """Return all keys, including revoked ones, sorted by name."""
     with database.reading() as opened:
         return [Key.of(row) for row in opened.execute("SELECT * FROM keys ORDER BY name")]
 
 
 def revoke(database: Database, name: str) -> None:
-    """Let a key be refused from now on; raises KeyProblem where there is none of that name."""
+    """Revoke a key at once; raises KeyProblem for an unknown or revoked name."""
     with database.writing() as opened:
         done = opened.execute(
             "UPDATE keys SET revoked = ? WHERE name = ? AND revoked IS NULL", (time.time(), name)
@@ -106,7 +106,7 @@ def revoke(database: Database, name: str) -> None:
 
 
 def recognised(database: Database, secret: str) -> Key | None:
-    """Return the key of a secret; None, after the same work, for a wrong or a revoked one."""
+    """Return the key of a secret; None, after the same work, for a wrong or revoked one."""
     hashed = _hashed(secret)
     with database.reading() as opened:
         row = opened.execute("SELECT * FROM keys WHERE sha256 = ?", (hashed,)).fetchone()
@@ -115,10 +115,10 @@ def recognised(database: Database, secret: str) -> Key | None:
 
 
 def take_call(database: Database, key: Key, clock: Callable[[], float] = time.time) -> float | None:
-    """Count a call against a key's rate; return the seconds to wait where it is used up.
+    """Count a call against a key's rate; return the seconds to wait if the rate is exceeded.
 
-    A bucket of one minute's calls fills evenly. A clock that is set back fills nothing, one that is
-    set forward fills it once.
+    A token bucket of one minute's calls refills evenly. Setting the clock back refills nothing;
+    setting it forward refills the bucket at most once.
     """
     if not key.calls_per_minute:
         return None

@@ -1,4 +1,4 @@
-"""What the service takes at most, of anybody at a time."""
+"""Limits of the service: sizes, times and numbers of calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of a server; bytes, seconds and counts."""
+    """Limits of a server, in bytes, seconds and counts."""
 
     body_bytes: int = 64 << 20  # of a question
     upload_bytes: int = 1 << 30  # of an image set, packed
@@ -18,7 +18,7 @@ class Limits:
     queue: int = 16  # calls at a time, of all keys
     tasks_per_key: int = 1000
     image_sets_per_key: int = 10_000
-    head_seconds: float = 10.0  # until a request's head is there
-    body_seconds: float = 60.0  # until a question's body is there
-    upload_seconds: float = 3600.0  # until an image set is there
-    idle_seconds: float = 60.0  # until a client takes the next piece of an answer
+    head_seconds: float = 10.0  # to send a request's head
+    body_seconds: float = 60.0  # to send a question's body
+    upload_seconds: float = 3600.0  # to send an image set
+    idle_seconds: float = 60.0  # to read the next piece of an answer

@@ -1,4 +1,4 @@
-"""Counters for the owner, in Prometheus' form, on a port of their own."""
+"""Prometheus counters for the owner, on a separate port."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_
 
 
 class Metrics:
-    """What was asked and charged, by call and by a key's name; never a key."""
+    """Counters of calls and charges, by path and by the key's name; they never hold a key."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -26,23 +26,23 @@ class Metrics:
         )
 
     def charged(self, key: str, purpose: str, queries: int, scorings: int) -> None:
-        """Count a question; a replay, of 0 queries, counts nothing."""
+        """Count the charge of a question; a replay (0 queries) counts nothing."""
         if queries:
             self._queries.labels(key, purpose).inc(queries)
             self._scorings.labels(key, purpose).inc(scorings)
 
     def seen(self, path: str, status: int, seconds: float) -> None:
-        """Count a call by the path of its route, not by what a client made of it."""
+        """Count a call by the path of its route, not by the client's URL."""
         self._calls.labels(path, status).inc()
         self._seconds.labels(path).observe(seconds)
 
     def serve(self, port: int) -> Any:
-        """Serve ``/metrics`` on the loopback; return the server."""
+        """Serve ``/metrics`` on the loopback interface; return the server."""
         return start_http_server(port, "127.0.0.1", self.registry)[0]
 
 
 class Counting:
-    """Count the calls of an application, without a hand on what they send."""
+    """Middleware that counts the calls of an application and leaves them unchanged."""
 
     def __init__(self, app: Any, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics

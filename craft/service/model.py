@@ -1,4 +1,4 @@
-"""The model that a service asks: its tokenizer, text tower and image tower, loaded once."""
+"""The model of a service: its tokenizer, text tower and image tower, loaded once."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from craft.files import shipped
 from craft.files.records import Image
 from craft.runtime.provenance import config_hash, versions
 
-#: Tasks whose towers stay in memory; a tower shares its weights with the others.
+#: Number of tasks whose towers stay in memory; all towers share their weights.
 _TOWERS = 16
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a box is of: class names in the order of scores, and the template around them."""
+    """A task: class names in the order of scores, and the template around them."""
 
     class_names: tuple[str, ...]
     template: str
@@ -39,15 +39,15 @@ class Task:
 
     @property
     def digest(self) -> str:
-        """Hash of all that it says."""
+        """Return a hash of the task."""
         return digest(json.dumps(asdict(self)))
 
 
 class Model:
     """A frozen backbone behind its service.
 
-    ``threads`` computes sums in an order of its own, as do another device and ``dtype``: they are
-    part of the ``revision``, which stands for all that an answer's bits depend on.
+    ``revision`` is a hash of everything that the bits of an answer depend on. It includes
+    ``threads``, ``device`` and ``dtype``, which change the order or the precision of sums.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Model:
 
     @property
     def described(self) -> Mapping[str, Any]:
-        """What anybody with a key may know."""
+        """Return the facts that every key may see."""
         return {
             "name": self.name,
             "revision": self.revision,

@@ -1,4 +1,4 @@
-"""What FastAPI cannot read off a function: bodies of bytes, errors, and answers that stream."""
+"""Parts of the OpenAPI document that FastAPI cannot infer: binary bodies, errors, streams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from craft.service.documents import Scores
 from craft.service.problem_details import ProblemDocument
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
-#: Errors that carry Retry-After.
+#: Errors with the header Retry-After.
 _RETRIED = (409, 429, 503)
 
 
@@ -76,7 +76,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def finish(app: FastAPI) -> None:
-    """Let the document say what the service sends, and not what FastAPI would by itself."""
+    """Replace FastAPI's defaults in the document by what the service really sends."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -15,7 +15,7 @@ from craft.client.wire import PROBLEM
 
 
 class ProblemDocument(BaseModel, extra="allow"):
-    """What every error says; some add facts of their own."""
+    """The body of every error; some errors add further keys."""
 
     type: str
     title: str
@@ -24,18 +24,18 @@ class ProblemDocument(BaseModel, extra="allow"):
 
 
 class Problem(Exception):
-    """An error with a status, what to say of it, and facts beside that."""
+    """An error with a status, a detail for the client, and further keys."""
 
     def __init__(self, status: int, detail: str, retry: int | None = None, **facts: Any) -> None:
         self.status, self.detail, self.facts = status, detail, facts
         self.headers = {} if retry is None else {"Retry-After": str(retry)}
-        if status in (408, 413):  # what is left of the body is not waited for
+        if status in (408, 413):  # the rest of the body is not read
             self.headers["Connection"] = "close"
         super().__init__(detail)
 
 
 def unauthorised() -> Problem:
-    """Return the one error of no key, a wrong key and a revoked key."""
+    """Return the error for a missing, a wrong or a revoked key, which is the same for all."""
     problem = Problem(401, "Authorization: expected 'Bearer KEY' with a key of this service")
     problem.headers["WWW-Authenticate"] = "Bearer"
     return problem
@@ -48,7 +48,7 @@ def _response(status: int, detail: str, headers: dict[str, str], **facts: Any) -
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of an application be a problem document; bugs say nothing of themselves."""
+    """Turn every error of an application into a problem document; hide the details of bugs."""
 
     @app.exception_handler(Problem)
     async def known(_: Request, error: Problem) -> JSONResponse:
@@ -68,4 +68,4 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def fault(_: Request, error: Exception) -> JSONResponse:
         del error  # it is in the owner's log
-        return _response(500, "the service failed; its owner's log says why", {})
+        return _response(500, "internal error; the server's log has the details", {})

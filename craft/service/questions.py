@@ -1,4 +1,4 @@
-"""Charged questions: what each costs, what stands for it, and how its answer is computed."""
+"""Charged questions: the price of each, its hash, and the computation of its answer."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Question:
 
 
 class Questions:
-    """What may be asked of a model about image sets. Raises Problem 409, 413 or 422."""
+    """The questions about image sets that a model answers. Raises Problem 409, 413 or 422."""
 
     def __init__(self, model: Model, image_sets: ImageSets, limits: Limits) -> None:
         self._model, self._image_sets, self._limits = model, image_sets, limits
 
     def predict(self, task: Task, images: ImageSet, offsets: torch.Tensor) -> Question:
-        """Logits (P, N, K) of contexts (P, L, D) on an image set."""
+        """Return the question for logits (P, N, K) of contexts (P, L, D) on an image set."""
         tower = self._model.tower(task)
         _check(tower, offsets)
         self._bounded(len(offsets), tower.positions)
@@ -52,7 +52,7 @@ class Questions:
         )
 
     def texts(self, task: Task, images: ImageSet, templates: Sequence[str]) -> Question:
-        """Logits (P, N, K) of the task's classes in P templates on an image set."""
+        """Return the question for logits (P, N, K) in P templates on an image set."""
         count = len(templates)
         told = [Task(task.class_names, template) for template in templates]
         try:
@@ -76,7 +76,7 @@ class Questions:
         )
 
     def text_features(self, task: Task, offsets: torch.Tensor) -> Question:
-        """Return unit features (P, K, E) of the task's classes for contexts (P, L, D)."""
+        """Return the question for unit features (P, K, E) of classes for contexts (P, L, D)."""
         tower = self._model.tower(task)
         _check(tower, offsets)
         self._bounded(len(offsets), tower.positions)
@@ -95,7 +95,7 @@ class Questions:
         )
 
     def image_features(self, images: ImageSet) -> Question:
-        """Features (1, N, E) of an image set."""
+        """Return the question for features (1, N, E) of an image set."""
         features = self._features(images)
         return Question(
             payload=self._digest("image-features", None, images),
@@ -128,7 +128,7 @@ class Questions:
             )
 
 
-#: Contexts whose text features are given in one block; as craft.blackbox.feature_box has it.
+#: Contexts whose text features form one block, as in craft.blackbox.feature_box.
 _FEATURES_OF = 64
 
 

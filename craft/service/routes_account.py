@@ -1,4 +1,4 @@
-"""Calls that cost nothing: whether the server runs, what the model is, what a key has spent."""
+"""Free calls: the state of the server, facts of the model, the spending of a key."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def routes_of(service: Service) -> APIRouter:
 
     @routes.get("/healthz", responses={200: {"content": {JSON: {}}}})
     async def healthz() -> dict[str, str]:
-        """Say that the server runs."""
+        """Report that the server runs."""
         return {"status": "ok"}
 
     @routes.get("/v1/model", responses=openapi.errors(429))
     def model(key: Caller) -> ModelAnswer:
-        """Say what the model is, and what a key may use of it."""
+        """Describe the model, and the tasks and image sets of the key."""
         served = service.model
         facts: dict[str, Any] = dict(served.described)
         if "features" in key.access:
@@ -48,7 +48,7 @@ def routes_of(service: Service) -> APIRouter:
 
     @routes.get("/v1/usage", responses=openapi.errors(429))
     def spent(key: Caller) -> UsageAnswer:
-        """Say what a key has spent."""
+        """Report the spending and budgets of the key."""
         return UsageAnswer(**usage(service.database, key.name))
 
     return routes

@@ -1,4 +1,4 @@
-"""Charged calls: scores at contexts or templates, and features where they are granted."""
+"""Charged calls: scores at contexts or templates, and features for keys with that access."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def routes_of(service: Service) -> APIRouter:
         revision: _Revision = None,
         purpose: Purpose = "search",
     ) -> Response:
-        """Score an image set at contexts p0 + offset, each one query."""
+        """Score an image set at contexts p0 + offset; each costs one query."""
         require(key, "predictions")
         service.require_revision(revision)
         asked, images = service.task(key, task), service.image_set(key, image_set)
@@ -53,7 +53,7 @@ def routes_of(service: Service) -> APIRouter:
         revision: _Revision = None,
         purpose: Purpose = "search",
     ) -> Response:
-        """Score an image set at templates, each one query."""
+        """Score an image set with templates; each costs one query."""
         require(key, "texts")
         service.require_revision(revision)
         asked, images = service.task(key, task), service.image_set(key, image_set)
@@ -70,7 +70,7 @@ def routes_of(service: Service) -> APIRouter:
         revision: _Revision = None,
         purpose: Purpose = "search",
     ) -> Response:
-        """Give unit features of the classes at contexts p0 + offset, each one query."""
+        """Return unit features of the classes at contexts p0 + offset; each costs one query."""
         require(key, "features")
         service.require_revision(revision)
         asked = service.task(key, task)
@@ -87,7 +87,7 @@ def routes_of(service: Service) -> APIRouter:
         revision: _Revision = None,
         purpose: Purpose = "refine",
     ) -> Response:
-        """Give the features of an image set; one query."""
+        """Return the features of an image set; costs one query."""
         require(key, "features")
         service.require_revision(revision)
         images = service.image_set(key, image_set)

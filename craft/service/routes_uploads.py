@@ -1,4 +1,4 @@
-"""Calls that bring something: tasks, which the server tokenises, and images, which it encodes."""
+"""Calls that make tasks and image sets: the server tokenises class names and encodes images."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def routes_of(service: Service) -> APIRouter:
         openapi_extra=openapi.json_body(TaskRequest),
     )
     async def make_task(request: Request, response: Response, key: Caller) -> TaskAnswer:
-        """Make a task of class names and a template; the same again is the same task."""
+        """Make a task from class names and a template; equal requests make the same task."""
         asked = await bodies.document(request, TaskRequest, service.limits)
         task = Task(tuple(asked.class_names), asked.template, asked.context_words)
         known = await run_in_threadpool(name_of, service.database, key.name, task)
         if known is None and not key.makes_tasks:
-            raise Problem(403, "tasks: expected a key that may make them; use one of the owner's")
+            raise Problem(403, "tasks: expected a key that can make tasks; use one of the owner's")
         name = known or f"task-{task.digest[:24]}"
 
         def made() -> tuple[Any, Any, bool]:
@@ -89,7 +89,7 @@ def routes_of(service: Service) -> APIRouter:
         name: _PathName,
         reading: Annotated[Literal["stored", "shown"], Query()] = "shown",
     ) -> ImageSetAnswer:
-        """Upload images once, as an archive or a form, or select rows of an image set."""
+        """Upload images as an archive or a form, or select rows of an image set."""
         if bodies.media_type(request) == JSON:
             chosen = await bodies.document(request, Selection, service.limits)
             work = service.image_sets.select, key, name, chosen.of, chosen.rows, chosen.norm
@@ -112,7 +112,7 @@ def routes_of(service: Service) -> APIRouter:
         "/v1/image-sets/{name}", status_code=204, responses=openapi.errors(404, 422, 429)
     )
     def delete_image_set(key: Caller, name: _PathName) -> None:
-        """Delete an image set of this key, and its features."""
+        """Delete an image set of this key with its features."""
         if not service.image_sets.delete(key, name):
             raise Problem(404, f"image set: expected one of this key, got {name!r}")
 

@@ -1,4 +1,4 @@
-"""A service in work: its model, its database, what is in hand, and how a question is answered."""
+"""A running service: its model, its database, its calls in progress, and their answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from craft.service.tasks import find
 
 
 class Service:
-    """A model, its database and what is in hand."""
+    """A model, its database and the calls in progress."""
 
     def __init__(self, model: Model, database: Database, limits: Limits, metrics: Metrics) -> None:
         self.model, self.database, self.limits, self.metrics = model, database, limits, metrics
@@ -40,19 +40,19 @@ class Service:
         self.uploads = ThreadPoolExecutor(1, "uploads")
 
     def close(self) -> None:
-        """End what computes, after the work in hand."""
+        """End the worker after its current work."""
         self.device.close()
         self.uploads.shutdown(cancel_futures=True)
 
     def task(self, key: Key, name: str) -> Task:
-        """Return a task that a key may use; raises Problem 404."""
+        """Return a task of a key or of the owner; raises Problem 404."""
         found = find(self.database, key.name, name)
         if found is None:
             raise Problem(404, f"task: expected one of this key, got {name!r}")
         return found
 
     def image_set(self, key: Key, name: str) -> ImageSet:
-        """Return an image set that a key may use; raises Problem 404."""
+        """Return an image set of a key or of the owner; raises Problem 404."""
         found = self.image_sets.find(key.name, name)
         if found is None:
             raise Problem(404, f"image_set: expected one of this key, got {name!r}")
@@ -66,9 +66,9 @@ class Service:
         purpose: str,
         ask: Callable[[], Question],
     ) -> Response:
-        """Charge a question, unless it is a replay, and answer it.
+        """Charge a question unless it is a replay, and answer it.
 
-        Raises Problem 402, 409, 413, 422, 429 or 503; nothing is charged then.
+        Raises Problem 402, 409, 413, 422, 429 or 503, and then charges nothing.
         """
         self.admission.enter(key, idempotency)
         try:
@@ -116,7 +116,7 @@ class Service:
         return {COST: str(receipt.queries), REVISION: self.model.revision, **left}
 
     def require_revision(self, asked: str | None) -> None:
-        """Raise Problem 412 where a client asks for another model than this."""
+        """Raise Problem 412 if a client asks for another revision of the model."""
         if asked is not None and asked.strip('"') != self.model.revision:
             raise Problem(412, f"If-Match: expected {self.model.revision!r}, got {asked[:100]!r}")
 

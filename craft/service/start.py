@@ -1,4 +1,4 @@
-"""Start a service: open its database, load its model, take in the owner's images, listen."""
+"""Start a service: open its database, load its model, encode the owner's images, listen."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from craft.service.tasks import OWNER, store
 
 log = logging.getLogger("craft.service")
 
-#: Files of a folder that the owner serves, by their names' ends.
+#: Suffixes of image files in the owner's folders.
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class ServeError(ValueError):
-    """A service cannot be started as it is asked to."""
+    """The settings of a service are invalid."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a service is started with."""
+    """Settings of a service."""
 
     backbone: Path
     keys: Path
@@ -56,7 +56,7 @@ class Settings:
 
 
 def build(settings: Settings) -> Service:
-    """Return a service that is ready to answer; raises ServeError and what its files raise."""
+    """Return a service that is ready to answer; raises ServeError and errors of its files."""
     torch.set_num_threads(settings.threads)
     database = Database(settings.keys)
     forget_old(database)
@@ -102,11 +102,11 @@ def _files(folder: Path) -> Sequence[str]:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a signal ends it. Raises ServeError for an address that is not to be had."""
+    """Serve until a signal arrives. Raises ServeError if it cannot listen on the address."""
     if settings.host not in _LOOPBACK:
         log.warning(
-            "%s: answers others than this machine; keys and images go over the network in clear, "
-            "unless a proxy in front of it speaks TLS (docs/serving.md)",
+            "%s: reachable from other machines; keys and images travel unencrypted unless a proxy "
+            "with TLS is in front of it (docs/serving.md)",
             settings.host,
         )
     listening = _listen(settings.host, settings.port)
@@ -118,7 +118,7 @@ def serve(settings: Settings) -> None:
         host, port = listening.getsockname()[:2]
         log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         server = uvicorn.Server(config(service))
-        # Signals are ours (craft.runtime.signals); the server ends what is in hand at either.
+        # craft.runtime.signals handles signals; the server then finishes calls in progress.
         asyncio.run(server.serve(sockets=[listening]))
 
 
@@ -129,13 +129,15 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         opened.bind((host, port))
     except OSError as error:
-        raise ServeError(f"{host}:{port}: cannot be listened on ({error.strerror})") from None
-    opened.listen()  # from here on clients wait and are not refused
+        raise ServeError(
+            f"address: expected one to listen on, got {host}:{port} ({error.strerror})"
+        ) from None
+    opened.listen()  # from here on, clients wait instead of being refused
     return opened
 
 
 def config(service: Service) -> uvicorn.Config:
-    """Return how uvicorn serves a service."""
+    """Return uvicorn's configuration for a service."""
     head = service.limits.head_seconds
 
     class Patient(_Impatient):
@@ -161,7 +163,7 @@ _LATE = (
 
 
 class _Impatient(H11Protocol):
-    """Ends a connection whose first request does not come in time."""
+    """A connection that ends if its first request is late."""
 
     seconds = 10.0
 

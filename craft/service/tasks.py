@@ -1,4 +1,4 @@
-"""Tasks in the database: those of the owner, for every key, and those of a key."""
+"""Tasks in the database: the owner's, for every key, and each key's own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from craft.service.database import Database
 from craft.service.model import Task
 
-#: Whose tasks and image sets are the owner's, which every key may use.
+#: Name in place of a key for the owner's tasks and image sets, which every key can use.
 OWNER = ""
 
 
 class TaskError(ValueError):
-    """A name has another task, or there are too many."""
+    """The name belongs to another task, or there are too many tasks."""
 
 
 def store(
@@ -30,7 +30,9 @@ def store(
         if row and row["content"] == content:
             return False
         if row and key != OWNER:
-            raise TaskError(f"task {name!r}: expected the one that it is, got another")
+            raise TaskError(
+                f"task {name!r}: expected the same task again, got another; choose another name"
+            )
         (count,) = opened.execute("SELECT count(*) FROM tasks WHERE key = ?", (key,)).fetchone()
         if count >= most:
             raise TaskError(f"tasks: expected at most {most} of a key")
@@ -39,7 +41,7 @@ def store(
 
 
 def tasks_of(database: Database, key: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return what is known of the tasks that a key may use, by name."""
+    """Return the facts of the tasks of a key and of the owner, by name."""
     with database.reading() as opened:
         rows = opened.execute(
             "SELECT name, content FROM tasks WHERE key IN (?, ?) ORDER BY key, name", (OWNER, key)
@@ -48,7 +50,7 @@ def tasks_of(database: Database, key: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def name_of(database: Database, key: str, task: Task) -> str | None:
-    """Return the name under which a key may use a task; None where it is not made yet."""
+    """Return the name of an existing task for a key; None if it does not exist yet."""
     asked = json.loads(json.dumps(asdict(task)))
     for name, content in tasks_of(database, key).items():
         if {part: content[part] for part in asked} == asked:
@@ -57,7 +59,7 @@ def name_of(database: Database, key: str, task: Task) -> str | None:
 
 
 def find(database: Database, key: str, name: str) -> Task | None:
-    """Return a task that a key may use; None where there is none of that name."""
+    """Return a task of a key or of the owner by name; None if there is none."""
     with database.reading() as opened:
         row = opened.execute(
             "SELECT content FROM tasks WHERE name = ? AND key IN (?, ?) ORDER BY key DESC LIMIT 1",
