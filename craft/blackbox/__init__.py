@@ -1,4 +1,4 @@
-"""The model behind the box: text towers, image features, backbones, and the two boxes.
+"""The model behind the box: backbones, text towers, image features, and the boxes themselves.
 
-Learners never import this room; ``craft.fit`` hands them a box.
+Learners never import this package; ``craft.fit`` gives them a box.
 """

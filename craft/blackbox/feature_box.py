@@ -1,4 +1,4 @@
-"""A service of features in this process: image features as cached, text features of a tower."""
+"""A feature box in this process: cached image features, and text features of a tower."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from craft.blackbox.text.tower import Tower
 from craft.protocol import QueryMeter, check_image_set, check_offsets
 
-#: Contexts whose text features are given in one block.
+#: Contexts whose text features form one block.
 _BLOCK = 64
 
 

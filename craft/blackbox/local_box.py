@@ -16,11 +16,10 @@ BLOCK_BYTES = {"cpu": 256 << 20, "cuda": 640 << 20}
 class LocalBox:
     """craft.protocol.BlackBox over a text tower: logits are scale * image @ text^T (Section 3.1).
 
-    ``image_sets`` maps names to features (N, E), as a rule of unit norm; features that keep their
-    raw norm give the scores of the mode that keeps it. ``scale`` None is the model's own.
-    ``max_block_bytes`` bounds one yielded block and the text features that it is made of.
-    ``search_tower`` answers questions of the search in the place of ``tower``, of the same prompts
-    in faster arithmetic.
+    ``image_sets`` maps names to features (N, E), usually of unit norm; raw norms give the scores
+    of mode ``released``. ``scale`` None takes the model's. ``max_block_bytes`` limits a yielded
+    block and its text features. ``search_tower``, with the same prompts in faster arithmetic,
+    replaces ``tower`` for questions of the search.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class LocalBox:
         self, image_set: str, context_offsets: torch.Tensor, purpose: str = "search"
     ) -> Iterator[torch.Tensor]:
         """Yield logits (B, N, K) for offsets (P, L, D); see craft.protocol.BlackBox.predict."""
-        # Not a generator itself, so that a refused call raises here and not at the first block.
+        # Not a generator, so that an invalid call raises here and not at the first block.
         check_question(self, image_set, context_offsets)
         self.meter.charge(purpose, len(context_offsets))
         return self._blocks(image_set, context_offsets, self._tower_for(purpose))

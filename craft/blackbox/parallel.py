@@ -1,4 +1,4 @@
-"""Batches side by side, one to a core, in place of each batch on all cores.
+"""Run batches in parallel, each on one core, instead of each batch on all cores.
 
 Cores that share a batch wait for each other at every operator. With a batch each they meet once,
 at the end, and no sum is split among them.
@@ -13,7 +13,7 @@ import torch
 
 
 def cores(device: torch.device) -> int:
-    """Batches that run side by side: PyTorch's threads on a CPU without gradients, else one.
+    """Return how many batches run in parallel: PyTorch's threads on a CPU, 1 with gradients.
 
     A graph for gradients is recorded by the thread that asks for it; any other device has queues
     of its own.

@@ -29,7 +29,7 @@ _QUICK_GELU = 1.702
 
 
 class UnsupportedBlock(ValueError):
-    """A block is something else than open_clip's own residual attention block."""
+    """A block is not open_clip's residual attention block."""
 
 
 def block_tensors(block: nn.Module) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Words in, scores out: the access level ``texts`` here, and as a box without context."""
+"""Access level ``texts`` in this process: templates in, scores out."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class LocalTextBox:
 
 
 class FixedContextBox:
-    """craft.protocol.BlackBox of a TextBox at one template, none of whose words can be shifted.
+    """craft.protocol.BlackBox of a TextBox with one fixed template.
 
-    Its contexts have no entry, L = D = 0. For learners that ask at the untouched context alone:
+    Its contexts have no entry, L = D = 0. It suits learners that ask only at the untouched context:
     zero-shot, prediction refinement, Probe with one query.
     """
 

@@ -1,4 +1,4 @@
-"""A black box in this process that also takes images, and encodes them by its image tower."""
+"""A black box in this process that also accepts images and encodes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from craft.protocol import QueryMeter, check_upload
 
 
 class ImageSide(Protocol):
-    """What uploads are encoded by."""
+    """Interface of the image tower that encodes uploads."""
 
     size: int  # S, side of an image in pixels
     std: tuple[float, float, float]  # by colour, of values in 0..1
@@ -28,8 +28,8 @@ class ImageSide(Protocol):
 class LocalUploadBox(LocalBox):
     """craft.protocol.UploadBox over a text tower, image features by name, and an image side.
 
-    An upload is encoded when it is first asked about, so that a query beyond the budget costs
-    nothing. Contexts that are asked about again and again are encoded once.
+    An upload is encoded at its first question, so that a query beyond the budget costs nothing.
+    The text features of the last contexts are cached.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class LocalUploadBox(LocalBox):
         return super()._features(image_set)
 
     def _text(self, offsets: torch.Tensor, tower: TextTower) -> torch.Tensor:
-        """Return the text features (B, K, E) of a block of contexts; the last are at hand."""
+        """Return the text features (B, K, E) of a block of contexts; the last are cached."""
         if self._asked is None or not torch.equal(offsets, self._asked[0]):
             self._asked = offsets.clone(), super()._text(offsets, tower)
         return self._asked[1]

@@ -1,4 +1,4 @@
-"""A black box in this process that takes visual prompts: images are encoded anew with each."""
+"""A black box in this process that accepts visual prompts and encodes the images with each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from craft.blackbox.text.prefix_sharing import TextTower
 from craft.files.pixels import PixelRows
 from craft.protocol import QueryMeter, VisualSide, check_question, check_visual_prompts
 
-#: Visual prompt tokens that a question may have: more than the tokens of an image help nobody.
+#: Largest number of visual prompt tokens of a question.
 MOST_TOKENS = 256
 
 

@@ -91,7 +91,7 @@ class ImageSets:
             return known, False
         if known and known.digest != content and key:
             raise OtherContent(
-                f"image set {name!r}: expected the same images again, got others; choose another name"
+                f"image set {name!r}: expected the same images, got others; choose another name"
             )
         if key and not known:
             self._require_room(whose)
@@ -127,7 +127,7 @@ class ImageSets:
         known = self._of_name(key.name, name)
         if known and known.digest != found:
             raise OtherContent(
-                f"image set {name!r}: expected the same images again, got others; choose another name"
+                f"image set {name!r}: expected the same images, got others; choose another name"
             )
         if known and known.revision == source.revision:
             return known, False

@@ -150,9 +150,9 @@ NAMED = {"name": "x", "kind": "open_clip"}
         ),
         (
             {"model": "ViT-B-32", "pretrained": "laion2b_s34b_b79k", "quick_gelu": True},
-            "quick_gelu is True, that of 'laion2b_s34b_b79k' weights False",
+            "quick_gelu: expected False, as for 'laion2b_s34b_b79k' weights, got True",
         ),
-        ({"model": "toy"}, "pretrained is not given; of weights of your own, quick_gelu"),
+        ({"model": "toy"}, "pretrained is not given; for your own weights, state by quick_gelu"),
         ({"model": "toy", "quick_gelu": True}, "the weights were trained with .* toy-quickgelu"),
         (
             {"model": "ViT-B-32", "pretrained": "laion2b_s34b"},

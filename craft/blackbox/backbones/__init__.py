@@ -1,5 +1,5 @@
-"""Backbones: what describes one, its frozen model, and the export of its text side.
+"""Backbones: descriptions, frozen models, and the export of their text and image sides.
 
-``description`` reads the YAML, ``load`` the weights. Images need no more: only ``export`` imports
-the text towers, so that a change there encodes nothing again.
+``description`` reads the YAML, ``pretrained`` the weights. Only ``export_side`` imports the text
+towers, so that a change of a text tower encodes no image again.
 """

@@ -1,4 +1,4 @@
-"""A backbone's description: its YAML, completed by what open_clip knows of model and tag."""
+"""A backbone's description: its YAML, completed from open_clip's registry."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _HUB_FILE = "open_clip_model.safetensors"
 
 
 class BackboneError(ValueError):
-    """A backbone's description and its weights do not fit each other."""
+    """A backbone's description is invalid, or does not match its weights."""
 
 
 def read_backbone(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a backbone's YAML and complete it; raises YamlError, and what :func:`complete` does."""
+    """Read a backbone's YAML and complete it; raises YamlError and BackboneError."""
     config = yaml12.read(path, "name", "kind")
     _require(str(path), "kind", config["kind"], KINDS)
     if missing := [key for key in _REQUIRED[config["kind"]] if key not in config]:
@@ -39,8 +39,8 @@ def read_backbone(path: str | os.PathLike[str]) -> dict[str, Any]:
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a description with ``precision``, ``text`` and ``image`` filled in; needs no weights.
 
-    Raises BackboneError: an unknown model, one that needs the package transformers, an activation
-    that is not that of the weights, or preprocessing that nothing says.
+    Raises BackboneError for an unknown model, one that needs the package transformers, an
+    activation that differs from that of the weights, or unknown preprocessing.
     """
     config = {"precision": "fp32", "text": "auto", **config}
     for key, accepted in (("precision", PRECISIONS), ("text", TEXTS)):
@@ -77,7 +77,7 @@ def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_architecture(config: Mapping[str, Any]) -> None:
-    """Raise BackboneError for a model that open_clip does not have, or not without transformers."""
+    """Raise BackboneError for a model that open_clip lacks, or that needs transformers."""
     name, model = config["name"], config["model"]
     known = open_clip.list_models()
     if model not in known:
@@ -97,23 +97,25 @@ def check_architecture(config: Mapping[str, Any]) -> None:
 
 
 def check_quick_gelu(config: Mapping[str, Any]) -> None:
-    """Refuse weights trained with QuickGELU in a model without it, and the reverse.
+    """Raise BackboneError if the weights' activation is unknown or differs from the model's.
 
-    open_clip only warns, and from a local file does not even do that; the features are then
-    silently wrong. What the weights were trained with, the tag says or the key ``quick_gelu``;
-    raises BackboneError where neither does, or both do and differ.
+    The tag or the key ``quick_gelu`` states whether the weights were trained with QuickGELU. With
+    another activation, features are silently wrong: open_clip only warns, and not at all for a
+    local file. Raises too if tag and key differ.
     """
     name, tag = config["name"], config.get("pretrained")
     declared, known = config.get("quick_gelu"), registered(config)
-    # "openai" always means QuickGELU, also for a model that open_clip lists no such weights for.
+    # "openai" always means QuickGELU, even if open_clip lists no such weights for the model.
     trained = True if tag == "openai" else known.get("quick_gelu", False) if known else None
     if trained is None and declared is None:
         raise BackboneError(
-            f"{name}: {_no_such_tag(config)}; of weights of your own, quick_gelu: true or false "
-            "says whether they were trained with QuickGELU"
+            f"{name}: {_no_such_tag(config)}; for your own weights, state by quick_gelu: true or "
+            "false whether they were trained with QuickGELU"
         )
     if None not in (trained, declared) and trained != declared:
-        raise BackboneError(f"{name}: quick_gelu is {declared}, that of {tag!r} weights {trained}")
+        raise BackboneError(
+            f"{name}: quick_gelu: expected {trained}, as for {tag!r} weights, got {declared}"
+        )
     trained = declared if trained is None else trained
     require_quick_gelu(config, trained, f"{tag!r} weights" if tag else "the weights")
 
@@ -131,7 +133,7 @@ def require_quick_gelu(config: Mapping[str, Any], trained: bool, weights: str) -
 
 
 def registered(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what open_clip's registry says of the tag's weights; empty for an unknown tag."""
+    """Return the entry of the tag's weights in open_clip's registry; empty for an unknown tag."""
     model, tag = config["model"], config.get("pretrained") or ""
     # The same weights may be listed under the model's twin of the other activation alone.
     twins = (model, model.removesuffix("-quickgelu"), f"{model}-quickgelu")
@@ -140,7 +142,7 @@ def registered(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def hub_file(config: Mapping[str, Any]) -> tuple[str, str, str | None]:
-    """Repository, file and revision of the weights; raises BackboneError for an unknown tag."""
+    """Return repository, file and revision of the weights; raises BackboneError without a tag."""
     if hub := config.get("hub"):
         return hub["repo"], hub["file"], hub.get("revision")
     known = registered(config)

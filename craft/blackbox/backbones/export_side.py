@@ -1,5 +1,5 @@
-"""Export a side of a backbone: the text side, which every fit asks, or the image side, for fits
-that prompt or upload images.
+"""Export a side of a backbone: the text side for every fit, or the image side for fits that encode
+images.
 
 ``python -m craft.blackbox.backbones.export_side --backbone B.yaml [--weights FILE]
 --side text|image --out FILE``
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 
 
 def text_side(backbone: Backbone) -> TextWeights | PlainText:
-    """Return what is exported, by the YAML's ``text``; "auto" is fast where the model allows it.
+    """Return the text side to export, by the YAML's ``text``; "auto" prefers fast.
 
-    Raises UnsupportedTextTower where "fast" does not.
+    Raises UnsupportedTextTower for "fast" with a model that does not allow it.
     """
     choice = backbone.config["text"]
     if choice != "plain":

@@ -1,4 +1,4 @@
-"""The encoder of a masked autoencoder (He et al., 2022): images alone, no text.
+"""The encoder of a masked autoencoder (He et al., 2022), for images only.
 
 Its code of an image is the class token behind the last block, before the final norm, with all
 patches in place. Weights are in the layout of the package transformers, as the hub has them.
@@ -22,7 +22,7 @@ from craft.blackbox.backbones.description import BackboneError
 
 #: Epsilon of its layer norms.
 _EPS = 1e-12
-#: What the file has beside what is read: the decoder, and the norm that is left out.
+#: Tensors of the file that are not read: the decoder, and the final norm.
 _UNREAD = ("decoder.", "vit.layernorm.")
 #: Layers beside the blocks: name in timm -> in the file.
 _EMBEDDINGS = {

@@ -1,4 +1,4 @@
-"""Backbones: from a YAML description and a weights file to a frozen model."""
+"""Load a backbone: a frozen model from a YAML description and a weights file."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def load(
 ) -> Backbone:
     """Load a backbone from ``weights``, else from the file that its YAML names, else from the hub.
 
-    With a ``device`` its model is moved there, and a precision that some operation of it lacks
-    there is refused. Raises BackboneError for that, and: no such file, another checksum than
-    pinned, weights that do not fit the model, or were trained with another activation.
+    With a ``device``, the model is moved there and tried in its precision. Raises BackboneError if
+    the device lacks an operation in that precision, for a missing file, a SHA-256 that differs from
+    the pinned one, and weights of another model or activation.
     """
     config = complete(config)
     path = _locate(config, weights)
@@ -104,7 +104,7 @@ def _locate(config: Mapping[str, Any], weights: str | os.PathLike[str] | None) -
 
 
 def _fetch(name: str, repo: str, file: str, revision: str | None) -> Path:
-    # The log has lines of its own; the library's bar would write control characters.
+    # Progress is logged; the library's bar would write control characters to the log.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -126,7 +126,7 @@ def _load_open_clip(config: Mapping[str, Any], path: Path) -> nn.Module:
     model = open_clip.create_model(
         config["model"], precision=config["precision"], pretrained=None, pretrained_text=False
     )
-    # Else a model made wholly in half precision would round it, and so every score.
+    # A model in half precision would round the logit scale, and so every score.
     model.logit_scale.data = model.logit_scale.data.float()
     try:
         missing, foreign = open_clip.load_checkpoint(model, str(path), strict=False)

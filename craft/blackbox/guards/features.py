@@ -1,4 +1,4 @@
-"""A guarded service of features: rows are of unit length, or refused."""
+"""A guarded feature box: it checks that all rows have unit length."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from craft.blackbox.guards.guard import BoxError, Guard, Question, check_purpose
 from craft.protocol import FeatureBox, check_image_set, check_offsets
 
-#: How far the length of a feature row may be from 1: half precision's rounding.
+#: Largest difference between the length of a feature row and 1: rounding in half precision.
 _UNIT = 2e-3
 
 
 class GuardedFeatureBox(Guard):
-    """A service of features whose answers are unit rows; see craft.protocol.FeatureBox."""
+    """A feature box whose answers are checked to be unit rows; see craft.protocol.FeatureBox."""
 
     def __init__(self, box: FeatureBox, **patience: Any) -> None:
         super().__init__(box, **patience)

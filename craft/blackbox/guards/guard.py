@@ -1,4 +1,4 @@
-"""Between a learner and its box: how a question is asked, and what it is charged."""
+"""Retries, timeouts and charging between a learner and its black box."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ log = logging.getLogger(__name__)
 
 
 class BoxError(RuntimeError):
-    """The black box failed, was too slow, or answered what cannot be an answer."""
+    """The black box failed, was too slow, or gave an invalid answer."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question about some contexts, and how it is asked from one of them on."""
+    """A question about some contexts; ``ask(n)`` asks it from context n on."""
 
     ask: Callable[[int], Iterator[torch.Tensor]]
     contexts: int
     purpose: str
-    images: int = 0  # encodings that it costs the service
+    images: int = 0  # image encodings that the service needs for it
 
 
 @dataclass(frozen=True)
 class Charges:
-    """What a meter said at a moment."""
+    """The counts of a meter at one moment."""
 
     counts: Mapping[str, int]
     images: Mapping[str, int]
 
     def restore(self, meter: QueryMeter) -> None:
-        """Let the meter say so again."""
+        """Set the meter back to these counts."""
         meter.counts.update(self.counts)
         meter.images.update(self.images)
 
 
 class Guard:
-    """What the guards of all access levels share: facts, patience, and one charge for a question.
+    """Base of the guards of all access levels: timeouts, retries, and one charge per question.
 
-    ``timeout`` seconds bound the wait for a block (None: no bound), ``retries`` how often what
-    failed is asked again, after ``pause`` seconds. A query is charged once, however often it was
-    asked, and whether or not an answer came. Raises ValueError for an invalid timeout, retries or
-    pause.
+    ``timeout`` limits the wait for a block, in seconds (None: no limit). A failed question is asked
+    again up to ``retries`` times, each after ``pause`` seconds. A query is charged once, no matter
+    how often it was asked and whether an answer came. Raises ValueError for an invalid timeout,
+    retries or pause.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Guard:
         charged: Charges,
         about: str,
     ) -> Iterator[torch.Tensor]:
-        """Yield the box's blocks; what it has not yielded when it fails is asked again."""
+        """Yield the box's blocks; after a failure, ask again for the missing ones."""
         done, failures = 0, 0
         while True:
             try:
@@ -108,14 +108,14 @@ class Guard:
             except BudgetExceeded:
                 raise
             except Exception as error:
-                if out_of_memory(error):  # this process's, and no fault of the box
+                if out_of_memory(error):  # of this process: not a failure of the box
                     raise
                 failures += 1
                 where = f"{about}, failed at context {done + 1} of {question.contexts}"
                 if failures > self._retries:
                     charged.restore(self.meter)
                     raise BoxError(f"{where}: {type(error).__name__}: {error}") from error
-                log.warning("%s (%s: %s); asking again", where, type(error).__name__, error)
+                log.warning("%s (%s: %s); retrying", where, type(error).__name__, error)
                 time.sleep(self._pause)
                 blocks = None
                 continue
@@ -125,7 +125,7 @@ class Guard:
             done += len(block)
 
     def _next(self, blocks: Iterator[torch.Tensor]) -> torch.Tensor | None:
-        """Return the next block, None at the end; raises TimeoutError and what the box raises."""
+        """Return the next block, None at the end; raises TimeoutError and errors of the box."""
         if self._timeout is None:
             return next(blocks, None)
         answer: list[torch.Tensor | None] = []
@@ -139,7 +139,7 @@ class Guard:
             except Exception as error:
                 failure.append(error)
 
-        thread = threading.Thread(target=wait, daemon=True)  # may hang for good
+        thread = threading.Thread(target=wait, daemon=True)  # may never return
         thread.start()
         thread.join(self._timeout)
         if failure:
@@ -150,7 +150,7 @@ class Guard:
 
 
 def check_purpose(purpose: str) -> None:
-    """Raise ValueError for a purpose that queries do not have."""
+    """Raise ValueError for an unknown purpose of a query."""
     if purpose not in PURPOSES:
         raise ValueError(f"purpose: expected one of {', '.join(PURPOSES)}, got {purpose!r}")
 

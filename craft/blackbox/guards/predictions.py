@@ -1,4 +1,4 @@
-"""A guarded box of predictions: scores are looked at before they are believed."""
+"""A guarded box of predictions: it checks shapes and values of scores."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 from craft.blackbox.guards.guard import BoxError, Guard, Question, check_purpose
 from craft.protocol import BlackBox, check_question
 
-#: Share of the largest score up to which scores of one image are the same but for rounding: equal
-#: prompts of two classes differ by some 1e-7 of it in a text forward in single precision.
+#: Scores of one image are equal up to rounding if they differ by less than this share of the
+#: largest score. In single precision, equal prompts of two classes differ by about 1e-7 of it.
 ROUNDING = 1e-5
 
 
 class GuardedBox(Guard):
-    """A black box whose answers have the declared shape, are finite and tell classes apart.
+    """A black box whose answers are checked: declared shape, finite, different between classes.
 
-    See :class:`Guard` for its options. Raises BoxError, naming what was asked.
+    See :class:`Guard` for its options. Raises BoxError naming the question.
     """
 
     def __init__(self, box: BlackBox, **patience: Any) -> None:
@@ -31,8 +31,8 @@ class GuardedBox(Guard):
     ) -> Iterator[torch.Tensor]:
         """Yield logits (B, N, K) for offsets (P, L, D); see craft.protocol.BlackBox.predict.
 
-        A question that is wrong is refused here, unasked; whatever the box raises but
-        BudgetExceeded and a lack of memory is a failure of its.
+        An invalid question raises ValueError or KeyError before the box is asked. Any exception of
+        the box counts as its failure, except BudgetExceeded and a lack of memory.
         """
         check_question(self, image_set, context_offsets)
         return self._scores(
@@ -50,7 +50,7 @@ class GuardedBox(Guard):
         ask: Callable[[int], Iterator[torch.Tensor]],
         images: int = 0,
     ) -> Iterator[torch.Tensor]:
-        """Yield checked scores. Not a generator itself: a refused question raises at the call."""
+        """Return checked blocks of scores; an invalid question raises at the call."""
         check_purpose(purpose)
         about = f"the black box, asked for {purpose} on {image_set!r}"
         expected = (self.image_sets[image_set], len(self.class_names))
@@ -61,9 +61,9 @@ class GuardedBox(Guard):
 def _checked(
     blocks: Iterator[torch.Tensor], contexts: int, expected: tuple[int, int], about: str
 ) -> Iterator[torch.Tensor]:
-    """Return the blocks once; raises BoxError at a wrong shape, and at the end for the rest.
+    """Yield the blocks; raise BoxError at once for a wrong shape, at the end for wrong values.
 
-    Values are looked at where they are and judged once, so that no device waits for each block.
+    Extremes are computed on the blocks' device and read once, so that no block waits for it.
     """
     done, extremes = 0, []
     for block in blocks:
@@ -79,7 +79,7 @@ def _checked(
                 f"{about}, answered with shape {shape}, not (at most {contexts - done} contexts, "
                 f"{expected[0]} images, {expected[1]} classes)"
             )
-        # NaN where any number is
+        # aminmax returns NaN if any number is NaN
         low, high = torch.aminmax(block.detach(), dim=-1)  # (B, N): over classes
         if block.numel():
             extremes.append(torch.stack([low.min(), high.max(), (high - low).max()]))

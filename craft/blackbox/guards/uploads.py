@@ -1,4 +1,4 @@
-"""A guarded box that takes images during a fit."""
+"""A guarded box that accepts uploads of images during a fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from craft.protocol import UploadBox, check_upload
 
 
 class GuardedUploadBox(GuardedBox):
-    """A guarded box that takes uploads; see craft.protocol.UploadBox."""
+    """A guarded box that accepts uploads; see craft.protocol.UploadBox."""
 
     def __init__(self, box: UploadBox, **patience: Any) -> None:
         super().__init__(box, **patience)

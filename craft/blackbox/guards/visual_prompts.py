@@ -1,4 +1,4 @@
-"""A guarded box that takes visual prompts."""
+"""A guarded box that accepts visual prompts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from craft.protocol import VisualBox, check_question, check_visual_prompts
 
 
 class GuardedVisualBox(GuardedBox):
-    """A guarded box that passes visual prompts on; see craft.protocol.VisualBox."""
+    """A guarded box that accepts visual prompts; see craft.protocol.VisualBox."""
 
     def __init__(self, box: VisualBox, **patience: Any) -> None:
         super().__init__(box, **patience)

@@ -1,4 +1,4 @@
 """Image features, computed once per backbone and data set.
 
-``python -m craft.blackbox.images`` is the way in.
+The entry point is ``python -m craft.blackbox.images``.
 """

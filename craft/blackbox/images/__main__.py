@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def identity(
     backbone: Backbone, pictures: Pictures, manifest_sha256: str, batch_size: int, device: str
 ) -> dict[str, Any]:
-    """All that the bits of a part's features depend on, beside the images' own."""
+    """Return everything that the bits of a part's features depend on, except the images."""
     kind = torch.device(device).type
     return {
         "backbone": backbone.config,
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Encode parts of data sets with one backbone, which is loaded once."""
-    # Loading a model brings open_clip along, which the functions above do not need.
+    # Loading a model imports open_clip, which the functions above do not need.
     from craft.blackbox.backbones.description import read_backbone
     from craft.blackbox.backbones.pretrained import load
 

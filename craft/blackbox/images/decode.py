@@ -1,4 +1,4 @@
-"""Images decoded once for fits that encode them again and again, as a backbone's images are read.
+"""Decode images once for fits that encode them repeatedly, as a backbone reads them.
 
 ``python -m craft.blackbox.images.decode --backbone B.yaml --manifest D.csv --root FOLDER
 --dataset D.yaml --part train|test [--copy C] [--splits FILES] --out FILE``
@@ -22,7 +22,7 @@ from craft.files.pixels import PixelFacts, write_pixels
 from craft.runtime.command import run_command
 from craft.runtime.progress import Progress
 
-#: Images that are decoded before they are written.
+#: Images to decode before each write.
 _BLOCK = 64
 
 
@@ -60,7 +60,7 @@ def _of_state(state: str, blocks: Iterator[np.ndarray], one: Selected) -> Iterat
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Decode parts of data sets for one backbone; no model is loaded."""
-    # It brings open_clip along, which the functions above do not need.
+    # Imports open_clip, which the functions above do not need.
     from craft.blackbox.backbones.description import read_backbone
 
     parser = parser_of_sets("python -m craft.blackbox.images.decode", __doc__)

@@ -1,4 +1,4 @@
-"""Encode images on every core that a job was granted, to the same bytes on any number of cores.
+"""Encode images on all cores of a job, to the same bytes for any number of cores.
 
 Each worker takes a whole batch, decodes it and encodes it on one core. No worker waits for another,
 and no sum is split among threads: the number of workers cannot change a feature.
@@ -28,13 +28,13 @@ from craft.files.atomic import RecordError
 from craft.files.records import Image
 from craft.runtime.progress import Progress
 
-#: What tells the random numbers of a kind of copies from those of others.
+#: Kind of copies -> number that seeds its random numbers.
 _STREAMS: dict[str, list[int]] = {"view": [], "crop": [1], "cutout": [2]}
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Images of one part with their positions in it, as a model is to see them.
+    """Images of one part with their positions in it, as the model sees them.
 
     View 0 is the one that is tested, others are copies of a ``kind`` (craft.files.records.COPIES):
     "end" are the two ends of the long side, others are drawn, each kind apart. A copy depends on
@@ -80,7 +80,7 @@ class Encoder:
         # Decoded images are channels last; weights that are so too are not reordered at each call.
         self.model = model.to(memory_format=torch.channels_last)
         self.preprocess, self.device = preprocess, device
-        # Workers encode side by side on a CPU; another device has memory for one batch at a time.
+        # Workers encode in parallel on a CPU; another device has memory for one batch at a time.
         alone = torch.device(device).type != "cpu"
         self._turn = threading.Lock() if alone else contextlib.nullcontext()
 
@@ -174,7 +174,7 @@ def encode(
                     continue
                 done[first] = new[first] = result
                 encoded += len(result[1])
-                # All that ended while the last shard was written goes into one.
+                # Batches that finished while the last shard was written share the next one.
                 due = ended.empty() and time.monotonic() - kept_at >= keep_every
                 if shards and due and encoded < total:
                     shards.write(new, stamps)

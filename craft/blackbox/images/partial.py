@@ -1,6 +1,6 @@
-"""Keep batches of features until all are encoded, so that an interrupted job resumes.
+"""Keep batches of features on disk until all are encoded, so that an interrupted job resumes.
 
-They lie in a folder beside the file that they become, each written whole, and are deleted with it.
+They are in a folder beside the final file, and are deleted when that file is complete.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Batch = tuple[np.ndarray, np.ndarray]
 class Shards:
     """The kept batches of one features file, known by the position of their first image.
 
-    ``identity`` is all that the features depend on: shards of anything else are not read.
+    ``identity`` is everything that the features depend on; shards of another identity are ignored.
     """
 
     def __init__(self, out: Path, identity: Mapping[str, Any]) -> None:
@@ -35,9 +35,9 @@ class Shards:
         self._key = hashlib.sha256(described.encode()).hexdigest()
 
     def read(self, stamp: Callable[[int], str]) -> dict[int, Batch]:
-        """First position -> batch; what is foreign, damaged or outdated is logged and deleted.
+        """Return batches by first position; log and delete foreign, damaged or outdated ones.
 
-        ``stamp`` says which state the files of the batch at a position are in now.
+        ``stamp`` returns the current state of the image files of the batch at a position.
         """
         kept: dict[int, Batch] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
@@ -80,7 +80,7 @@ class Shards:
         write_tensors(path, {"features": features, "norms": norms}, metadata)
 
     def drop(self) -> None:
-        """Delete them all: the file that they became is there."""
+        """Delete all shards once the final file is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""Which images a command of this package is to read: parts of data sets, and copies of them."""
+"""The images that a command of this package reads: parts of data sets, and copies of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from craft.files.records import COPIES, Image, Manifest, Split
 
 @dataclass(frozen=True)
 class Selected:
-    """One set of images, and the file that is made of it."""
+    """One set of images, and the file to make from it."""
 
     facts: Mapping[str, Any]  # the data set's description
     manifest: Path
@@ -36,16 +36,16 @@ class Selected:
 
     @property
     def about(self) -> str:
-        """What the images are, in words."""
+        """Return a description of the images."""
         return f"{self.facts['name']} {self.part}, {self.kind} {self.view}"
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Paths of the images, in order."""
+        """Return the paths of the images, in order."""
         return tuple(image.path for _, image in self.images)
 
     def pictures(self, image: Mapping[str, Any]) -> Pictures:
-        """Return the images as a model is to see them; ``image`` is of a backbone."""
+        """Return the images as a model sees them; ``image`` is the backbone's preprocessing."""
         scale = COOP_CROP_SCALE if self.kind == "crop" else self.facts["crop_scale"]
         preprocess = Preprocess.of(image, scale)
         how = reading(self.facts)
@@ -55,10 +55,10 @@ class Selected:
 def select(
     manifest: Manifest, part: str, splits: Iterable[Split] | None
 ) -> list[tuple[int, Image]]:
-    """Images of a part with their positions in it; with ``splits`` only those that one draws.
+    """Return images of a part with their positions in it; with ``splits``, only drawn ones.
 
-    The positions seed the augmentation: they do not depend on what is selected. Raises
-    RecordError for a part without images and for a split of other images.
+    The positions seed the augmentation and do not depend on the selection. Raises RecordError for
+    a part without images and for a split of other images.
     """
     images = list(enumerate(manifest.part(part)))
     if not images:

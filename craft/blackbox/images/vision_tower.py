@@ -1,4 +1,4 @@
-"""CLIP's vision transformer for many visual prompts at once: what no prompt changes runs once.
+"""CLIP's vision transformer for many visual prompts; computation that they share runs once.
 
 V prompt tokens without positions are appended to an image's tokens before ``ln_pre`` (Yu et al.,
 2023, shallow variant). Until the first block's attention an image's own tokens do not know of them:
@@ -31,10 +31,10 @@ class _Tokens(NamedTuple):
 class VisionTower:
     """Unit image features of images with P visual prompts, or with none.
 
-    One candidate on one block of images is computed at a time, and blocks are at most :attr:`unit`
-    images: the bits of a feature depend on its image set alone, not on other candidates, cores or
-    memory. Images are float (n, 3, S, S) in 0..1; ``size`` S, ``width`` W, ``feature_width`` E,
-    ``mean`` and ``std`` by channel.
+    The tower computes one candidate on one block of at most :attr:`unit` images at a time. The bits
+    of a feature thus depend only on its image set, not on other candidates, cores or memory. Images
+    are float (n, 3, S, S) in 0..1; ``size`` is S, ``width`` W, ``feature_width`` E, ``mean`` and
+    ``std`` are by channel.
     """
 
     def __init__(

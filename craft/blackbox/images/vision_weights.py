@@ -156,7 +156,7 @@ class VisionWeights:
 def _unsupported(what: str) -> UnsupportedImageTower:
     return UnsupportedImageTower(
         "image tower: expected open_clip's vision transformer with a class token and ln_pre, "
-        f"got {what}; fits can prompt or encode images with such a tower alone"
+        f"got {what}; fits can prompt or encode images only with such a tower"
     )
 
 

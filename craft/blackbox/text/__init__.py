@@ -1,6 +1,6 @@
 """The text side: prompts as tokens, and towers that turn contexts and class names into features.
 
-``TextTower`` shares prefixes of class names; ``full_length`` runs what it does not support.
+``TextTower`` shares prefixes of class names; ``full_length`` supports all other models.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Prompts as token ids: the context words that all classes share, and what follows for each class.
+"""Prompts as token ids: the context that all classes share, and the suffix of each class.
 
 ``python -m craft.blackbox.text.tokenise`` writes them for a backbone and data sets.
 """
@@ -23,12 +23,12 @@ from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)
 
-#: The template of every learner, whatever the data set (methods.md calls it p0 and the suffix).
+#: The template of every learner on every data set: p0 and the suffix of Section 3.1.
 LEARNER_TEMPLATE = "a photo of a {}."
 
 
 class PromptError(ValueError):
-    """A template or class name cannot be tokenised as context, name and suffix."""
+    """A template or class name does not tokenise as context, name and suffix."""
 
 
 @dataclass(frozen=True)

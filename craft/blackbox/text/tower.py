@@ -1,4 +1,4 @@
-"""From an exported text tower's file to the tower: which of the two it is, the export decided."""
+"""Read an exported text tower: fast or plain, as the export decided."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Tower(Protocol):
-    """What both text towers are: features of K classes for contexts p0 + offset."""
+    """Interface of both text towers: features of K classes for contexts p0 + offset."""
 
     context_length: int  # L
     context_width: int  # D
@@ -36,7 +36,7 @@ class Tower(Protocol):
         ...
 
     def leading(self, words: int) -> Tower:
-        """Return the same classes after the first words of the initial context alone."""
+        """Return the same classes after only the first words of the initial context."""
         ...
 
     def encode(self, offsets: torch.Tensor) -> torch.Tensor:
@@ -53,9 +53,9 @@ def read_tower(
 ) -> Tower:
     """Return the tower of an exported file (backbones/export_side.py), over ``prompt``'s classes.
 
-    ``placement`` goes to the tower: device, max_batch_bytes. Raises RecordError for a foreign file,
-    for a plain tower where open_clip, which runs it, is not installed, and for one in another
-    ``dtype`` than float32. ``search_dtype``, where it differs, is that of a fast tower's searches.
+    ``placement`` holds the tower's device and max_batch_bytes. ``search_dtype`` is the type of a
+    fast tower's searches, if it differs from ``dtype``. Raises RecordError for a foreign file, and
+    for a plain tower without open_clip or with another ``dtype`` than float32.
     """
     arrays, metadata = read_tensors(path)
     if metadata.get("text") != "plain":

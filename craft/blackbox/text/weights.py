@@ -203,9 +203,9 @@ def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
 def embedding_std(model: nn.Module, table: torch.Tensor) -> float:
     """Return the standard deviation of one entry of a model's token embeddings (tokens, D).
 
-    A model that was pretrained on few of its tokens says so itself (``pretrained_tokens``, their
-    ids; craft.mini.backbone): the others' embeddings tell nothing, and they are most of the table.
-    Raises ValueError for a table that is filled with one row and does not say which are not.
+    A model that was pretrained on few tokens lists their ids in ``pretrained_tokens``
+    (craft.mini.backbone). All other rows, most of the table, are ignored. Raises ValueError for a
+    table filled with one row whose model does not list its tokens.
     """
     table = table.detach().float()
     tokens = getattr(model, "pretrained_tokens", None)
