@@ -1,4 +1,4 @@
-"""One run: its inputs, a black box and a learner in, files out.
+"""Fit runs: read inputs, give a learner a black box, write the files of the run.
 
-``python -m craft.fit`` is the way in; only this room knows box and learner together.
+The entry point is ``python -m craft.fit``. Only this package imports both boxes and learners.
 """

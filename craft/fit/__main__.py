@@ -1,7 +1,7 @@
-"""Fit one learner on few-shot sets of one data set: the one place that wires a box to a learner.
+"""Fit one learner on few-shot sets of one data set.
 
 ``python -m craft.fit --suite FILE --job NAME ... --out FOLDER``; the suite's file (``suite.json``)
-says which runs the job holds, and with which options.
+lists the runs of the job and their options.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fit every run of a job; one of 0 shots is not trained."""
+    """Fit every run of a job; a run with 0 shots is not trained."""
     given = _arguments(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     torch.set_num_threads(given.threads)
@@ -123,7 +123,7 @@ def _fit_all(given: argparse.Namespace, keeping: Keeping) -> None:
         codes=tuple(given.codes),
     )
     identity = {name: getattr(job, name) for name in ("method", "backbone", "dataset")}
-    # Of the module that the configuration names, as planned, wherever the class is written.
+    # Hash the module that the configuration names, as planned, wherever the class is defined.
     code = code_hash("craft.fit.__main__", job.learner.partition(":")[0])
     service = Service(given.service, given.key_variable) if given.service else None
     dtypes = TextDtypes.of(given.dtype, cls, given.device)

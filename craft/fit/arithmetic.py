@@ -1,4 +1,4 @@
-"""In which type of numbers the text forward of a fit runs, by purpose."""
+"""Data types of the text forward in a fit, by purpose."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 from craft.blackbox.text.prefix_sharing import DTYPES
 from craft.learner.base import Learner
 
-#: What a suite may ask for: one type throughout, or the fastest that a search bears.
+#: Values of a suite's ``dtype``: one type throughout, or the fastest for the search.
 ACCEPTED = (*DTYPES, "auto")
 
 
 @dataclass(frozen=True)
 class TextDtypes:
-    """Types of the text forward by their names: in a search, and in all that is not."""
+    """Names of the text forward's types: in a search, and otherwise."""
 
     search: str
     rest: str
 
     @classmethod
     def of(cls, asked: str, learner: type[Learner], device: torch.device | str) -> TextDtypes:
-        """Return what a suite's ``dtype`` means for a learner on a device.
+        """Return the types that a suite's ``dtype`` gives a learner on a device.
 
         ``auto`` is float32, but bfloat16 in the search of a learner that only ranks candidates,
         where the device multiplies bfloat16 itself.

@@ -1,4 +1,4 @@
-"""A box for a learner: of the access level that it declares, and no richer one."""
+"""Build the box of a learner, with exactly the access level that it declares."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Box = BlackBox | FeatureBox | WhiteBox
 
 @dataclass(frozen=True)
 class ImageSide:
-    """What images are encoded with and from, where a fit has them encoded."""
+    """Image tower and decoded images, for fits that encode images."""
 
     tower: VisionTower
     pixels: Mapping[str, PixelRows]  # by upload
@@ -47,9 +47,9 @@ def box_for(
 ) -> Box:
     """Return the box of a run: a tower over its classes, and image features (N, E) by upload.
 
-    ``shots`` is the number of training images, which a learner's budget may depend on; ``images``
-    is needed by learners that have images encoded; a service knows the run as ``run``. Raises
-    ValueError where it is lacking, and for an access level that no box here gives.
+    ``shots`` is the number of training images, which a learner's budget may depend on. Learners
+    that encode images need ``images``. ``run`` names the run to a service. Raises ValueError for
+    missing ``images`` and for an unknown access level.
     """
     options, access = learner.options, learner.access
     if words := options.context_words:
@@ -98,12 +98,12 @@ def black_box(
     meter: QueryMeter | None = None,
     run: str = "",
 ) -> BlackBox:
-    """Return a guarded black box that holds these uploads alone."""
+    """Return a guarded black box with only these uploads."""
     if isinstance(tower, Remote):
         return GuardedBox(tower.box("predictions", uploads, meter or QueryMeter(), run))
     return GuardedBox(LocalBox(tower, uploads, meter=meter, search_tower=tower_of_search(tower)))
 
 
 def tower_of_search(tower: Tower) -> Tower:
-    """Return the tower that answers a search, which only the fast one may have beside itself."""
+    """Return the tower for the search, which only a fast tower can have; None for others."""
     return tower.searching if isinstance(tower, TextTower) else tower

@@ -18,12 +18,12 @@ from craft.learner.base import Learner
 class CurveRecorder:
     """A learner's ``progress``: predicts the unlabelled test images at points of its budget.
 
-    Points are spread evenly over the search budget by the option ``curve_points``; a learner that
-    spends no search query has its end alone.
+    The option ``curve_points`` spreads points evenly over the search budget. A learner without
+    search queries has only the final point.
     """
 
     def __init__(self, inputs: RunInputs, box: Box, own: Mapping[str, Any]) -> None:
-        """Predict by ``box`` and what of the user's own side ``predict`` takes as keywords."""
+        """Predict by ``box``; ``own`` holds further keywords of ``predict``."""
         self._inputs, self._box, self._own = inputs, box, own
         options = inputs.learner.options
         points = np.linspace(0, options.budget, options.curve_points + 1)[1:-1]
@@ -46,8 +46,8 @@ class CurveRecorder:
     def finish(self, learner: Learner) -> Predictions:
         """Predict with the fitted learner; return all points, the last one final.
 
-        A point at the same number of queries, of a generation that was the last or of a refiner
-        that trained on without searching, gives way to the end: a curve has one value there.
+        The final point replaces an earlier one at the same number of queries: from the last
+        generation, or from a refiner that trained on after the search.
         """
         if self._queries and self._queries[-1] == learner.queries_:
             self._queries.pop()

@@ -1,4 +1,4 @@
-"""Image sets of a fit: features in memory, or the names of what a service holds."""
+"""Image sets of a fit: features in memory, or names of image sets at a service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Images = torch.Tensor | Chosen
 
 
 def read_images(path: Path) -> Features | Uploaded:
-    """Read what a part of a data set was made into; raises RecordError for anything else."""
+    """Read the features, or the upload, of a part of a data set; raises RecordError."""
     return Uploaded.read(path) if is_uploaded(path) else Features.read(path)
 
 
@@ -41,7 +41,7 @@ def chosen(
 
 
 def part(images: Images, numbers: torch.Tensor) -> Images:
-    """Return some of the images of a set that was chosen."""
+    """Return a subset of a chosen set of images."""
     if isinstance(images, Chosen):
         return images.part(numbers.tolist())
     return images[numbers.to(images.device)]

@@ -1,4 +1,4 @@
-"""Load and check the inputs of a job's fits; give each run its own, and a box from them."""
+"""Load and check the inputs of a job's fits; build the inputs and the box of each run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TRAIN = "train"
 
 @dataclass(frozen=True)
 class JobFiles:
-    """Everything that a fit reads but its split; no label of a test image is among it."""
+    """Everything that a fit reads except its split; it contains no label of a test image."""
 
     tower: Path
     prompts: Path
@@ -47,7 +47,7 @@ class JobFiles:
 
     @property
     def all(self) -> dict[str, Path]:
-        """Every file but those of training, whose copies the files themselves name."""
+        """Return every file except training features, whose files name their own copies."""
         files = {"tower": self.tower, "prompts": self.prompts}
         files |= {"image-tower": self.image_tower} if self.image_tower else {}
         files |= {f"test/{name}": path for name, path in self.tests.items()}
@@ -55,12 +55,12 @@ class JobFiles:
 
 
 def _upload(copy: str) -> str:
-    """Return the name under which a box holds a copy of the training images, ``""`` for none."""
+    """Return the box's name of a copy of the training images; ``""`` is the images themselves."""
     return f"{TRAIN}-{copy}" if copy else TRAIN
 
 
 def device_name(device: torch.device) -> str:
-    """``cpu``, or which GPU it is, and whether float32 products take TF32's inputs there."""
+    """Return ``cpu``, or the name of the GPU and whether its float32 products use TF32 inputs."""
     if device.type != "cuda":
         return device.type
     exact = not torch.backends.cuda.matmul.allow_tf32
@@ -70,8 +70,8 @@ def device_name(device: torch.device) -> str:
 class JobInputs:
     """The inputs of one job's fits in memory, from which each run gets a box of its own.
 
-    ``kind`` says which of the prompts the learners speak with (:attr:`Learner.prompts`);
-    ``service`` where the model is, for files that stand for one of a service.
+    ``kind`` selects the prompts that learners use (:attr:`Learner.prompts`). ``service`` is the
+    address of the model, if the files describe one behind a service.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class JobInputs:
         self._service = service
         self._device = torch.device(device)
         self._dtypes = dtypes
-        # Checksums are of what was read: a file that is replaced in between would have another's.
+        # Hash and read within one check, so that the SHA-256 is that of the bytes that were read.
         with unchanged([*inputs.all.values(), *inputs.train, *inputs.train_pixels, *inputs.codes]):
             self._read(inputs, kind)
 
@@ -151,10 +151,10 @@ class JobInputs:
         return read_tower(path, tokens, rest, search, device=self._device)
 
     def for_run(self, learner: Learner, path: Path | None, tests: Sequence[str]) -> RunInputs:
-        """Return the inputs of one run, as if it were alone in its job; ``path`` is its split's.
+        """Return the inputs of one run, independent of its job; ``path`` is that of its split.
 
-        Raises ValueError for a test set or a copy that was not given, RecordError for a split of
-        another data set, other classes or other images.
+        Raises ValueError for a missing test set or copy, and RecordError for a split of another
+        data set, other classes or other images.
         """
         split, drawn = None, {}
         if path:
@@ -242,7 +242,7 @@ class RunInputs:
     def own_side(self) -> dict[str, Mapping[str, Own]]:
         """Return the user's own images and codes as a keyword of ``fit`` and ``predict``.
 
-        It is empty for a learner that asks for no codes.
+        The result is empty for a learner without codes.
         """
         images = self.image_side()
         if images is None or not self.codes:
@@ -260,7 +260,7 @@ class RunInputs:
     def image_sets(self) -> dict[str, Images]:
         """Return uploads by name: the split's images, their copies (raw or not) and every test set.
 
-        Of a learner that uploads images itself they are the split's alone.
+        For a learner that uploads images itself, only the split's images.
         """
         if self.learner.access == "uploads":
             return {TRAIN: chosen(self.train[TRAIN], self.split.paths, "unit", self.device)}
@@ -274,7 +274,7 @@ class RunInputs:
         return sets
 
     def _folds(self) -> dict[str, torch.Tensor]:
-        """Return the rows of the search's upload in each of its folds, where there are several."""
+        """Return the rows of each fold of the search's upload; empty without folds."""
         folds = self.learner.options.search_folds
         if folds == 1 or self.split is None:
             return {}
@@ -299,7 +299,7 @@ class RunInputs:
         return tuple(_upload(copy) + suffix for copy in options.refine_copies or ("",))
 
     def search_set(self) -> str:
-        """Upload that scores candidates, by the option ``search_view``."""
+        """Return the upload that scores candidates, by the option ``search_view``."""
         return _upload(self.learner.options.search_copy)
 
     def box(self, run: str) -> Box:

@@ -1,4 +1,4 @@
-"""Files of one fit must be of one backbone, its weights, and the same images."""
+"""Check that the files of a fit belong to one backbone, its weights and the same images."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def require_match(
     train: Mapping[Path, Features | Uploaded | PixelFacts],
     tests: Mapping[Path, tuple[str, Features | Uploaded | PixelFacts]],
 ) -> None:
-    """Refuse images of another backbone, data set, part, manifest or weights than the others.
+    """Raise RecordError for images of another backbone, data set, part, manifest or weights.
 
-    ``backbone`` and ``dataset`` are the prompts'; ``towers`` holds what exported towers say of
-    their origin, ``tests`` the test set that each file is given as. Raises RecordError naming the
-    file, what it says and what it should.
+    ``backbone`` and ``dataset`` are those of the prompts. ``towers`` holds the provenance of
+    exported towers, ``tests`` the test set of each file. The error names the file, the value found
+    and the value expected.
     """
     weights = next((o["weights_sha256"] for o in towers.values() if "weights_sha256" in o), None)
     for path, origin in towers.items():

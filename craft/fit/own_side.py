@@ -1,4 +1,4 @@
-"""The user's own side of a run: decoded images, and the codes that a public encoder gives them."""
+"""The user's own side of a run: decoded images, and their codes by a public encoder."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from craft.learner.own import Own
 
 
 class Codes:
-    """Features of encoders by encoder and image set, as files have them."""
+    """Features by encoder and image set, as read from files."""
 
     def __init__(self, paths: Iterable[Path], manifests: Mapping[str, str]) -> None:
-        """Read features files; ``manifests`` are those of the run's own images, by data set.
+        """Read features files; ``manifests`` are those of the run's images, by data set.
 
-        Raises RecordError for codes of a data set that is not among them, or of other images.
+        Raises RecordError for codes of another data set or of other images.
         """
         self._known: dict[tuple[str, str], tuple[Path, Features]] = {}
         for path in paths:
@@ -43,7 +43,7 @@ class Codes:
 
 
 def _set_name(features: Features) -> str:
-    """Return the name under which a learner has the images, as its box has uploads."""
+    """Return the learner's name of an image set, as in its box."""
     if features.part == "test":
         return f"test/{features.dataset}"
     return f"train-{features.copy}" if features.copy else "train"

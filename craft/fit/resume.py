@@ -1,4 +1,4 @@
-"""One attempt at a run: it resumes where the last one was, saves its state, ends on a signal."""
+"""One attempt at a run: resume the last attempt, save the state, end on a signal."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ log = logging.getLogger("craft.fit")
 
 
 class Attempt:
-    """One attempt at a run: resumes the last one, saves its state, ends on a signal.
+    """One attempt at a run, as the ``progress`` of its learner.
 
-    A learner's ``progress``: hands it on to the curve, then saves the state every ``every`` seconds
-    and where a signal was received; raises Ended then.
+    It records a generation in the curve, then saves the state every ``every`` seconds. After a
+    signal it saves the state and raises Ended.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class Attempt:
         self._start = self._saved = time.perf_counter()
 
     def begin(self, learner: Learner, initial_accuracy: Callable[[], float] | None) -> None:
-        """Put learner, box and curve where the last attempt was; this one's time begins.
+        """Restore learner, box and curve from the last attempt, and start the clock.
 
-        The first attempt asks for ``initial_accuracy`` before that, and the others know it.
+        The first attempt measures ``initial_accuracy`` before that; later ones restore it.
         """
         if self._place and (saved := self._place.load()):
             checkpoint, curve, self._before = saved
@@ -53,7 +53,7 @@ class Attempt:
             if not isinstance(self._box, WhiteBox):
                 self._box.meter.counts |= self._before.counts
                 self._box.meter.images |= self._before.images
-            log.info("going on from generation %d of %s", checkpoint.done, checkpoint.phase)
+            log.info("resuming at generation %d of %s", checkpoint.done, checkpoint.phase)
             self._resumes = self._before.resumes + 1
             self._initial = self._before.initial_accuracy
         elif initial_accuracy:
@@ -61,10 +61,10 @@ class Attempt:
         self._start = self._saved = time.perf_counter()
 
     def __call__(self, learner: Learner) -> None:
-        """Record a generation; save the state where it is due."""
+        """Record a generation, and save the state if it is due."""
         if not self._called:
             log.info(
-                "a first generation %.1f s after the process's start, %.1f s of processor time",
+                "first generation finished %.1f s after process start, %.1f s of processor time",
                 seconds_since_start(),
                 time.process_time(),
             )
@@ -82,12 +82,12 @@ class Attempt:
             return
         try:
             self._place.save(checkpoint, self._curve.state(), self.spent())
-        except OSError as error:  # a later one may succeed, and the run itself is not wrong
-            log.warning("the state of the fit is not saved: %s", error)
+        except OSError as error:  # a later save may succeed; the run itself is correct
+            log.warning("cannot save the state of the fit: %s", error)
         self._saved = time.perf_counter()
 
     def spent(self) -> Spent:
-        """Return queries, times and memory of all attempts at the run."""
+        """Return the queries, times and memory of all attempts."""
         before, predicting = self._before, self._curve.seconds
         return Spent(
             counts={} if isinstance(self._box, WhiteBox) else dict(self._box.meter.counts),

@@ -44,8 +44,7 @@ log = logging.getLogger("craft.fit")
 
 @dataclass(frozen=True)
 class Keeping:
-    """How a job's runs are kept from being lost: a folder for their state (None: they are not), how
-    often it is saved, and the signals that ask them to end."""
+    """How a job saves the state of its runs: signals, folder (None: not at all) and interval."""
 
     signals: Signals
     cache: Path | None = None
@@ -53,7 +52,7 @@ class Keeping:
     places: list[Place] = field(default_factory=list)  # of runs that have ended
 
     def drop(self) -> None:
-        """Remove what is kept, once the job has ended well."""
+        """Delete the saved states after the job has succeeded."""
         for place in self.places:
             place.drop()
 
@@ -64,8 +63,8 @@ def run(
     """Fit one run, unless its unfinished job has done so, and write its files, the record last.
 
     ``identity`` holds the record's ``method``, ``backbone``, ``dataset``, ``config_hash`` and
-    ``code_hash``. Without a split (zero-shot) shots and seed are 0 and nothing is trained. Raises
-    Ended where a signal ended it, and what the fit raises.
+    ``code_hash``. Without a split (zero-shot), shots and seed are 0 and nothing is trained. Raises
+    Ended after a signal, and the errors of the fit.
     """
     if keeping.cache is None:
         _fit(inputs, identity, folder, None, keeping)
@@ -90,7 +89,7 @@ def _is_of(record: RunRecord | None, inputs: RunInputs, identity: Mapping[str, s
 
 
 def key(inputs: RunInputs, identity: Mapping[str, str]) -> str:
-    """Return the hash of all that decides a run's bytes on one machine: 16 hex digits."""
+    """Return a hash of everything that decides a run's bytes on one machine: 16 hex digits."""
     decisive = {
         "identity": dict(identity),
         "inputs": dict(inputs.checksums),
@@ -202,7 +201,7 @@ def _progress(
 
 
 def _facts(learner: Learner, box: Box) -> Facts:
-    """Return what a line of a fit's log says beside the generations."""
+    """Return the further values in a progress line of a fit."""
     facts: dict[str, float | str] = {}
     if (loss := learner.best_loss()) is not None:
         facts["best loss"] = loss
@@ -220,7 +219,7 @@ def near_chance(accuracy: float, classes: int) -> bool:
 def _initial_accuracy(inputs: RunInputs, box: Box, labels: torch.Tensor, run: str) -> float:
     """Return the accuracy (per cent) of the box's own context on the training images, labels (N,).
 
-    One query of the evaluation; a learner of another access level, or of a blank context, has none.
+    It costs one query of purpose ``evaluate``. None for another access level or a blank context.
     """
     blank = inputs.learner.options.context_tokens
     asked = (
@@ -236,8 +235,8 @@ def _initial_accuracy(inputs: RunInputs, box: Box, labels: torch.Tensor, run: st
     if near_chance(reached, len(classes)):
         log.warning(
             "%.1f %% of the training images are right at the untouched context, where chance is "
-            "%.1f %%: the model hardly knows these classes by their names, and a fit can do little "
-            "about that",
+            "%.1f %%: the model hardly knows these classes by their names, and a fit cannot change "
+            "that",
             reached,
             100 / len(classes),
         )

@@ -1,4 +1,4 @@
-"""The state of the runs of a job that has not ended well, where Snakemake does not remove it."""
+"""The saved state of an unfinished job's runs, in a folder that Snakemake does not delete."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from craft.learner.checkpoint import Checkpoint
 
 log = logging.getLogger("craft.fit")
 
-#: What a finished run is; the record is written last.
+#: Files of a finished run; the record is written last.
 FILES = (*RUN_FILES, paths.RECORD_NAME)
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a run has taken so far, over all of its attempts."""
+    """The costs of a run so far, over all attempts."""
 
     counts: dict[str, int]  # queries by purpose
     images: dict[str, int]  # image encodings of the service by purpose
@@ -38,12 +38,11 @@ class Spent:
 
 
 class Place:
-    """A run's folder in an unfinished job: its state while it is fitted, its files once it is.
+    """A run's folder in an unfinished job: its state during the fit, then its finished files.
 
-    ``key`` stands for all that decides the run's bytes; what another key left is removed. Snakemake
-    knows nothing of this folder, so that it survives where Snakemake removes the outputs of a job
-    that failed or was killed. It goes when the job has ended well, so that a job that is run again
-    fits again.
+    ``key`` is a hash of everything that decides the run's bytes; folders of other keys are deleted.
+    Snakemake does not know this folder, so it survives when Snakemake deletes the outputs of a
+    failed or killed job. It is deleted when the job succeeds, so that a forced job fits again.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -53,9 +52,9 @@ class Place:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[bool]:
-        """Be the only process at work on the run; wait for another, of a killed Snakemake.
+        """Lock the run; wait for a process that a killed Snakemake left behind.
 
-        Yields whether another was waited for.
+        Yields whether it had to wait.
         """
         with contextlib.ExitStack() as stack:
             waited, lock = False, self._folder / "lock"
@@ -74,7 +73,7 @@ class Place:
 
     @property
     def finished(self) -> bool:
-        """Whether the run's files are here, whole and as they were written."""
+        """Return whether the run's files are complete and unchanged."""
         return recorded(self.files) is not None
 
     def publish(self, folder: Path) -> None:
@@ -85,12 +84,12 @@ class Place:
         self._state.unlink(missing_ok=True)
 
     def drop(self) -> None:
-        """Remove what is kept of the run, once its job has ended well."""
+        """Delete the run's folder after its job has succeeded."""
         with self.held():
             shutil.rmtree(self.files, ignore_errors=True)
 
     def save(self, checkpoint: Checkpoint, curve: dict[str, torch.Tensor], spent: Spent) -> None:
-        """Write where the run is, whole or not at all."""
+        """Write the state of the run, whole or not at all."""
         tensors = {f"learner/{name}": value for name, value in checkpoint.tensors.items()}
         tensors |= {f"curve/{name}": value for name, value in curve.items()}
         about = {"phase": checkpoint.phase, "done": checkpoint.done, "queries": checkpoint.queries}
@@ -101,7 +100,7 @@ class Place:
         )
 
     def load(self) -> tuple[Checkpoint, dict[str, torch.Tensor], Spent] | None:
-        """Return what :meth:`save` wrote last; None where there is nothing, or nothing of use."""
+        """Return what :meth:`save` wrote last; None if it is missing or unusable."""
         if not self._state.exists():
             return None
         try:
@@ -113,12 +112,12 @@ class Place:
                 parts[part][key] = torch.from_numpy(array)
             return Checkpoint(tensors=parts["learner"], **about), parts["curve"], spent
         except (RecordError, KeyError, TypeError) as error:
-            log.warning("starting anew: %s", error)
+            log.warning("cannot resume, starting again: %s", error)
             return None
 
 
 def recorded(folder: Path) -> RunRecord | None:
-    """Return the record of the run whose files lie in ``folder``; None where they are not whole."""
+    """Return the record of the run in ``folder``; None if its files are not complete."""
     if not (folder / paths.RECORD_NAME).exists():
         return None
     try:

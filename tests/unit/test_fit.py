@@ -102,7 +102,7 @@ def test_the_log_says_how_long_the_start_took(fit, caplog: pytest.LogCaptureFixt
     fit()
     said = [line for line in caplog.messages if "first generation" in line]
     assert len(said) == 2  # a line for each seed
-    pattern = r"a first generation [\d.]+ s after the process's start, [\d.]+ s of processor time"
+    pattern = r"first generation finished [\d.]+ s after process start, [\d.]+ s of processor time"
     assert all(re.fullmatch(pattern, line) for line in said)
 
 

@@ -160,7 +160,7 @@ def test_another_run_takes_the_place_of_what_is_kept(fits: Fits) -> None:
     process.join()
     other = Fits(fits.folder, "collaborative:Collaborative", learning_rate=0.1)
     assert other.finish() == 0
-    assert "going on from generation" not in fits.log.read_text()
+    assert "resuming at generation" not in fits.log.read_text()
     assert fits.record().notes == {"resumes": 0}
 
 
@@ -218,7 +218,8 @@ def test_a_state_that_cannot_be_read_is_named_and_not_used(fits: Fits) -> None:
     (state,) = fits.folder.glob("cache/**/state.safetensors")
     state.write_bytes(state.read_bytes()[:-100])
     assert fits.finish() == 0
-    assert f"starting anew: {state}: not a readable safetensors file" in fits.log.read_text()
+    log = fits.log.read_text()
+    assert f"cannot resume, starting again: {state}: not a readable safetensors file" in log
     assert fits.record().notes == {"resumes": 0}
 
 
@@ -238,7 +239,7 @@ def test_a_full_disk_leaves_nothing_under_a_final_name(fits: Fits, cache: str | 
 def test_a_state_that_cannot_be_saved_ends_no_fit(fits: Fits) -> None:
     fits = Fits(fits.folder, "collaborative:Collaborative", intrinsic_dim=400, population=80)
     assert fits.finish(every=0.2, file_bytes=9000) == 0
-    assert "the state of the fit is not saved: " in fits.log.read_text()
+    assert "cannot save the state of the fit: " in fits.log.read_text()
 
 
 def test_an_input_that_is_gone_is_named(fits: Fits) -> None:
