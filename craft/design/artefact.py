@@ -12,10 +12,10 @@ REBUILDS = ("paper", "mini")
 
 #: What the report says of a CSV of means.
 MEANS = (
-    "Each row of the CSV is a cell of the printed table: ``mean`` and ``std`` (sample standard "
-    "deviation) over ``seeds`` of the ``expected`` runs, ``published`` and ``difference`` (ours "
-    "minus published) where the paper has the number, and a ``note`` on what is missing or known "
-    "to be wrong in print."
+    "Each row of the CSV is a cell of the printed table. It has ``mean`` and ``std`` (sample "
+    "standard deviation) over ``seeds`` of the ``expected`` runs, and ``published`` and "
+    "``difference`` (ours minus published) where the paper has the number. A ``note`` names "
+    "missing runs and known errors in print."
 )
 
 

@@ -12,27 +12,27 @@ OWN: tuple[Artefact, ...] = (
         name="discrepancies",
         kind="table",
         place="",
-        title="paper mode against released mode, and each difference between them alone",
+        title="paper mode, released mode, and each difference alone",
         rows="differences",
         shots="one",
         make=_TABLES + "discrepancies:discrepancies",
-        caption="What the choices are worth in which the paper and its released code differ: "
-        "{label} in both modes, then in paper mode with one difference at a time as the released "
-        "code has it. {backbone}{shots} shots, accuracy (%) and its difference to paper mode, seed "
-        "by seed. {seeds}",
-        about="Accuracy (%): what the paper's text leaves open, or says otherwise than its "
-        "authors' code, is changed one choice at a time on top of paper mode. ``docs/method.md`` "
-        "says what each choice is.\n\n"
+        caption="Effect of each choice on which the paper and its released code differ: {label} in "
+        "both modes, then in paper mode with one choice at a time taken from the released code. "
+        "{backbone}{shots} shots, accuracy (%) and its difference from paper mode, paired by seed. "
+        "{seeds}",
+        about="Accuracy (%) in both modes, then in paper mode with one choice at a time taken from "
+        "the released code, where the paper's text is silent or differs. ``docs/method.md`` "
+        "explains each choice.\n\n"
         + MEANS
-        + " A column that ends in ``:minus-paper`` is the difference to paper mode, its ``std`` "
-        "that of the differences seed by seed. Where a choice is the same in both modes on a data "
-        "set, the ``note`` says so and the runs are those of paper mode.",
+        + " A column that ends in ``:minus-paper`` is the difference from paper mode, and its "
+        "``std`` the deviation of the differences, paired by seed. Where a choice is the same in "
+        "both modes on a data set, the ``note`` says so and the runs are those of paper mode.",
     ),
     Artefact(
         name="access",
         kind="table",
         place="",
-        title="every method by access, queries and price",
+        title="methods by access, queries and price",
         rows="methods",
         shots="one",
         shifted=True,
@@ -40,17 +40,19 @@ OWN: tuple[Artefact, ...] = (
         means=True,
         make=_TABLES + "access:access_table",
         order=("zero-shot", "bbt", "craft"),
-        caption="What methods are given, what a fit asks of a service, and how good the answers "
-        "are: {backbone}{datasets}, {shots} shots. Means over the data sets. Calibration error: "
-        "expected, 15 bins. NLL: negative log-likelihood. {seeds}",
-        about="Methods by access level. ``fit_queries`` are contexts asked for in a fit, those of "
-        "search and refinement; ``fit_images_scored`` the images that a service scored for them, "
-        "each as often as it did; ``fit_images_encoded`` those that it encoded, the test images "
-        "aside; ``price`` what these cost by the suite's ``prices``. A method that uses weights "
-        "asks no service. ``shift:source`` and ``shift:targets`` are accuracies of the learners "
-        "that were trained on the shift's source, there and on its shifted test sets.\n\n" + MEANS,
-        about_paper="``published`` are means over the eleven data sets as methods' authors print "
-        "them; a note says by which protocol.",
+        caption="Methods by access level, the load of a fit on the service, and the quality of "
+        "the answers: {backbone}{datasets}, {shots} shots. Means over the data sets. Calibration "
+        "error: expected calibration error, 15 bins. NLL: negative log-likelihood. {seeds}",
+        about="Methods by access level. A method that uses weights asks no service.\n\n"
+        "- ``fit_queries``: contexts scored in a fit, for search and refinement.\n"
+        "- ``fit_images_scored``: images that the service scored for them, each as often as it "
+        "did.\n"
+        "- ``fit_images_encoded``: images that it encoded, without the test images.\n"
+        "- ``price``: the cost of these by the suite's ``prices``.\n"
+        "- ``shift:source`` and ``shift:targets``: accuracies of the learners that were trained on "
+        "the shift's source, there and on its shifted test sets.\n\n" + MEANS,
+        about_paper="\n\n``published`` are means over the eleven data sets from the methods' "
+        "authors; a note names the protocol.",
     ),
     Artefact(
         name="accuracy_by_queries",
@@ -62,10 +64,10 @@ OWN: tuple[Artefact, ...] = (
         curve=True,
         means=True,
         make="craft.report.figures.accuracy_by_queries:panels",
-        about="Accuracy (%), averaged over the data sets, against the queries of a fit, those of "
-        "its search and of its refinement (in proportion along a curve), on a logarithmic axis; "
-        "error bars of one sample standard deviation at the end. A method has its end alone where "
-        "its runs were scored after different numbers of queries. Dotted levels need no query.",
+        about="Accuracy (%), averaged over the data sets, against the queries of a fit for search "
+        "and refinement (in proportion along a curve), on a logarithmic axis. Error bars at the "
+        "end are one sample standard deviation. A method whose runs were scored after different "
+        "numbers of queries has its end alone. Dotted levels need no query.",
         about_paper="Open circles are published means.",
     ),
 )

@@ -6,8 +6,8 @@ from craft.design.artefact import MEANS, Artefact
 
 #: What the report says of times and memory.
 MACHINE = (
-    "*Times and memory are of the machine that ran the fits*, which the caption and "
-    "``measured_on`` name: run again, this table has other numbers."
+    "*Times and memory depend on the machine that ran the fits*, which the caption and "
+    "``measured_on`` name. They differ from one execution to the next."
 )
 
 _TABLES = "craft.report.tables."
@@ -43,9 +43,9 @@ PAPER: tuple[Artefact, ...] = (
         order=("zero-shot", "coop-4", "coop-16", "craft"),
         caption="Accuracy (%) under distribution shift: trained on {datasets} with {shots} shots, "
         "tested on it and on shifted test sets{averaged}. {seeds}",
-        about="Trained on one data set, tested on it and, unchanged, on shifted test sets. "
-        "``Average`` is over these targets, without the source. ``black_box`` is what the run's "
-        "record says of the method's access.\n\n" + MEANS,
+        about="Accuracy (%) of learners that were trained on one data set, on its test set and on "
+        "shifted test sets. ``Average`` is over these targets, without the source. ``black_box`` "
+        "is the method's access, from the run's record.\n\n" + MEANS,
     ),
     Artefact(
         name="ablation_components",
@@ -62,9 +62,9 @@ PAPER: tuple[Artefact, ...] = (
         "refinement, Co: collaborative training): {backbone}{accuracy} by shots. {seeds}",
         about="Accuracy (%), averaged over the data sets, by shots per class, with and without "
         "prompt generation (``pg``), prediction refinement (``pr``) and collaborative training "
-        "(``co``). The paper does not say how both modules are trained without collaboration: the "
-        "suite has two readings, alternating without the consistency terms, and one module after "
-        "the other.\n\n" + MEANS,
+        "(``co``). The paper does not state how both modules are trained without collaboration. "
+        "The suite has two readings: alternating without the consistency terms, and one module "
+        "after the other.\n\n" + MEANS,
     ),
     Artefact(
         name="efficiency",
@@ -77,25 +77,25 @@ PAPER: tuple[Artefact, ...] = (
         marks=("Black-Box",),
         make=_TABLES + "costs:efficiency",
         order=("zero-shot", "coop-16", "craft"),
-        caption="Efficiency, {backbone}{datasets}, {shots} shots. Deployment: what a user of the "
-        "method holds, its own parameters and, with white-box access, the model too (fp32). Peak "
-        "memory: of the whole process in training, with the black box and the libraries in it; of "
-        "its tensors on the GPU. Prediction: from cached image features. {seeds} {machines}",
-        about=f"Accuracy (%), access, and what training and deployment take. {MACHINE}\n\n"
-        "- ``training_seconds``: wall time of the fit. Images are encoded before it, unless a "
-        "method uploads or prompts them during it.\n"
+        caption="Efficiency, {backbone}{datasets}, {shots} shots. Deployment: the parameters that "
+        "a user of the method holds, with white-box access the model's too (fp32). Peak memory: "
+        "of the whole training process, black box and libraries included; of its tensors on the "
+        "GPU. Prediction: from cached image features. {seeds} {machines}",
+        about=f"Accuracy (%), access, and the cost of training and deployment. {MACHINE}\n\n"
+        "- ``training_seconds``: wall time of the fit. It includes the encoding of images only for "
+        "methods that upload or prompt them.\n"
         "- ``peak_memory_mb``: largest resident set of the whole process during the run, with the "
         "black box in it. ``peak_device_memory_mb``: of its tensors on the GPU, 0 on the CPU.\n"
-        "- ``parameters`` and ``deployed_mb``: what a user holds to use the method, its own "
-        "parameters and, with white-box access, the model's (fp32). ``deployed_percent`` is of "
-        "what the white-box method deploys.\n"
+        "- ``parameters``: the method's own. ``deployed_mb``: the memory of the parameters that a "
+        "user holds, with white-box access the model's too (fp32). ``deployed_percent``: its share "
+        "of what the white-box method deploys.\n"
         "- ``prediction_us``: wall time per test image, from cached image features.\n"
         "- ``queries_...``: contexts scored on a set of images, by purpose.\n\n"
-        "The numbers come from the run records. Snakemake's benchmark files are not read: such a "
-        "file is of a job, which may hold several runs, counts the start of Python, and after a "
-        "kill has the last attempt only.\n\n" + MEANS,
-        about_paper="\n\nThe paper's 1/80 of memory is 1.25 % in ``deployed_percent`` and no ratio "
-        "of peak memories; it counts the queries of the search.",
+        "The numbers come from the run records, not from Snakemake's benchmark files. Such a file "
+        "covers a whole job, which may hold several runs, includes the start of Python, and has "
+        "only the last attempt after a kill.\n\n" + MEANS,
+        about_paper="\n\nThe paper's 1/80 of memory corresponds to 1.25 % in ``deployed_percent``; "
+        "it is not a ratio of peak memories. The paper counts the queries of the search.",
     ),
     *(
         Artefact(
@@ -129,9 +129,9 @@ PAPER: tuple[Artefact, ...] = (
         make=_TABLES + "comparisons:comparison",
         order=("no-residual", "linear", "craft"),
         caption="Ablation of the refinement network: {backbone}{accuracy} by shots. {seeds}",
-        about="Accuracy (%), averaged over the data sets, by shots per class: the refiner without "
-        "the shortcut that adds its output to the black box's (``residual``), and as a linear map "
-        "instead of an MLP (``arch``).\n\n" + MEANS,
+        about="Accuracy (%), averaged over the data sets, by shots per class. One row removes the "
+        "shortcut that adds the refiner's output to the black box's (``residual``); another makes "
+        "the refiner a linear map instead of an MLP (``arch``).\n\n" + MEANS,
     ),
     Artefact(
         name="blackbox_assumptions",
@@ -142,16 +142,15 @@ PAPER: tuple[Artefact, ...] = (
         shots="several",
         make=_TABLES + "assumptions:blackbox_assumptions",
         order=("lfa", "cbbt", "bpt-vlm", "craft"),
-        caption="What a method assumes of the model, by what its runs were given and record"
+        caption="Assumptions of each method about the model, from its runs and their records"
         "{quoted}. Queries are contexts scored on a set of images; the paper counts those of the "
         "search. Image encodings of a run include the test images.",
-        about="What a method assumes of the model: both towers apart, a kind of network, access to "
-        "more than predictions. For methods of the suite it follows from the box that their runs "
-        "were given and from what they record; the queries are contexts scored on a set of images, "
-        "by purpose.\n\nEach row of the CSV is a cell of the printed table: ``value``, "
-        "``published``, whether the words differ (``difference``), and a ``note`` on what was not "
-        "run or is missing.",
-        about_paper="For the other methods it is quoted from the paper (``published``).",
+        about="Assumptions of each method about the model: separate towers, a kind of network, "
+        "access to more than predictions. For methods of the suite they follow from the box that "
+        "their runs were given and from the records. Queries are contexts scored on a set of "
+        "images, by purpose.\n\nEach row of the CSV is a cell of the printed table: ``value``, "
+        "``published``, whether the words differ (``difference``), and a ``note`` on missing runs.",
+        about_paper="For other methods the table quotes the paper (``published``).",
     ),
     Artefact(
         name="blackbox_methods",
@@ -166,9 +165,9 @@ PAPER: tuple[Artefact, ...] = (
         order=("bbt", "blackvip", "bpt-vlm", "craft", "craft-vp"),
         caption="Accuracy (%) of black-box methods, {backbone}{shots} shots. Image encodings of a "
         "run include the test images. {seeds}",
-        about="Accuracy (%) of black-box methods, and what a run of each asks of the service: "
-        "search queries and image encodings, those of the test images too. ``Average`` is over the "
-        "data sets; a method that is run on some of them has none.\n\n" + MEANS,
+        about="Accuracy (%) of black-box methods, with the search queries and image encodings of a "
+        "run, test images included. ``Average`` is over the data sets; a method that runs on only "
+        "some of them has none.\n\n" + MEANS,
         about_paper="Methods that are not run here have empty cells beside their published "
         "numbers.",
     ),
@@ -183,13 +182,12 @@ PAPER: tuple[Artefact, ...] = (
         make=_TABLES + "costs:training_time",
         order=("bbt", "blackvip", "bpt-vlm", "craft", "craft-vp"),
         caption="Training time ({unit}), {backbone}{shots} shots: wall time of the fit alone. "
-        "{encoding} A run took: {work}. {seeds} {machines}",
-        about="Wall time of the fits on each data set and their sum; the CSV has seconds. A method "
-        "that uploads or prompts images has them encoded during its fit, and its time includes "
-        "that. The others take features that are encoded once, before any fit; their time "
-        f"excludes it. {MACHINE}\n\n{MEANS}",
-        about_paper="What the paper prints of methods that are not run here stands beside empty "
-        "cells; it was measured on the authors' machine.",
+        "{encoding} Each run asked for: {work}. {seeds} {machines}",
+        about="Wall time of the fits on each data set and their sum; the CSV has seconds. The time "
+        "of a method that uploads or prompts images includes their encoding. The others take "
+        f"features that are encoded once, before any fit. {MACHINE}\n\n{MEANS}",
+        about_paper="Published times come from the authors' machine; methods that are not run here "
+        "have empty cells beside them.",
     ),
     Artefact(
         name="dataset_statistics",
@@ -201,9 +199,9 @@ PAPER: tuple[Artefact, ...] = (
         make=_TABLES + "dataset_statistics:dataset_statistics",
         caption="Statistics of the data sets, counted in their manifests.",
         about="Classes, training images and test images, counted in the manifests that the runs "
-        "used; few-shot sets are drawn from the training images. Each row of the CSV is one count, "
-        "with the published one and the difference where the paper has it. Shifted test sets have "
-        "no training images.",
+        "used. Few-shot sets are drawn from the training images; shifted test sets have none. Each "
+        "row of the CSV is one count, with the published count and the difference where the paper "
+        "has it.",
     ),
     Artefact(
         name="few_shot_curves",
@@ -213,9 +211,9 @@ PAPER: tuple[Artefact, ...] = (
         rows="methods",
         shots="several",
         make="craft.report.figures.few_shot_curves:panels",
-        about="Accuracy (%) against shots per class (log scale): means over seeds, error bars of "
-        "one sample standard deviation. The star and the dotted line are zero-shot. ``Average`` is "
-        "over the data sets. A gap is a missing run, named in its panel.",
+        about="Accuracy (%) against shots per class (log scale): means over seeds, with error bars "
+        "of one sample standard deviation. The star and the dotted line are zero-shot. ``Average`` "
+        "is over the data sets. A gap marks a missing run, which its panel names.",
         about_paper="Dashed lines are the published curves.",
     ),
     Artefact(
@@ -227,8 +225,8 @@ PAPER: tuple[Artefact, ...] = (
         shots="one",
         curve=True,
         make="craft.report.figures.query_efficiency:panels",
-        about="Accuracy (%) against the queries that the search has spent: mean and band of one "
-        "sample standard deviation over seeds. Methods that spend no query are dashed levels.",
+        about="Accuracy (%) against the queries spent by the search: mean over seeds, with a band "
+        "of one sample standard deviation. Methods that spend no query are dashed levels.",
         about_paper="The open circle is the published end point; the paper's curve is not "
         "available as numbers.",
     ),

@@ -584,7 +584,7 @@ def test_show_names_a_table_that_is_not_there(tmp_path):
     ("record", "said"),
     [
         ({"near_chance": True, "initial_accuracy": 12.9}, "near chance on red: at the untouched"),
-        ({"distinct_prompts": 1}, "tells 1 prompts of 2 classes of red apart"),
+        ({"distinct_prompts": 1}, "1 distinct prompts for the 2 classes of red"),
     ],
 )
 def test_what_a_backbone_makes_of_a_data_set_stands_below_its_table(design, record, said):

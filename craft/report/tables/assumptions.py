@@ -76,7 +76,7 @@ def blackbox_assumptions(artefact: Artefact, lines: pd.DataFrame, published: Pub
             for column in COLUMNS
         )
         rows.append(Row({"method": method.id, "label": method.label}, (method.heading,), cells))
-    quoted = "" if all(method.run for method in methods) else "; of others, what the paper states"
+    quoted = "" if all(method.run for method in methods) else "; other rows quote the paper"
     return Table(
         artefact=artefact,
         suite=lines["suite"].iloc[0],

@@ -169,10 +169,10 @@ def _encoding(lines: pd.DataFrame) -> str:
     """Return which methods' times include the encoding of images."""
     during = labels(lines[lines["access"].isin(ENCODING)], "row", "label").values()
     if not during:
-        return "Images were encoded before, for all methods at once."
+        return "Images were encoded once, before all fits."
     return (
-        f"The fits of {', '.join(during)} have images encoded, and their times include it; for the "
-        "others images were encoded before."
+        f"Times of {', '.join(during)} include the encoding of images; for the others, images were "
+        "encoded once, before all fits."
     )
 
 

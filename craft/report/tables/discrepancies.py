@@ -11,7 +11,7 @@ from craft.report.tables.table import AVERAGE, Cell, Column, Row, Table
 from craft.report.tidy_runs import Sample, samples
 
 CHOICE = "Choice"
-SAME = "no difference on this data set: the runs are those of paper mode"
+SAME = "same in both modes on this data set: the runs are those of paper mode"
 
 #: What a column of differences adds to the id of its data set.
 MINUS_PAPER = "minus-paper"

@@ -143,15 +143,15 @@ def notices(lines: pd.DataFrame) -> tuple[str, ...]:
         if len(near):
             found[
                 f"{backbone} begins near chance on {dataset}: at the untouched context "
-                f"{near.mean():.1f} % of the training images are right, so that the model may not "
-                f"know these images or the names of their classes."
+                f"{near.mean():.1f} % of the training images are classified correctly. The model "
+                f"may not know these images or the names of their classes."
             ] = None
         few = own[own["distinct_prompts"] < own["classes"]]
         if len(few):
             found[
-                f"{backbone} tells {few['distinct_prompts'].iloc[0]:.0f} prompts of "
-                f"{few['classes'].iloc[0]:.0f} classes of {dataset} apart: classes that share a "
-                f"prompt cannot be told apart."
+                f"{backbone} has {few['distinct_prompts'].iloc[0]:.0f} distinct prompts for the "
+                f"{few['classes'].iloc[0]:.0f} classes of {dataset}. Classes that share a prompt "
+                f"get the same scores."
             ] = None
     return tuple(found)
 
