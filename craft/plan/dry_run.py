@@ -57,7 +57,7 @@ def pending(
             dag = parsed.dag(types.DAGSettings(targets=set(targets), force_incomplete=True))
             dag.execute_workflow(executor="dryrun")
             workflow = parsed._workflow
-            suite = load(workflow.globals["config"])
+            suite = load(workflow.globals["GIVEN"])
         except Exception as error:
             raise PlanError(f"{', '.join(targets)}: {error}") from error
         finally:

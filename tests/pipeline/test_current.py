@@ -115,16 +115,21 @@ def exchange(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "rule"),
     [
-        ("score.json", lambda path: path.write_text(""), "score_runs"),
-        ("score.json", cut, "score_runs"),
         ("score.json", edit, "score_runs"),
-        ("score.json", exchange, "score_runs"),
-        ("record.json", edit, "fit_learner"),
         ("record.json", exchange, "fit_learner"),
-        ("predictions.safetensors", exchange, "fit_learner"),
         ("predictions.safetensors", cut, "fit_learner"),
-        ("learner.safetensors", Path.unlink, "fit_learner"),
-        ("history.csv", edit, "fit_learner"),
+        *(
+            pytest.param(*each, marks=pytest.mark.exhaustive)
+            for each in (
+                ("score.json", lambda path: path.write_text(""), "score_runs"),
+                ("score.json", cut, "score_runs"),
+                ("score.json", exchange, "score_runs"),
+                ("record.json", edit, "fit_learner"),
+                ("predictions.safetensors", exchange, "fit_learner"),
+                ("learner.safetensors", Path.unlink, "fit_learner"),
+                ("history.csv", edit, "fit_learner"),
+            )
+        ),
     ],
 )
 def test_a_file_of_a_run_that_was_damaged_is_made_again(
@@ -164,18 +169,32 @@ def test_splits_under_each_other_s_names_are_drawn_again(suite: Checkout) -> Non
     assert (first.read_bytes(), second.read_bytes()) == contents
 
 
+def replace(path: Path) -> None:
+    path.write_bytes(b"other")
+
+
 @pytest.mark.parametrize(
-    "name",
+    ("name", "damage"),
     [
-        "backbones/mini-rn/text.safetensors",
-        "prompts/mini-rn/digits.json",
-        "features/mini-rn/digits/train.safetensors",
-        "architectures.tex",
-        "provenance.json",
-        "ro-crate-metadata.json",
+        ("features/mini-rn/digits/train.safetensors", replace),
+        ("provenance.json", Path.unlink),
+        *(
+            pytest.param(name, damage, marks=pytest.mark.exhaustive)
+            for name, damage in (
+                ("backbones/mini-rn/text.safetensors", Path.unlink),
+                ("backbones/mini-rn/text.safetensors", replace),
+                ("prompts/mini-rn/digits.json", Path.unlink),
+                ("prompts/mini-rn/digits.json", replace),
+                ("features/mini-rn/digits/train.safetensors", Path.unlink),
+                ("architectures.tex", Path.unlink),
+                ("architectures.tex", replace),
+                ("provenance.json", replace),
+                ("ro-crate-metadata.json", Path.unlink),
+                ("ro-crate-metadata.json", replace),
+            )
+        ),
     ],
 )
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"other")])
 def test_any_other_file_that_is_missing_or_edited_is_made_again(
     suite: Checkout, name: str, damage: Callable[[Path], Any]
 ) -> None:

@@ -20,7 +20,7 @@ DATASETS = tuple(name for name in NAMES if name not in ("ImageNet", *SHIFTED))
 CHANGES = {
     "datasets": [*DATASETS, "ImageNet"],
     "shift": {"source": "ImageNet", "targets": list(SHIFTED)},
-    "backbones": ["RN50", "ViT-B-16"],
+    "backbones": ["RN50"],
     "artefacts": {"robustness": {"shots": [2]}, "architectures": {"shots": [2]}},
 }
 SUITE = ("--configfile", "config/miniature.yaml")
@@ -39,7 +39,9 @@ def data(
     """Miniatures, described in the checkout in place of the originals; ImageNet is the user's."""
     monkeypatch_module.setenv("HF_ENDPOINT", site.url)
     suite = yaml.safe_load((checkout.folder / "config" / "config.yaml").read_text())
-    (checkout.folder / SUITE[1]).write_text(yaml.safe_dump(suite | CHANGES))
+    methods = {name: suite["methods"][name] for name in ("zero-shot", "craft")}
+    suite |= CHANGES | {"methods": methods}
+    (checkout.folder / SUITE[1]).write_text(yaml.safe_dump(suite))
     folder = checkout.folder / "config" / "datasets"
     minis = {}
     for name in (*DATASETS, *SHIFTED, "ImageNet"):

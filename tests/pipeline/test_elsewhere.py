@@ -48,7 +48,13 @@ def deployed(checkout: Checkout, folder: Path, *arguments: str, succeeds: bool =
     return checkout.snakemake(*snakefile, *arguments, folder=folder, succeeds=succeeds)
 
 
-@pytest.mark.parametrize("given", [(), ("--configfile", "config/mini.yaml")])
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param((), id="paper", marks=pytest.mark.exhaustive),
+        pytest.param(("--configfile", "config/mini.yaml"), id="mini"),
+    ],
+)
 def test_both_snakefiles_plan_the_same_jobs(checkout: Checkout, given: tuple[str, ...]) -> None:
     plans = [
         checkout.plan("all", *given, *snakefile)
