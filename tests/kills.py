@@ -78,21 +78,26 @@ def own_images(checkout: Checkout) -> None:
 class Disturbed:
     """A checkout with a suite of some fits, and how long the suite takes there undisturbed."""
 
-    def __init__(self, checkout: Checkout, dataset: str = "digits") -> None:
-        self.checkout = checkout
+    def __init__(
+        self, checkout: Checkout, dataset: str = "digits", seeds: tuple[int, ...] = (1, 2, 3)
+    ) -> None:
+        self.checkout, self._seeds = checkout, seeds
         self._made: Path | None = None  # what the disturbed suite had made before a change
         if dataset == "mine":
             own_images(checkout)
         config = tiny(
             ("zero-shot", "bbt", "craft"),
             {"architectures": {"shots": [1]}, "dataset_statistics": {}},
-            seeds=[1, 2, 3],
+            seeds=list(seeds),
             datasets=[dataset],
             options={"budget": 600, "population": 20, "intrinsic_dim": 16, "curve_points": 4},
         )
         (checkout.folder / "kills.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         start = time.monotonic()
-        checkout.snakemake(*self._arguments("whole"), anew=True)  # as those that are ended
+        # Anew, as those that are ended.
+        checkout.snakemake(
+            *self._arguments("whole" if dataset == "digits" else "killed"), anew=True
+        )
         self.seconds = time.monotonic() - start
 
     def _arguments(self, name: str) -> list[str]:
@@ -100,14 +105,12 @@ class Disturbed:
         return ["all_tables", "--configfile", "kills.yaml", "--config", *places]
 
     def change(self, name: str) -> None:
-        """Finish the suite to be disturbed, change something, make the other one from nothing."""
+        """Change something in the suite that is disturbed, make the other one from nothing."""
         folder = self.checkout.folder
-        self.checkout.snakemake(*self._arguments("killed"))
         CHANGES[name](folder)
         self._made = folder / "made"
         for place in ("results/killed", ".snakemake"):
             shutil.copytree(folder / place, self._made / place)
-        shutil.rmtree(folder / "results/whole")
         self.checkout.snakemake(*self._arguments("whole"))
 
     def kill(
@@ -210,7 +213,7 @@ class Disturbed:
         whole, killed = (self.checkout.folder / "results" / name for name in ("whole", "killed"))
         files = [whole / name for name in TABLES]
         files += [path for name in RUN_FILES for path in sorted(whole.glob(f"runs/**/{name}"))]
-        assert len(files) == len(TABLES) + 7 * len(RUN_FILES)
+        assert len(files) == len(TABLES) + (1 + 2 * len(self._seeds)) * len(RUN_FILES)
         found = []
         for file in files:
             other = killed / file.relative_to(whole)
