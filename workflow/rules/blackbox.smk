@@ -93,10 +93,7 @@ rule tokenise_prompts:
 rule encode_images:
     """Encode images of a data set's part, or of all that a suite reads, with a backbone."""
     input:
-        unpack(images_to_encode),
-        backbone=backbone_file,
-        weights=weights,
-        current=current(together(FEATURES)),
+        unpack(current(together(FEATURES), images_to_encode)),
     output:
         features=together(FEATURES),
     log:
@@ -107,24 +104,19 @@ rule encode_images:
         "../../envs/vision.yaml"
     threads: ENCODE_CORES
     resources:
-        device=device_of,
-        gpu=gpus_of,
-        service_calls=lambda wildcards: int(served(wildcards.backbone)),
+        **ENCODING_DEVICE,
+        **calls_of(lambda wildcards: wildcards.backbone),
         mem_mb=growing(6000),
         runtime=growing(240),
     params:
-        sets=lambda wildcards: told(encoded(wildcards)),
-        module=lambda wildcards: encoder(wildcards.backbone),
         job=encoding_of,
     message:
         "Encode images with {wildcards.backbone}: {output}"
     shell:
-        "python -m craft.runtime.gpu_lease {resources.device} {params.module}"
-        " --backbone {input.backbone:q} --weights {input.weights:q}"
-        " --manifest {input.manifests:q} --root {params.sets[roots]:q}"
-        " --dataset {input.datasets:q} --part {params.sets[parts]:q}"
-        " --copy {params.sets[copies]:q} --splits {input.splits:q}"
-        " --threads {threads} --out {output.features:q} {params.job:q} > {log:q} 2>&1"
+        "python -m craft.runtime.gpu_lease {resources.device} {params.job:q}"
+        " --backbone {input.backbone:q} --weights {input.weights:q} --manifest {input.manifests:q}"
+        " --dataset {input.datasets:q} --splits {input.splits:q}"
+        " --threads {threads} --out {output.features:q} > {log:q} 2>&1"
 
 
 if DECODED:
@@ -148,13 +140,10 @@ if DECODED:
             mem_mb=growing(2000),
             runtime=growing(120),
         params:
-            sets=lambda wildcards: told(decoded(wildcards)),
-            job=lambda wildcards: decoding(decoded(wildcards)),
+            job=decoding_of,
         message:
             "Decode images for {wildcards.backbone}: {output}"
         shell:
-            "python -m craft.blackbox.images.decode --backbone {input.backbone:q}"
-            " --manifest {input.manifests:q} --root {params.sets[roots]:q}"
-            " --dataset {input.datasets:q} --part {params.sets[parts]:q}"
-            " --copy {params.sets[copies]:q} --splits {input.splits:q}"
-            " --threads {threads} --out {output.pixels:q} {params.job:q} > {log:q} 2>&1"
+            "python -m craft.blackbox.images.decode {params.job:q} --backbone {input.backbone:q}"
+            " --manifest {input.manifests:q} --dataset {input.datasets:q} --splits {input.splits:q}"
+            " --threads {threads} --out {output.pixels:q} > {log:q} 2>&1"

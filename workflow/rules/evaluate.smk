@@ -4,8 +4,7 @@
 rule score_runs:
     """Score the predictions of a batch of runs with the labels of their test sets."""
     input:
-        unpack(inputs_of_scores),
-        current=current(SCORED),
+        unpack(current(SCORED, inputs_of_scores)),
     output:
         scored=SCORED,
     log:
@@ -21,15 +20,13 @@ rule score_runs:
         mem_mb=1000,
         runtime=10,
     params:
-        what=scoring,
+        job=scoring,
         code=planned("craft.evaluation.score"),
     message:
         "Score {wildcards.batch}"
     shell:
-        "python -m craft.evaluation.score --suite {params.what[jobs]:q} --job {wildcards.batch:q}"
-        " --digest {params.what[digest]} --runs {params.what[runs]:q}"
-        " --manifests {params.what[manifests]:q} --scored {output.scored:q} {params.code:q}"
-        " > {log:q} 2>&1"
+        "python -m craft.evaluation.score --job {wildcards.batch:q} {params.job:q}"
+        " --scored {output.scored:q} {params.code:q} > {log:q} 2>&1"
 
 
 rule write_request:

@@ -8,8 +8,7 @@
 rule fit_learner:
     """Fit a learner on few-shot splits through the black box, one run or a batch of runs."""
     input:
-        unpack(inputs_of_fit),
-        current=current(FITTED),
+        unpack(current(FITTED, inputs_of_fit)),
     output:
         fitted=FITTED,
     log:
@@ -21,27 +20,18 @@ rule fit_learner:
     threads: SUITE["fit_threads"]
     resources:
         **ON_DEVICE,
-        service_calls=lambda wildcards: int(served(FITS[wildcards.batch][0].backbone)),
+        **calls_of(lambda wildcards: FITS[wildcards.batch][0].backbone),
         mem_mb=growing(4000),
         runtime=growing(720),
     params:
-        dtype=SUITE["dtype"],
-        tf32=TF32,
-        # Not {threads}, which is less where --cores is: the bytes would be the machine's.
-        threads=SUITE["fit_threads"],
+        settings=FIT_SETTINGS,
         job=fitting,
-        jobs=jobs_file,
-        service=service_of,
-        cache=f"{RESULTS}/{paths.CACHE}/fit",
+        found=where_found,
     message:
         "Fit {wildcards.batch}"
     shell:
         "python -m craft.runtime.gpu_lease {resources.device} craft.fit"
-        " --suite {params.jobs:q} --job {wildcards.batch:q} --digest {params.job[digest]}"
-        " {params.job[code]:q}"
-        " --dtype {params.dtype} {params.tf32} --threads {params.threads}"
+        " --job {wildcards.batch:q} {params.job:q} {params.settings:q} {params.found:q}"
         " --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q}"
         " --image-tower {input.image_tower:q} --train-pixels {input.train_pixels:q}"
-        " --test-pixels {params.job[test_pixels]:q} --codes {input.codes:q}"
-        " --splits {params.job[splits]:q} --tests {params.job[tests]:q} --out {params.job[out]:q}"
-        " {params.service:q} --cache {params.cache:q} --fitted {output.fitted:q} > {log:q} 2>&1"
+        " --codes {input.codes:q} --fitted {output.fitted:q} > {log:q} 2>&1"

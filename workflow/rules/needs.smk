@@ -6,6 +6,13 @@ def served(backbone):
     return backbone in SERVICES
 
 
+def calls_of(backbone):
+    """Return the resource of jobs that ask a service, whose backbone a function of wildcards names."""
+    if not SERVICES:
+        return {}
+    return {"service_calls": lambda wildcards: int(served(backbone(wildcards)))}
+
+
 def dataset_file(wildcards):
     """Return the description of a data set."""
     return DATASET_FILES[wildcards.dataset]

@@ -54,17 +54,19 @@ def images_to_encode(wildcards):
         "splits": (
             [] if TOGETHER else drawn_of(wildcards.backbone, wildcards.dataset, wildcards.part)
         ),
+        "backbone": backbone_file(wildcards),
+        "weights": weights(wildcards),
     }
 
 
 def told(sets):
-    """Return what a command is told of sets of images, one by one."""
+    """Return the arguments that tell a command of sets of images, one by one."""
     split = [(name, *part.partition("-")) for name, part in sets]
-    return {
-        "roots": [tree_of(name) for name, *_ in split],
-        "parts": [part for _, part, *_ in split],
-        "copies": [copy or "none" for *_, copy in split],
-    }
+    return [
+        *("--root", *(tree_of(name) for name, *_ in split)),
+        *("--part", *(part for _, part, *_ in split)),
+        *("--copy", *(copy or "none" for *_, copy in split)),
+    ]
 
 
 def encoding(backbone, sets):
@@ -78,19 +80,19 @@ def encoder(backbone):
     return "craft.client.upload" if served(backbone) else "craft.blackbox.images.__main__"
 
 
-def device_of(wildcards):
-    """Return where images are encoded: for a service they are only read here."""
-    return "cpu" if served(wildcards.backbone) else ON_DEVICE["device"]
-
-
-def gpus_of(wildcards):
-    """Return the GPUs that a job takes which encodes images."""
-    return 0 if served(wildcards.backbone) else ON_DEVICE["gpu"]
+# Where images are encoded: for a service they are only read here.
+ENCODING_DEVICE = ON_DEVICE
+if SERVICES:
+    ENCODING_DEVICE = {
+        "device": lambda wildcards: "cpu" if served(wildcards.backbone) else ON_DEVICE["device"],
+        "gpu": lambda wildcards: 0 if served(wildcards.backbone) else ON_DEVICE["gpu"],
+    }
 
 
 def encoding_of(wildcards):
-    """Return those of the images that one job encodes."""
-    return encoding(wildcards.backbone, encoded(wildcards))
+    """Return the module that encodes the images of one job, and its arguments."""
+    sets, backbone = encoded(wildcards), wildcards.backbone
+    return [encoder(backbone), *told(sets), *encoding(backbone, sets)]
 
 
 def image_states(name, part, drawn):
@@ -128,6 +130,12 @@ def decoding(sets):
     """Return arguments of the job that decodes (data set, part) together."""
     about = [[described(name), part] for name, part in sets]
     return job("craft.blackbox.images.decode", described=about)
+
+
+def decoding_of(wildcards):
+    """Return the arguments of the job that decodes images for a backbone."""
+    sets = decoded(wildcards)
+    return [*told(sets), *decoding(sets)]
 
 
 def exporting(backbone, side):

@@ -16,14 +16,13 @@ def inputs_of_scores(wildcards):
 
 
 def scoring(wildcards, input):
-    """Return what the command is told: the file of its runs, which job it is, manifests."""
+    """Return the arguments of a batch: the file of its runs, which job it is, manifests."""
     named = zip(tests_of(wildcards), input.manifests)
-    return {
-        "jobs": with_jobs(SCORING_JOBS_FILE, SCORING_JOBS),
-        "digest": SCORING_DIGESTS[wildcards.batch],
-        "runs": f"{RESULTS}/{paths.RUNS_FOLDER}",
-        "manifests": [f"{name}={path}" for name, path in named],
-    }
+    return [
+        *("--suite", with_jobs(SCORING_JOBS_FILE, SCORING_JOBS)),
+        *("--digest", SCORING_DIGESTS[wildcards.batch], "--runs", f"{RESULTS}/{paths.RUNS_FOLDER}"),
+        *("--manifests", *(f"{name}={path}" for name, path in named)),
+    ]
 
 
 def scored(runs):

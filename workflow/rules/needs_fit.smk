@@ -14,6 +14,13 @@ JOBS_FILE, SCORING_JOBS_FILE = (
     f"{RESULTS}/{paths.CACHE}/jobs/{config_hash(digests)}.json"
     for digests in (DIGESTS, SCORING_DIGESTS)
 )
+SPLITS_FOLDER = os.path.dirname(os.path.dirname(SPLIT))
+FIT_SETTINGS = [
+    *("--dtype", SUITE["dtype"], TF32),
+    # Not {threads}, which is less where --cores is: the bytes would be the machine's.
+    *("--threads", str(SUITE["fit_threads"])),
+    *("--out", f"{RESULTS}/{paths.RUNS_FOLDER}", "--cache", f"{RESULTS}/{paths.CACHE}/fit"),
+]
 CODE = {
     learner: planned("craft.fit.__main__", learner.partition(":")[0])
     for learner in {run.learner for run in RUNS}
@@ -54,37 +61,27 @@ def test_part(pattern, backbone, name):
 
 
 def fitting(wildcards):
-    """Return what decides a batch's bytes beside its inputs, as the command is told."""
+    """Return the arguments of a batch that decide its bytes beside the inputs."""
     runs = FITS[wildcards.batch]
     tests = dict.fromkeys(name for run in runs for name in TESTS[run])
     encoding = any(run.options.encodes_images for run in runs)
-    return {
-        "digest": DIGESTS[wildcards.batch],
-        "splits": os.path.dirname(os.path.dirname(SPLIT)).replace("{dataset}", runs[0].dataset),
-        "tests": [f"{name}={test_part(FEATURES, runs[0].backbone, name)}" for name in tests],
-        "test_pixels": [
-            f"{name}={test_part(PIXELS, runs[0].backbone, name)}" for name in tests if encoding
-        ],
-        "out": f"{RESULTS}/{paths.RUNS_FOLDER}",
-        "code": CODE[runs[0].learner],
-    }
+    return [
+        *("--digest", DIGESTS[wildcards.batch], *CODE[runs[0].learner]),
+        *("--splits", SPLITS_FOLDER.format(dataset=runs[0].dataset)),
+        *("--tests", *(f"{name}={test_part(FEATURES, runs[0].backbone, name)}" for name in tests)),
+        "--test-pixels",
+        *(f"{name}={test_part(PIXELS, runs[0].backbone, name)}" for name in tests if encoding),
+    ]
 
 
-def service_of(wildcards, input):
-    """Return where the model of a batch is, if behind a service; of another address it is the same.
+def where_found(wildcards, input):
+    """Return where the runs of every job are listed, and the model of a batch behind a service.
 
-    As a function of ``input`` it re-runs nothing.
+    The model is the same at another address. As a function of ``input`` this re-runs nothing.
     """
     service = SERVICES.get(FITS[wildcards.batch][0].backbone)
-    return ["--service", service["url"], "--key-variable", service["key"]] if service else []
-
-
-def jobs_file(wildcards, input):
-    """Return the file with the runs of every job that fits.
-
-    As a function of ``input`` it re-runs nothing.
-    """
-    return with_jobs(JOBS_FILE, JOBS)
+    address = ["--service", service["url"], "--key-variable", service["key"]] if service else []
+    return ["--suite", with_jobs(JOBS_FILE, JOBS), *address]
 
 
 def with_jobs(path, jobs):

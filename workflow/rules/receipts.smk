@@ -24,11 +24,12 @@ def job(*modules, **settings):
     return [*planned(*modules), "--receipt", key]
 
 
-def current(outputs):
-    """Return an input function that adds no input, but lets stale files be made again.
+def current(outputs, inputs=lambda wildcards: []):
+    """Return an input function that also lets stale files be made again; it adds no input of its own.
 
     As --forcerun would, but for the jobs of the targets alone: Snakemake says nowhere which these
-    are before it asks for their inputs.
+    are before it asks for their inputs. Of a rule with thousands of jobs it takes ``inputs`` along,
+    as each function that Snakemake calls costs planning time.
     """
 
     def look(wildcards):
@@ -39,6 +40,6 @@ def current(outputs):
                 workflow.dag.forcefiles.add(stale)
                 if not GRAPH.derived(stale):
                     logger.info(f"{stale}: {why}; made again")
-        return []
+        return inputs(wildcards)
 
-    return look if workflow.is_main_process else []
+    return look if workflow.is_main_process else inputs
