@@ -18,7 +18,7 @@ from benchmarks import measure
 from benchmarks.scoring import unit_rows
 from craft.blackbox.local_box import LocalBox
 from craft.blackbox.text.prefix_sharing import DTYPES, TextTower
-from craft.fit.inputs import device_name
+from craft.fit.run_inputs import device_name
 from craft.learner import losses
 from craft.learner.collaborative import refined_loss
 from craft.learner.losses import cross_entropy

@@ -21,7 +21,7 @@ from benchmarks import measure
 from craft.blackbox.images.encode import Encoder, Pictures, batch_size, encode
 from craft.blackbox.images.partial import Shards
 from craft.blackbox.images.preprocess import Preprocess
-from craft.files.records import Image
+from craft.files.datasets import Image
 
 ARCHITECTURE = "RN50-quickgelu"
 DECODING = "decoding, on one core"

@@ -22,8 +22,9 @@ import torch
 
 from benchmarks import measure
 from craft.blackbox.text.tokenise import Prompts
+from craft.files.datasets import Split
+from craft.files.image_features import Features
 from craft.files.paths import RUN_OF_CELL
-from craft.files.records import Features, Split
 from craft.files.suite import Job, JobRun, suite_content, write_suite
 
 BACKBONE, DATASET, SHOTS = "RN50", "EuroSAT", 16

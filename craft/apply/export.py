@@ -18,9 +18,10 @@ from craft.blackbox.text.tokenise import Prompts
 from craft.data.manifest import reading
 from craft.files import paths, yaml12
 from craft.files.atomic import RecordError, read_metadata, sha256, write_text
+from craft.files.datasets import Manifest
 from craft.files.descriptions import read_dataset
 from craft.files.folder import replacing_folder
-from craft.files.records import LEARNER_FILE, PREDICTIONS_FILE, Manifest, RunRecord, Score
+from craft.files.records import LEARNER_FILE, PREDICTIONS_FILE, RunRecord, Score
 from craft.files.run_predictions import Predictions
 from craft.files.shipped import BACKBONES, DATASETS, find
 from craft.learner.lookup import load_learner

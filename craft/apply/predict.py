@@ -25,8 +25,8 @@ from craft.blackbox.text.prefix_sharing import DTYPES
 from craft.blackbox.text.tower import tower_of
 from craft.data.rgb import ImageError, read_rgb
 from craft.data.user_images import SUFFIXES
+from craft.files.datasets import Image
 from craft.files.pixels import PixelRows
-from craft.files.records import Image
 from craft.files.shipped import find
 from craft.fit.boxes import Box, ImageSide, box_for
 from craft.learner.base import Learner

@@ -22,6 +22,14 @@ def cores(device: torch.device) -> int:
     return 1 if alone else torch.get_num_threads()
 
 
+def batch_bytes(device: torch.device) -> int:
+    """Bytes of activations that run together by default (docs/performance.md)."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return min(free // 2, 8 << 30)
+    return 32 << 20
+
+
 def on_each_core(
     work: Callable[[torch.Tensor], torch.Tensor], batches: Sequence[torch.Tensor]
 ) -> list[torch.Tensor]:

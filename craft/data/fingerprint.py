@@ -16,7 +16,7 @@ from typing import Any
 
 from craft.data.manifest import image_root
 from craft.files.atomic import RecordError
-from craft.files.records import Split
+from craft.files.datasets import Split
 
 #: Files that one thread looks up at a time, and threads: a network disk answers each one late.
 _CHUNK, _THREADS = 1000, 16

@@ -17,7 +17,7 @@ from typing import Any
 from craft.data.rgb import ImageError, read_rgb
 from craft.data.user_lists import about
 from craft.files.atomic import write_json
-from craft.files.records import Image, Manifest
+from craft.files.datasets import Image, Manifest
 from craft.runtime.progress import Progress
 
 log = logging.getLogger(__name__)

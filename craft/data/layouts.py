@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from craft.files.atomic import sha256
-from craft.files.records import PARTS, Image
+from craft.files.datasets import PARTS, Image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 

@@ -17,8 +17,8 @@ from craft.data.layouts import LAYOUTS, ManifestError
 from craft.data.spelling import escaped, is_text, normal
 from craft.data.user_images import OWN
 from craft.files import receipts
+from craft.files.datasets import PARTS, Image, Manifest
 from craft.files.descriptions import read_dataset
-from craft.files.records import PARTS, Image, Manifest
 from craft.runtime.command import run_command
 
 log = logging.getLogger(__name__)

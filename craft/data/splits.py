@@ -80,7 +80,7 @@ def write_splits(
     """
     # The records bring numpy along, which printing a split's paths does not need.
     from craft.files import receipts
-    from craft.files.records import Manifest, Split
+    from craft.files.datasets import Manifest, Split
 
     for placeholder, values in (("{shots}", shots), ("{seed}", seeds)):
         if len(set(values)) > 1 and placeholder not in pattern:

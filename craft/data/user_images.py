@@ -18,7 +18,7 @@ from craft.data.layouts import ManifestError
 from craft.data.spelling import composed, escaped, is_text
 from craft.data.user_lists import NAMED, about, class_names, from_list
 from craft.files.atomic import RecordError
-from craft.files.records import PARTS, Image, Manifest
+from craft.files.datasets import PARTS, Image, Manifest
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 #: What file managers leave in folders of images.

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from craft.data.spelling import composed, normal, on_disk
-from craft.files.records import PARTS
+from craft.files.datasets import PARTS
 
 #: Entries named in one problem.
 NAMED = 5

@@ -9,7 +9,7 @@ import pandas as pd
 
 from craft.files import paths
 from craft.files.atomic import RecordError
-from craft.files.records import Manifest
+from craft.files.datasets import Manifest
 
 #: What is counted.
 COUNTS = ("classes", "train", "test")

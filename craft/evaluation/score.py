@@ -14,12 +14,12 @@ import numpy as np
 from craft.evaluation.calibration import expected_calibration_error, negative_log_likelihood
 from craft.files import paths
 from craft.files.atomic import RecordError, sha256, unchanged, write_json
+from craft.files.datasets import Manifest
 from craft.files.records import (
     BALANCED_ACCURACY,
     CALIBRATION_ERROR,
     LOG_LOSS,
     PREDICTIONS_FILE,
-    Manifest,
     RunRecord,
     Score,
 )

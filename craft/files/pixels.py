@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from craft.files.atomic import METADATA, RecordError, read_metadata, replacing
-from craft.files.records import row_numbers
+from craft.files.image_features import row_numbers
 from craft.files.typed import build
 
 _TENSOR = "pixels"
@@ -27,7 +27,7 @@ class PixelFacts:
     dataset: str
     part: str
     view: int
-    kind: str  # one of craft.files.records.COPIES
+    kind: str  # one of craft.files.image_features.COPIES
     manifest_sha256: str
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from craft.files.atomic import read_metadata, write_tensors
-from craft.files.records import row_numbers
+from craft.files.image_features import row_numbers
 from craft.files.typed import build
 
 

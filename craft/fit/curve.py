@@ -11,7 +11,7 @@ import torch
 
 from craft.files.run_predictions import Predictions
 from craft.fit.boxes import Box
-from craft.fit.inputs import RunInputs
+from craft.fit.run_inputs import RunInputs
 from craft.learner.base import Learner
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from craft.client.chosen import Chosen
-from craft.files.records import Features
+from craft.files.image_features import Features
 from craft.files.uploaded import Uploaded, is_uploaded
 
 #: An image set of a box: features (N, E), or rows of a service's.

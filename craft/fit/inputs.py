@@ -1,4 +1,4 @@
-"""Load and check the inputs of a job's fits; build the inputs and the box of each run."""
+"""Load and check the inputs of a job's fits, and build the inputs of each run."""
 
 from __future__ import annotations
 
@@ -16,20 +16,15 @@ from craft.blackbox.text.tokenise import Prompts, PromptTokens
 from craft.blackbox.text.tower import Tower, read_tower
 from craft.client.remote import Remote, Service
 from craft.files.atomic import RecordError, read_metadata, sha256, unchanged
+from craft.files.datasets import Split
+from craft.files.image_features import Features
 from craft.files.pixels import Pixels
-from craft.files.records import Features, Split
-from craft.files.uploaded import Uploaded
 from craft.fit.arithmetic import FLOAT32, TextDtypes
-from craft.fit.boxes import Box, ImageSide, box_for
-from craft.fit.image_sets import Images, chosen, part, read_images, whole
+from craft.fit.image_sets import read_images
 from craft.fit.matching import require_match
-from craft.fit.own_side import Codes, own_of
+from craft.fit.own_side import Codes
+from craft.fit.run_inputs import RunInputs, upload_name
 from craft.learner.base import Learner
-from craft.learner.folds import fold_name, fold_numbers
-from craft.learner.own import Own
-
-#: Name under which a box holds the few-shot training images.
-TRAIN = "train"
 
 
 @dataclass(frozen=True)
@@ -52,19 +47,6 @@ class JobFiles:
         files |= {"image-tower": self.image_tower} if self.image_tower else {}
         files |= {f"test/{name}": path for name, path in self.tests.items()}
         return files | {f"pixels/test/{name}": path for name, path in self.test_pixels.items()}
-
-
-def _upload(copy: str) -> str:
-    """Return the box's name of a copy of the training images; ``""`` is the images themselves."""
-    return f"{TRAIN}-{copy}" if copy else TRAIN
-
-
-def device_name(device: torch.device) -> str:
-    """Return ``cpu``, or the name of the GPU and whether its float32 products use TF32 inputs."""
-    if device.type != "cuda":
-        return device.type
-    exact = not torch.backends.cuda.matmul.allow_tf32
-    return torch.cuda.get_device_name(device) + ("" if exact else ", TF32")
 
 
 class JobInputs:
@@ -102,7 +84,7 @@ class JobInputs:
             towers = [self._tower_of(inputs.tower, each) for each in others]
             self._tower = TemplateMean([self._tower, *towers])
         train = [read_images(path) for path in inputs.train]
-        self._train = {_upload(features.copy): features for features in train}
+        self._train = {upload_name(features.copy): features for features in train}
         self._tests = {name: read_images(path) for name, path in inputs.tests.items()}
         self._vision = None
         if inputs.image_tower:
@@ -114,7 +96,7 @@ class JobInputs:
                 search_dtype=DTYPES[self._dtypes.search],
             )
         pixels = {path: Pixels.read(path) for path in inputs.train_pixels}
-        self._pixels = {_upload(each.facts.copy): each for each in pixels.values()}
+        self._pixels = {upload_name(each.facts.copy): each for each in pixels.values()}
         tested = {name: Pixels.read(path) for name, path in inputs.test_pixels.items()}
         self._test_pixels = tested
         given = dict(zip(inputs.train, train, strict=True))
@@ -162,7 +144,7 @@ class JobInputs:
                 split, drawn = Split.read(path), {"split": sha256(path)}
         if unknown := set(tests) - set(self._tests):
             raise ValueError(f"no features of test set {min(unknown)!r} are given")
-        uploads = [_upload(copy) for copy in ("", *learner.options.copies)] if split else []
+        uploads = [upload_name(copy) for copy in ("", *learner.options.copies)] if split else []
         for upload in uploads:
             if upload not in self._train:
                 raise ValueError(
@@ -219,91 +201,3 @@ class JobInputs:
             {upload: self._pixels[upload] for upload in uploads},
             {name: self._test_pixels[name] for name in tests},
         )
-
-
-@dataclass(frozen=True)
-class RunInputs:
-    """Towers and features of one run."""
-
-    learner: Learner
-    device: torch.device
-    dtypes: TextDtypes
-    tower: Tower | Remote
-    split: Split | None
-    train: Mapping[str, Features | Uploaded]  # by upload: the images, and augmented copies
-    tests: Mapping[str, Features | Uploaded]
-    checksums: Mapping[str, str]  # role of each file that was read -> SHA-256 of its bytes
-    indistinct: tuple[tuple[str, ...], ...] = ()  # classes that share a prompt
-    vision: VisionTower | None = None  # where the learner has images encoded; then pixels of both
-    pixels: Mapping[str, Pixels] = field(default_factory=dict)  # by upload
-    test_pixels: Mapping[str, Pixels] = field(default_factory=dict)
-    codes: Mapping[str, Features] = field(default_factory=dict)  # of the user's own image sets
-
-    def own_side(self) -> dict[str, Mapping[str, Own]]:
-        """Return the user's own images and codes as a keyword of ``fit`` and ``predict``.
-
-        The result is empty for a learner without codes.
-        """
-        images = self.image_side()
-        if images is None or not self.codes:
-            return {}
-        paths = {f"test/{name}": features.paths for name, features in self.tests.items()}
-        return {
-            "own": {
-                name: own_of(
-                    images.pixels[name], paths.get(name, self.split.paths), codes, self.device
-                )
-                for name, codes in self.codes.items()
-            }
-        }
-
-    def image_sets(self) -> dict[str, Images]:
-        """Return uploads by name: the split's images, their copies (raw or not) and every test set.
-
-        For a learner that uploads images itself, only the split's images.
-        """
-        if self.learner.access == "uploads":
-            return {TRAIN: chosen(self.train[TRAIN], self.split.paths, "unit", self.device)}
-        sets = {f"test/{name}": whole(images, self.device) for name, images in self.tests.items()}
-        for name, images in self.train.items():
-            sets[name] = chosen(images, self.split.paths, "unit", self.device)
-            if self.learner.options.feature_norm == "raw":
-                sets[f"{name}-raw"] = chosen(images, self.split.paths, "raw", self.device)
-        for name, rows in self._folds().items():
-            sets[name] = part(sets[self.search_set()], rows)
-        return sets
-
-    def _folds(self) -> dict[str, torch.Tensor]:
-        """Return the rows of each fold of the search's upload; empty without folds."""
-        folds = self.learner.options.search_folds
-        if folds == 1 or self.split is None:
-            return {}
-        numbers = fold_numbers(torch.tensor(self.split.labels), folds)
-        rows = ((numbers == fold).nonzero().flatten() for fold in range(folds))
-        return {fold_name(self.search_set(), n): each for n, each in enumerate(rows)}
-
-    def image_side(self) -> ImageSide | None:
-        """Return the image tower and decoded images of every upload; None without a tower."""
-        if self.vision is None:
-            return None
-        pixels = {f"test/{name}": each.all() for name, each in self.test_pixels.items()}
-        pixels |= {name: each.of(self.split.paths) for name, each in self.pixels.items()}
-        for name, rows in self._folds().items():
-            pixels[name] = pixels[self.search_set()].part(rows.numpy())
-        return ImageSide(self.vision, pixels)
-
-    def refine_sets(self) -> tuple[str, ...]:
-        """Return uploads that train the refiner (or CoOp's context), by the learner's options."""
-        options = self.learner.options
-        suffix = "-raw" if options.feature_norm == "raw" else ""
-        return tuple(_upload(copy) + suffix for copy in options.refine_copies or ("",))
-
-    def search_set(self) -> str:
-        """Return the upload that scores candidates, by the option ``search_view``."""
-        return _upload(self.learner.options.search_copy)
-
-    def box(self, run: str) -> Box:
-        """Return a box for the run, of its learner's access; ``run`` names it to a service."""
-        shots = len(self.split.labels) if self.split else 0
-        images = self.image_side() if self.learner.options.encodes_images else None
-        return box_for(self.learner, self.tower, self.image_sets(), shots, images, run)

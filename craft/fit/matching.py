@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from craft.files.atomic import RecordError
+from craft.files.image_features import Features
 from craft.files.pixels import PixelFacts
-from craft.files.records import Features
 from craft.files.uploaded import Uploaded
 
 

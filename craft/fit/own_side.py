@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from craft.files.atomic import RecordError
+from craft.files.image_features import Features
 from craft.files.pixels import PixelRows
-from craft.files.records import Features
 from craft.learner.own import Own
 
 

@@ -18,18 +18,12 @@ from safetensors.torch import save_file
 
 from craft.files import paths
 from craft.files.atomic import METADATA, replacing, sha256, write_text
-from craft.files.records import (
-    HISTORY_FILE,
-    LEARNER_FILE,
-    PREDICTIONS_FILE,
-    RUN_FILES,
-    RunRecord,
-    Split,
-)
+from craft.files.datasets import Split
+from craft.files.records import HISTORY_FILE, LEARNER_FILE, PREDICTIONS_FILE, RUN_FILES, RunRecord
 from craft.fit.boxes import Box, black_box
 from craft.fit.curve import CurveRecorder
-from craft.fit.inputs import TRAIN, RunInputs, device_name
 from craft.fit.resume import Attempt
+from craft.fit.run_inputs import TRAIN, RunInputs, device_name
 from craft.fit.state import Place, recorded
 from craft.learner.base import Learner, accuracy, query
 from craft.protocol import BlackBox

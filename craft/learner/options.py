@@ -1,18 +1,18 @@
 """Every choice of the method as one named option; what the paper does not print is a choice too.
 
-An options class declares the options of a learner and is their only check. It needs no torch, so
-that a configuration is validated before any job.
+An options class declares the options of a learner and is their only check (option_set.py). It needs
+no torch, so that a configuration is validated before any job.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType, NoneType
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from craft.learner.declaration import TYPES, OptionError, Problem, option, types_of
+from craft.learner.declaration import Problem, option
+from craft.learner.option_set import OptionSet
 
 #: Where the authors' released code differs from the paper's text for every data set alike; what it
 #: sets per data set is the ``released`` block of that data set's file.
@@ -33,7 +33,7 @@ ENCODING = frozenset({"visual-prompts", "uploads"})
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(OptionSet):
     """Options of every learner, with the defaults of mode ``paper``.
 
     :meth:`resolve` builds it and :meth:`problems` says what it refuses. Upper ends are far beyond
@@ -178,36 +178,13 @@ class Options:
     )
 
     @classmethod
-    def problems(cls, values: Mapping[str, Any], *, whole: bool = True) -> list[Problem]:
-        """Return what is wrong with values given for options, in their order.
-
-        The one check of options: names, types, values, ranges, and where these are right, what
-        holds between options. ``whole`` says that ``values`` are all that is given; a part of it
-        may be right only beside the rest.
-        """
-        found = [problem for name in values for problem in cls._check(name, values[name])]
-        if not found and whole:
-            found += cls(**(cls._preset(values) | dict(values))).conflicts()
-        return found
-
-    @classmethod
     def resolve(cls, values: Mapping[str, Any], classes: int | None = None) -> Self:
         """Return the defaults, below what the mode sets, below ``values``.
 
         With the number K of ``classes``, weights of the KL terms that are null become the paper's
         0.1 / K. Raises OptionError with all problems.
         """
-        if found := cls.problems(values):
-            raise OptionError(found)
-        types = cls.types()
-        chosen = cls._preset(values) | dict(values)
-        # 1 and 1.0 are one number: resolved options, and what is hashed of them, are alike.
-        numbers = {
-            name: float(value)
-            for name, value in chosen.items()
-            if isinstance(value, int) and not isinstance(value, bool) and int not in types[name]
-        }
-        options = cls(**(chosen | numbers))
+        options = super().resolve(values)
         if classes is None:
             return options
         return replace(
@@ -215,38 +192,6 @@ class Options:
             lambda1=options.weight("lambda1", classes),
             lambda2=options.weight("lambda2", classes),
         )
-
-    @classmethod
-    def types(cls) -> Mapping[str, tuple[type, ...]]:
-        """Return the types that each option accepts; raises TypeError for an annotation of others.
-
-        To Python a bool is an int; to a reader of a configuration it is not.
-        """
-        return types_of(cls)  # type: ignore[arg-type]  # a class is hashable
-
-    @classmethod
-    def _preset(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        return dict(cls.RELEASED) if values.get("mode") == "released" else {}
-
-    @classmethod
-    def _check(cls, name: str, value: Any) -> Iterator[Problem]:
-        """Yield the problem of one option's value."""
-        types = cls.types()
-        if name not in types:
-            near = difflib.get_close_matches(name, types, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else ", ".join(sorted(types))
-            yield Problem(name, value, f"an option of the learner ({hint})")
-            return
-        known = cls.__dataclass_fields__[name]
-        accepted, numbers = known.metadata["accepted"], known.metadata["range"]
-        allowed = (*types[name], int) if float in types[name] else types[name]
-        null = ", or null" if NoneType in types[name] else ""
-        if type(value) not in allowed:
-            yield Problem(name, value, " or ".join(TYPES[kind] for kind in types[name]))
-        elif accepted and value not in accepted:
-            yield Problem(name, value, f"one of {', '.join(map(str, accepted))}")
-        elif numbers and value is not None and not numbers.accepts(value):
-            yield Problem(name, value, f"{numbers}{null}")
 
     def conflicts(self) -> list[Problem]:
         """Return the problems of values that are right one by one and not beside each other."""
@@ -261,10 +206,6 @@ class Options:
             expected = "unit where visual_tokens are prompted"
             found.append(Problem("feature_norm", self.feature_norm, expected))
         return found
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return every option and its value, sorted by name."""
-        return dict(sorted(vars(self).items()))
 
     @property
     def access(self) -> str:

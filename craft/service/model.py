@@ -22,7 +22,7 @@ from craft.blackbox.text.tokenise import LEARNER_TEMPLATE, PromptTokens, indisti
 from craft.blackbox.text.tower import Tower, tower_of
 from craft.client.wire import digest
 from craft.files import shipped
-from craft.files.records import Image
+from craft.files.datasets import Image
 from craft.runtime.provenance import config_hash, versions
 
 #: Number of tasks whose towers stay in memory; all towers share their weights.

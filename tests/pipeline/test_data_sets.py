@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from craft.files.records import Manifest, Split
+from craft.files.datasets import Manifest, Split
 from tests.miniature.archives import NAMES, Miniature, miniature
 from tests.miniature.site import Site, cut, page, serving
 from tests.pipeline.conftest import Checkout

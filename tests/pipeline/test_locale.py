@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from craft.files.records import Manifest
+from craft.files.datasets import Manifest
 from tests.pipeline.conftest import ROOT, Checkout
 
 NAME = "caf\u00e9"

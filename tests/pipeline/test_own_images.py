@@ -14,7 +14,9 @@ from PIL import Image, ImageDraw
 
 from craft.apply.single_run import Task
 from craft.apply.tune import tune
-from craft.files.records import LEARNER_FILE, RUN_FILES, Features, Manifest
+from craft.files.datasets import Manifest
+from craft.files.image_features import Features
+from craft.files.records import LEARNER_FILE, RUN_FILES
 from tests.pipeline.conftest import ROOT, SHELL, Checkout
 
 PAGE = (ROOT / "docs/your-own-data.md").read_text(encoding="utf-8")

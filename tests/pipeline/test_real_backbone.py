@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from craft.files.atomic import sha256
-from craft.files.records import Features, Manifest, Score
+from craft.files.datasets import Manifest
+from craft.files.image_features import Features
+from craft.files.records import Score
 from tests.miniature.archives import miniature
 from tests.miniature.site import serving
 from tests.pipeline.conftest import Checkout

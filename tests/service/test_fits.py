@@ -19,7 +19,8 @@ from craft.blackbox.text import tokenise
 from craft.client import describe, upload
 from craft.client import tokenise as remote_tokenise
 from craft.client.connection import ServiceError
-from craft.files.records import RUN_FILES, Image, Manifest, RunRecord, Split
+from craft.files.datasets import Image, Manifest, Split
+from craft.files.records import RUN_FILES, RunRecord
 from craft.files.suite import Job, JobRun, suite_content, write_suite
 from craft.fit import __main__ as fit
 from craft.service.charges import usage

@@ -10,8 +10,8 @@ import open_clip
 import torch
 
 from craft.blackbox.images.vision_weights import VisionWeights
+from craft.files.image_features import Features
 from craft.files.pixels import PixelFacts, write_pixels
-from craft.files.records import Features
 from craft.files.suite import JobRun
 from tests.unit.small_model import EMBED, arguments, features, write_inputs
 

@@ -11,7 +11,9 @@ import torch
 from craft.blackbox.residual_block import BLOCK
 from craft.blackbox.text.tokenise import Prompts, PromptTokens
 from craft.blackbox.text.weights import TextWeights
-from craft.files.records import Features, RunRecord, Split
+from craft.files.datasets import Split
+from craft.files.image_features import Features
+from craft.files.records import RunRecord
 from craft.files.suite import Job, JobRun, suite_content, write_suite
 
 WIDTH, EMBED, CLASSES, PER_CLASS = 16, 8, 4, 6

@@ -20,7 +20,8 @@ from craft.files.atomic import (
     sha256,
     write_sealed,
 )
-from craft.files.records import RUN_FILES, Image, Manifest, RunRecord, Score
+from craft.files.datasets import Image, Manifest
+from craft.files.records import RUN_FILES, RunRecord, Score
 from craft.files.run_predictions import Predictions
 from craft.files.suite import Job, JobRun, suite_content, write_suite
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from craft.data.fingerprint import current_images, fingerprint
-from craft.files.records import Image, Manifest, Split
+from craft.files.datasets import Image, Manifest, Split
 
 PATHS = [f"folder {n % 3}/{n}.png" for n in range(2500)]  # more than one thread looks up
 FACTS = {"kind": "image_list"}

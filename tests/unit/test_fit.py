@@ -22,7 +22,9 @@ from safetensors.torch import load_file, save_file
 from craft.blackbox.text.prefix_sharing import TextTower
 from craft.blackbox.text.tokenise import Prompts
 from craft.files.atomic import METADATA, RecordError, sha256
-from craft.files.records import Features, RunRecord, Split
+from craft.files.datasets import Split
+from craft.files.image_features import Features
+from craft.files.records import RunRecord
 from craft.files.run_predictions import Predictions
 from craft.files.suite import JobRun
 from craft.fit.__main__ import load_learner, main

@@ -24,8 +24,10 @@ from craft.blackbox.images.vision_tower import VisionTower
 from craft.blackbox.images.vision_weights import VisionWeights
 from craft.data.rgb import ImageError
 from craft.files.atomic import sha256
+from craft.files.datasets import Image, Manifest, Split
+from craft.files.image_features import Features
 from craft.files.pixels import Pixels
-from craft.files.records import Features, Image, Manifest, RecordError, Split
+from craft.files.records import RecordError
 from craft.mini import backbone as mini
 from craft.runtime.progress import read_line
 

@@ -17,7 +17,8 @@ from craft.blackbox.images import __main__ as images
 from craft.blackbox.images.encode import Encoder
 from craft.blackbox.images.partial import Shards
 from craft.files.atomic import read_tensors
-from craft.files.records import Features, Image, Manifest
+from craft.files.datasets import Image, Manifest
+from craft.files.image_features import Features
 from craft.runtime.command import run_command
 from craft.runtime.signals import ENDED
 from tests.unit.test_images import noise, suite  # noqa: F401

@@ -8,8 +8,8 @@ import yaml
 
 from craft.data.layouts import ManifestError
 from craft.data.manifest import build, check_tree, main
+from craft.files.datasets import Manifest
 from craft.files.descriptions import read_dataset
-from craft.files.records import Manifest
 
 
 def tree(root, *files):

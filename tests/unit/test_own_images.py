@@ -16,7 +16,7 @@ from craft.data.layouts import ManifestError
 from craft.data.manifest import build, check_labels, check_paths, main
 from craft.data.rgb import ImageError
 from craft.data.user_images import _in_order, survey
-from craft.files.records import Image, Manifest
+from craft.files.datasets import Image, Manifest
 from tests.unit.test_pictures import halves
 
 FOLDER = {"name": "mine", "kind": "image_folder", "root": "photos", "template": "a {}."}

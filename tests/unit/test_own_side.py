@@ -9,7 +9,8 @@ import pytest
 from safetensors.torch import load_file
 
 from craft.files.atomic import RecordError
-from craft.files.records import Features, RunRecord
+from craft.files.image_features import Features
+from craft.files.records import RunRecord
 from craft.files.suite import JobRun
 from craft.fit.__main__ import main
 from craft.learner.base import Learner

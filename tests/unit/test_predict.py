@@ -20,7 +20,7 @@ from craft.blackbox.text.tokenise import Prompts
 from craft.blackbox.text.tower import read_tower
 from craft.console.__main__ import cli
 from craft.files.atomic import RecordError, read_sealed, write_sealed
-from craft.files.records import Features
+from craft.files.image_features import Features
 from craft.files.run_predictions import Predictions
 from craft.fit.boxes import box_for
 from tests.unit.tuned import Tuned

@@ -24,7 +24,8 @@ from craft.blackbox.images import __main__ as images
 from craft.blackbox.text.prefix_sharing import TextTower
 from craft.blackbox.text.tokenise import PromptTokens
 from craft.blackbox.text.weights import TextWeights
-from craft.files.records import Features, Image, Manifest
+from craft.files.datasets import Image, Manifest
+from craft.files.image_features import Features
 
 #: Ragged: of StanfordCars, DTD, EuroSAT, OxfordPets, Flowers102 and UCF101.
 NAMES = (

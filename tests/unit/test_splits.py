@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from craft.data.splits import SplitError, draw, main
-from craft.files.records import Image, Manifest, Split
+from craft.files.datasets import Image, Manifest, Split
 
 #: SHA-256 of the printed lists of shots 1, 2, 4, 8, 16 and seeds 1, 2, 3 one after the other, for
 #: each split_zhou_{name}.json; made with the random module alone.

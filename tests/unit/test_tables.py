@@ -11,7 +11,7 @@ from craft.design.artefacts import ARTEFACTS, comparisons, tables
 from craft.design.runs import Design
 from craft.evaluation.read_scores import StaleError
 from craft.files.atomic import RecordError
-from craft.files.records import Image, Manifest
+from craft.files.datasets import Image, Manifest
 from craft.report.published import Published
 from craft.report.tables import headline
 from craft.report.tables.__main__ import main

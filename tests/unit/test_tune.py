@@ -19,7 +19,7 @@ from craft.config.problems import ConfigError
 from craft.console.__main__ import cli
 from craft.console.apply import _name
 from craft.files import yaml12
-from craft.files.records import Manifest, Split
+from craft.files.datasets import Manifest, Split
 from craft.runtime.progress import Progress, observed
 from tests.unit.tuned import SHAPES, SHOTS, Tuned, draw_images
 

@@ -15,7 +15,7 @@ from PIL import Image as Picture
 from craft.blackbox.backbones.description import read_backbone
 from craft.blackbox.backbones.pretrained import load
 from craft.data import manifest, splits
-from craft.files.records import Manifest, Split
+from craft.files.datasets import Manifest, Split
 from craft.files.yaml12 import YamlError
 
 #: Names that a shell, a format string, a path, a CSV or LaTeX would take for something else.

@@ -27,7 +27,7 @@ from craft.blackbox.text.tokenise import PromptError, Prompts, PromptTokens
 from craft.blackbox.text.tokenise import main as prompts_main
 from craft.blackbox.text.weights import TextWeights
 from craft.files.atomic import sha256
-from craft.files.records import Image, Manifest
+from craft.files.datasets import Image, Manifest
 from craft.files.yaml12 import YamlError
 from craft.mini import backbone as mini
 

@@ -16,7 +16,7 @@ from craft.apply.steps import Steps
 from craft.apply.tune import tune
 from craft.apply.tuned_model import TunedModel
 from craft.files import paths
-from craft.files.records import Manifest
+from craft.files.datasets import Manifest
 
 SHAPES = {
     "circle": lambda draw, box: draw.ellipse(box, fill="red"),

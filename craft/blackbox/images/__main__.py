@@ -20,8 +20,8 @@ from craft.blackbox.images.partial import Shards
 from craft.blackbox.images.selection import image_sets, parser_of_sets
 from craft.data.fingerprint import fingerprint
 from craft.files import receipts
+from craft.files.image_features import Features
 from craft.files.locks import locked
-from craft.files.records import Features
 from craft.runtime.command import run_command
 from craft.runtime.provenance import code_hash, versions
 from craft.runtime.signals import Ended

@@ -25,7 +25,7 @@ from craft.blackbox.images.preprocess import Preprocess
 from craft.data.fingerprint import fingerprint
 from craft.data.rgb import ImageError
 from craft.files.atomic import RecordError
-from craft.files.records import Image
+from craft.files.datasets import Image
 from craft.runtime.progress import Progress
 
 #: Kind of copies -> number that seeds its random numbers.
@@ -36,7 +36,7 @@ _STREAMS: dict[str, list[int]] = {"view": [], "crop": [1], "cutout": [2]}
 class Pictures:
     """Images of one part with their positions in it, as the model sees them.
 
-    View 0 is the one that is tested, others are copies of a ``kind`` (craft.files.records.COPIES):
+    View 0 is the one that is tested, others are copies of a ``kind`` (image_features.COPIES):
     "end" are the two ends of the long side, others are drawn, each kind apart. A copy depends on
     the view and the image's position alone, not on what else is selected.
     """

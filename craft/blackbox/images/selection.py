@@ -14,8 +14,9 @@ from craft.blackbox.images.preprocess import COOP_CROP_SCALE, Preprocess
 from craft.data.manifest import image_root, reading
 from craft.files import receipts
 from craft.files.atomic import RecordError, sha256, unchanged
+from craft.files.datasets import Image, Manifest, Split
 from craft.files.descriptions import read_dataset
-from craft.files.records import COPIES, Image, Manifest, Split
+from craft.files.image_features import COPIES
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F
 
-from craft.blackbox.parallel import cores, on_each_core
+from craft.blackbox.parallel import batch_bytes, cores, on_each_core
 from craft.blackbox.residual_block import activated
 from craft.blackbox.text.bin_attention import BinAttention
 from craft.blackbox.text.token_tree import pack
@@ -104,7 +104,7 @@ class TextTower:
                 max_batch_bytes=max_batch_bytes,
                 kernels=kernels,
             )
-        self._max_batch_bytes = max_batch_bytes or _batch_bytes(self._table.device)
+        self._max_batch_bytes = max_batch_bytes or batch_bytes(self._table.device)
         if context is None:
             context = self._table[torch.tensor(prompt.context_ids, dtype=torch.int64)]
         self._set_context(context)
@@ -276,14 +276,6 @@ def _tree(shared: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
     rows = shared.repeat(len(context), 1, 1)
     rows[:, 1 : 1 + context.shape[1]] = context
     return rows.flatten(0, 1)
-
-
-def _batch_bytes(device: torch.device) -> int:
-    """Bytes of activations that run together by default (docs/performance.md)."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return min(free // 2, 8 << 30)
-    return 32 << 20
 
 
 def _check_ends(weights: TextWeights, prompt: PromptTokens) -> None:

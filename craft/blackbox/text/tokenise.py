@@ -16,8 +16,8 @@ from typing import Any
 
 from craft.files import receipts
 from craft.files.atomic import RecordError, read_json, write_json
+from craft.files.datasets import Manifest
 from craft.files.descriptions import read_dataset
-from craft.files.records import Manifest
 from craft.files.typed import STRICT, build
 from craft.runtime.command import run_command
 
