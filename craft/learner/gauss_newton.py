@@ -8,7 +8,7 @@ cross-entropy on that tangent is minimised by Newton's method, and a few damped 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, Self
 
 import torch
@@ -18,16 +18,32 @@ from craft.learner.checkpoint import Draws, Part
 from craft.learner.gauss_newton_options import DAMPINGS, GaussNewtonOptions
 from craft.learner.head import Head
 from craft.learner.joint import WithHead
-from craft.learner.probe import require_shots, scores_at
+from craft.learner.probe import answers, require_shots
 from craft.learner.tangent import Objective, PromptAlone
 from craft.learner.workload import Work
 from craft.protocol import BlackBox
+from craft.runtime.memory import memory_limit
 
-Ask = Callable[[torch.Tensor], torch.Tensor]
+#: Scores (N, K) of each of the points (P, W), one at a time.
+Ask = Callable[[torch.Tensor], Iterator[torch.Tensor]]
 
 
 class TooCoarse(RuntimeError):
     """A box's answers are too noisy, or rounded too far, for differences of them to mean much."""
+
+
+def require_memory(directions: int, images: int, classes: int) -> None:
+    """Raise MemoryError where the derivative of the scores (r, N, K) leaves no room for the rest.
+
+    It is held once; its half again is for blocks of it and for single score matrices.
+    """
+    needed, limit = 1.5 * 8 * directions * images * classes, memory_limit()
+    if needed > limit:
+        raise MemoryError(
+            f"derivative of {images} x {classes} scores along {directions} directions: expected at "
+            f"most {limit / 1e9:.1f} GB, got {needed / 1e9:.1f} GB; take fewer shots, or Probe, "
+            "which holds the scores once"
+        )
 
 
 class Point:
@@ -67,22 +83,23 @@ class GaussNewton(Learner):
     ) -> Self:
         """Search a context, then fit a head at it where the option says so.
 
-        See :meth:`Learner.fit`. Raises TooCoarse.
+        See :meth:`Learner.fit`. Raises TooCoarse, and MemoryError for too many scores.
         """
         del refine_sets
         require_shots(labels, len(box.class_names))
+        require_memory(self.options.most_directions, len(labels), len(box.class_names))
         shape = (box.context_length, box.context_width)
         unit = box.embedding_std
         generator = torch.Generator().manual_seed(seed)
         point = Point(math.prod(shape))
         labels = labels.cpu()
 
-        def ask(points: torch.Tensor) -> torch.Tensor:
-            """Return scores (P, N, K) at points (P, W)."""
+        def ask(points: torch.Tensor) -> Iterator[torch.Tensor]:
+            """Yield scores (N, K) at each of the points (P, W)."""
             offsets = (unit * points).float().reshape(-1, *shape)
-            scores = scores_at(box, train_set, offsets, "search").double().cpu()
             self.queries_ += len(points)
-            return scores
+            for block in answers(box, train_set, offsets, "search"):
+                yield from block.double().cpu()
 
         objective = WithHead(labels) if self.options.head == "joint" else PromptAlone(labels)
         parts: dict[str, Part] = {
@@ -113,7 +130,7 @@ class GaussNewton(Learner):
         direction = _directions(width, 1, generator)[:, 0]
         step = self.options.step
         spaced = torch.tensor([0.0, 0.0, step / 4, step / 2, 3 * step / 4])
-        scores = ask(spaced[:, None] * direction)
+        scores = torch.stack(list(ask(spaced[:, None] * direction)))
         share = relative_noise(scores, 4.0)
         if share > self.options.most_noise:
             raise TooCoarse(
@@ -134,15 +151,17 @@ class GaussNewton(Learner):
         """Move ``point`` if one of the damped steps lowers its cost; return the costs tried."""
         prior, width, step = self.options.prior, len(point.x), self.options.step
         directions = _directions(width, count, generator)  # (W, r)
-        moved = ask(point.x + step * directions.T)
+        tangent = point.scores.new_empty(count, *point.scores.shape)  # (r, N, K)
+        for row, moved in zip(tangent, ask(point.x + step * directions.T), strict=True):
+            torch.sub(moved, point.scores, out=row).div_(step)
         steps = objective.steps(
             point.scores,
-            (moved - point.scores) / step,  # (r, N, K)
+            tangent,
             prior * (directions.T @ point.x),  # slopes of the prior, (r,)
             [(damping + prior) * width for damping in DAMPINGS],
         )
         points = torch.stack([point.x + directions @ coefficients for coefficients in steps])
-        scores = ask(points)
+        scores = list(ask(points))
         costs = [
             objective.cost(s) + prior / 2 * float(x.square().sum())
             for x, s in zip(points, scores, strict=True)

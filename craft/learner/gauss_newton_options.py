@@ -56,6 +56,11 @@ class GaussNewtonOptions(Options):
         return DIRECTIONS[min(number, len(DIRECTIONS) - 1)]
 
     @property
+    def most_directions(self) -> int:
+        """Return the directions of the largest round."""
+        return max(map(self.directions, range(max(1, self.rounds))))
+
+    @property
     def rounds(self) -> int:
         """Return the whole rounds that the budget pays for."""
         number, spent = 0, NOISE_QUERIES

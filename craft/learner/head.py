@@ -81,10 +81,16 @@ class Head:
         anchor = self._tau * centred(scores)
         return anchor, _features([anchor], self._whitenings, 0.0, self._bias)
 
-    def moved(self, tangent: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Return how refined scores move with scores (r, N, K), for a solution T (F, K)."""
-        anchors = self._tau * centred(tangent)
-        return anchors + anchors @ self._whitenings[0].root @ weights[:-1]
+    def refine_tangent_(self, tangent: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Turn how scores move (r, N, K) into how refined ones do, for a solution T (F, K).
+
+        In place, as it may be most of the memory.
+        """
+        linear = self._whitenings[0].root @ weights[:-1]  # (K, K)
+        for row in tangent:
+            anchor = self._tau * centred(row)
+            torch.add(anchor, anchor @ linear, out=row)
+        return tangent
 
     @property
     def penalty(self) -> float:

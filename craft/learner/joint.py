@@ -69,13 +69,13 @@ class WithHead:
         """Return c (r,) for each curvature, the head free to follow; each from the one before."""
         assert self._head is not None, "set by begin and resume"
         anchor, features = self._head.anchored(scores)
-        moved = self._head.moved(tangent, self._weights)
+        self._head.refine_tangent_(tangent, self._weights)
         found, start = [], (self._weights, torch.zeros(len(tangent), dtype=torch.float64))
         for curvature in curvatures:
             start = joint_minimum(
                 anchor,
                 features,
-                moved,
+                tangent,
                 self._labels,
                 self._head.penalty,
                 slopes,

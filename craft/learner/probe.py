@@ -6,7 +6,7 @@ context; with more, also how they change at random contexts around it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Self
 
 import torch
@@ -99,9 +99,16 @@ def contexts(box: BlackBox, count: int, scale: float, seed: int) -> torch.Tensor
 
 def scores_at(box: BlackBox, image_set: str, offsets: torch.Tensor, purpose: str) -> torch.Tensor:
     """Return the box's scores (P, N, K) at offsets (P, L, D); raises Diverged."""
-    with torch.no_grad():
-        scores = torch.cat(list(box.predict(image_set, offsets, purpose)))
-    return require_finite(scores, f"scores of the black box on {image_set!r}", BOX)
+    return torch.cat(list(answers(box, image_set, offsets, purpose)))
+
+
+@torch.no_grad()
+def answers(
+    box: BlackBox, image_set: str, offsets: torch.Tensor, purpose: str
+) -> Iterator[torch.Tensor]:
+    """Yield the same by blocks (B, N, K) of the offsets, as the box answers; raises Diverged."""
+    for block in box.predict(image_set, offsets, purpose):
+        yield require_finite(block, f"scores of the black box on {image_set!r}", BOX)
 
 
 def require_shots(labels: torch.Tensor, classes: int) -> None:

@@ -11,6 +11,8 @@ from craft.learner.checkpoint import Part
 from craft.learner.score_space import summed_cross_entropy
 
 _NEWTON_STEPS = 50
+#: Numbers of the tangent that are copied at a time: 128 MB.
+_BLOCK = 1 << 24
 
 
 class Objective(Part, Protocol):
@@ -37,7 +39,7 @@ class Objective(Part, Protocol):
     ) -> list[torch.Tensor]:
         """Return c (r,) of least cost on the tangent J (r, N, K), for each curvature of a prior.
 
-        The prior adds slopes . c + curvature / 2 |c|^2.
+        The prior adds slopes . c + curvature / 2 |c|^2. J may be overwritten.
         """
         ...
 
@@ -102,18 +104,16 @@ def tangent_minimum(
         return float(summed_cross_entropy(moved, labels) + penalty)
 
     c, value = start, loss(start)
+    flat = tangent.flatten(1)  # a view
     identity = torch.eye(len(start), dtype=torch.float64)
     for _ in range(_NEWTON_STEPS):
         p = (scores + torch.tensordot(c, tangent, dims=1)).softmax(dim=1)  # (N, K)
         residual = p.clone()
         residual[torch.arange(len(labels)), labels] -= 1
-        gradient = torch.einsum("rnk,nk->r", tangent, residual) + slopes + curvature * c
+        gradient = flat @ residual.flatten() + slopes + curvature * c
         if gradient.norm() <= 1e-8 * (1 + abs(value)):
             break
-        weighted = tangent * p  # (r, N, K)
-        means = weighted.sum(dim=2)  # (r, N)
-        flat = tangent.flatten(1)
-        hessian = weighted.flatten(1) @ flat.T - means @ means.T + curvature * identity
+        hessian = second_derivative(tangent, p) + curvature * identity
         step = torch.linalg.solve(hessian, gradient)
         length = 1.0
         while loss(c - length * step) > value and length > 1e-6:
@@ -123,3 +123,18 @@ def tangent_minimum(
         c = c - length * step
         value = loss(c)
     return c
+
+
+def second_derivative(tangent: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
+    """Return that (r, r) of the summed cross-entropy along a tangent (r, N, K).
+
+    ``probabilities`` (N, K) are those where it is taken.
+    """
+    size = max(1, _BLOCK // (len(tangent) * tangent.shape[2]))  # images
+    total = torch.zeros(len(tangent), len(tangent), dtype=tangent.dtype)
+    for first in range(0, tangent.shape[1], size):
+        block = tangent[:, first : first + size]
+        weighted = block * probabilities[first : first + size]  # (r, B, K)
+        means = weighted.sum(dim=2)  # (r, B)
+        total += weighted.flatten(1) @ block.flatten(1).T - means @ means.T
+    return total

@@ -1,5 +1,5 @@
 """Peak memory of this process and of its device, for one run among several that share them, the
-lack of memory, and the process's age."""
+memory there may be, the lack of it, and the process's age."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
 _STAT = Path("/proc/self/stat")
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 
 
 def reset_peak_memory(device: torch.device | None = None) -> None:
@@ -59,6 +60,14 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, RuntimeError):  # PyTorch's, for which the CPU has no type of its own
         return "out of memory" in str(error) or "can't allocate memory" in str(error)
     return isinstance(error, MemoryError)
+
+
+def memory_limit() -> int:
+    """Bytes that this process may have: the machine's memory, or its container's if less."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    with contextlib.suppress(OSError, ValueError):  # no such file; the word "max" in it
+        limits.append(int(_CONTAINER.read_text()))
+    return min(limits)
 
 
 def seconds_since_start() -> float:

@@ -1,5 +1,6 @@
 """The benchmark of access: its rows, differences and bars, from made-up logits and runs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -30,22 +31,21 @@ def test_the_halves_of_a_test_part_stand_in_for_both(folder: Path) -> None:
     assert len(train) == len(train_labels) == len(test) == len(test_labels) == 60
 
 
-def test_real_logits_give_a_row_for_each_cell_and_bars_for_each_box(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_real_logits_give_a_file_of_cells_and_bars(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "SHOTS", (1, 4))
-    runs = pd.DataFrame(access.real(folder, 2))
-    assert len(runs) == 2 * 2 * 3
-    kept = runs[runs["method"] == access.ZERO_SHOT]
-    assert kept[access.ACCURACY].nunique() == 1  # of seeds and shots it knows nothing
-    bars = list(access.real_bars(runs))
-    assert [bar["holds"] for bar in bars] == [bar["found"] >= bar["least"] for bar in bars]
-    least = min(
-        runs[(runs["method"] == "probe") & (runs["shots"] == shots)][access.ACCURACY].mean()
-        - kept[access.ACCURACY].iloc[0]
-        for shots in (1, 4)
-    )
-    assert bars[0]["found"] == pytest.approx(least)
+    monkeypatch.setenv("CRAFT_REAL_LOGITS", str(folder))
+    access.main(["--only", "real", "--smoke", "--figures", str(tmp_path)])
+    found = json.loads((tmp_path / "access_real.json").read_text())
+    rows = {(r["box"], r["method"], r["shots"]): r for r in found["rows"]}
+    methods = (access.ZERO_SHOT, *access.REFINERS, "probe")
+    assert {*rows} == {(b, m, s) for b in ("all", "toy") for m in methods for s in (1, 4)}
+    least = min(rows["toy", "probe", shots]["minus zero-shot"] for shots in (1, 4))
+    bars = {bar["bar"]: bar for bar in found["bars"]}
+    assert bars["toy: least change from zero-shot"]["found"] == pytest.approx(least)
+    assert all(bar["holds"] == (bar["found"] >= bar["least"]) for bar in bars.values())
+    assert len(bars) == 1 + 2 * len(access.REFINERS) and found["seeds"] == 2 and found["date"]
 
 
 def test_differences_are_paired_by_box_and_seed() -> None:

@@ -1,13 +1,18 @@
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from craft.learner import gauss_newton, tangent
 from craft.learner.gauss_newton import GaussNewton, TooCoarse, relative_noise
 from craft.learner.gauss_newton_options import GaussNewtonOptions
-from craft.learner.score_space import summed_cross_entropy
+from craft.learner.head import Head
+from craft.learner.joint import joint_minimum
+from craft.learner.score_space import Whitening, summed_cross_entropy
 from craft.learner.tangent import tangent_minimum
 from craft.protocol import QueryMeter
+from craft.runtime.memory import peak_memory_mb, reset_peak_memory
 from tests.conformance.toy import ToyBox
 
 
@@ -68,11 +73,11 @@ def test_the_loss_never_rises_and_queries_are_the_meters() -> None:
 def test_the_tangent_minimum_has_no_gradient() -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(12, 4, generator=generator, dtype=torch.float64)
-    tangent = torch.randn(6, 12, 4, generator=generator, dtype=torch.float64)
+    jacobian = torch.randn(6, 12, 4, generator=generator, dtype=torch.float64)
     labels, slopes = torch.arange(12) % 4, torch.linspace(-1, 1, 6, dtype=torch.float64)
-    found = tangent_minimum(scores, tangent, labels, slopes, 0.3, torch.zeros(6).double())
+    found = tangent_minimum(scores, jacobian, labels, slopes, 0.3, torch.zeros(6).double())
     c = found.clone().requires_grad_()
-    loss = summed_cross_entropy(scores + torch.tensordot(c, tangent, dims=1), labels)
+    loss = summed_cross_entropy(scores + torch.tensordot(c, jacobian, dims=1), labels)
     (loss + slopes @ c + 0.15 * c.square().sum()).backward()
     assert c.grad.norm() < 1e-5
 
@@ -108,3 +113,68 @@ def test_rounds_fit_the_budget() -> None:
     options = GaussNewtonOptions.resolve({"budget": 500})
     assert options.searched <= 500 < options.searched + 32 + 7
     assert [options.directions(n) for n in range(4)] == [8, 16, 32, 32]
+
+
+def of_imagenet() -> tuple[SimpleNamespace, torch.Tensor]:
+    """A box of 1,000 classes that answers nothing, and labels of 16 shots."""
+    names = tuple(map(str, range(1000)))
+    box = SimpleNamespace(class_names=names, context_length=4, context_width=512, embedding_std=1)
+    return box, torch.arange(1000).repeat(16)
+
+
+@pytest.mark.parametrize("head", ["none", "joint"])
+def test_scores_that_memory_cannot_hold_are_refused_before_a_query(
+    head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gauss_newton, "memory_limit", lambda: 6 * 10**9)
+    box, labels = of_imagenet()
+    with pytest.raises(MemoryError, match=r"expected at most 6\.0 GB, got 6\.1 GB"):
+        GaussNewton(head=head).fit(box, labels, seed=1)
+
+
+def test_scores_that_memory_holds_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gauss_newton, "memory_limit", lambda: 7 * 10**9)
+    box, labels = of_imagenet()
+    with pytest.raises(AttributeError, match="predict"):
+        GaussNewton().fit(box, labels, seed=1)
+
+
+def test_the_second_derivative_is_the_same_by_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    jacobian = torch.randn(8, 94, 47, generator=generator, dtype=torch.float64)
+    scores = torch.randn(94, 47, generator=generator, dtype=torch.float64)
+    labels = torch.arange(47).repeat(2)
+
+    def loss(c: torch.Tensor) -> torch.Tensor:
+        return summed_cross_entropy(scores + torch.tensordot(c, jacobian, dims=1), labels)
+
+    expected = torch.func.hessian(loss)(torch.zeros(8, dtype=torch.float64))
+    for numbers in (1 << 24, 8 * 47 * 10):  # all images at once; ten at a time, four at the end
+        monkeypatch.setattr(tangent, "_BLOCK", numbers)
+        found = tangent.second_derivative(jacobian, scores.softmax(dim=1))
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.exhaustive
+def test_the_derivative_of_the_scores_is_held_once() -> None:
+    """At 1,000 classes and 32 directions: steps of either kind take half of it besides."""
+    labels = torch.arange(1000).repeat(2)
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(2000, 1000, generator=generator, dtype=torch.float64)
+    jacobian = torch.randn(32, 2000, 1000, generator=generator, dtype=torch.float64)
+    weights = torch.zeros(1001, 1000, dtype=torch.float64)
+    head = Head(
+        torch.tensor(1.0),
+        torch.tensor(2.0),
+        [Whitening.fit(scores, 0.5)],
+        *([torch.ones(1, dtype=torch.float64)] * 3),
+        weights[None],
+    )
+    reset_peak_memory()
+    before = peak_memory_mb()
+    slopes = torch.zeros(32, dtype=torch.float64)
+    tangent_minimum(scores, jacobian, labels, slopes, 100.0, slopes)
+    head.refine_tangent_(jacobian, weights)
+    anchor, features = head.anchored(scores)
+    joint_minimum(anchor, features, jacobian, labels, 1.0, slopes, 100.0, (weights, slopes))
+    assert peak_memory_mb() - before < 0.5 * jacobian.nbytes / 2**20
