@@ -2,7 +2,7 @@
 
 ``--only`` names parts: ``real``, convex head against the paper's refiner on logits of real models
 (``CRAFT_REAL_LOGITS`` names their folder, see benchmarks.real_logits); ``heads``, ``gate`` and
-``search`` on the embedded suite's data sets, by the pipeline itself. Those are rendered from their
+``search`` on the embedded suite's data sets, which the pipeline renders and encodes. That is from
 development seeds, unless ``--instance own`` asks for the suite's own. Each part writes
 ``access_PART.json`` below ``--figures``. Differences are paired by box and seed, with the standard
 error of their mean; ``bars`` are what the methods were built to reach.
@@ -28,8 +28,13 @@ from benchmarks.page import FIGURES
 from benchmarks.real_logits import RecordedBox, names, parts
 from craft.blackbox.guards.predictions import GuardedBox
 from craft.data.splits import draw
+from craft.design.runs import Design, Run
 from craft.evaluation.calibration import expected_calibration_error, negative_log_likelihood
+from craft.evaluation.score import TestLabels
+from craft.fit.curve import CurveRecorder
+from craft.fit.inputs import JobFiles, JobInputs, RunInputs
 from craft.learner.base import Learner
+from craft.learner.lookup import load_learner
 from craft.learner.probe import Probe
 from craft.learner.refine_only import RefineOnly
 from craft.learner.zero_shot import ZeroShot
@@ -103,12 +108,15 @@ def _measures(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
     }
 
 
-def real(folder: Path, seeds: int) -> list[dict[str, Any]]:
-    """Return a row for each box, number of shots, method and seed, with the measures."""
+def real(folder: Path, seeds: int, budget: int = 8000) -> list[dict[str, Any]]:
+    """Return a row for each box, number of shots, method and seed, with the measures.
+
+    The paper's refiner trains for as many generations as CraFT has with ``budget``.
+    """
     learners: dict[str, Callable[[], Learner]] = {
         ZERO_SHOT: ZeroShot,
-        REFINERS[0]: lambda: RefineOnly(hidden=512, lambda2=0),
-        REFINERS[1]: lambda: RefineOnly(hidden=512),
+        REFINERS[0]: lambda: RefineOnly(budget=budget, hidden=512, lambda2=0),
+        REFINERS[1]: lambda: RefineOnly(budget=budget, hidden=512),
         "probe": Probe,
     }
     rows = []
@@ -159,7 +167,6 @@ def suite(part: str, seeds: int, development: bool) -> dict[str, Any]:
         "data": "results/access/data",
         "development": development,
         "seeds": list(range(1, seeds + 1)),
-        "runs_per_job": "shots",
         "encode_together": True,
         "encode_cores": 1,
         "backbones": list(BACKBONES),
@@ -172,14 +179,53 @@ def suite(part: str, seeds: int, development: bool) -> dict[str, Any]:
 
 
 def mini(part: str, seeds: int, development: bool, cores: int) -> pd.DataFrame:
-    """Return ``runs.csv`` of a part, run by the pipeline in a folder of its own."""
+    """Return a row for each run of a part, on images that the pipeline renders and encodes.
+
+    The fits share this process: most take less time than a job of their own would start in.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        checkout(folder, suite(part, seeds, development))
-        command = [sys.executable, "-m", "snakemake", "results/access/runs.csv", "--configfile"]
-        measured([*command, "suite.yaml", "--cores", str(cores), "--quiet", "all"], folder)
-        runs = pd.read_csv(folder / "results/access/runs.csv")
-    return runs.rename(columns={"dataset": "box"})
+        design = checkout(folder, suite(part, seeds, development))
+        results = design.config["results"]
+        needed = {path for run in design.all_runs for path in design.inputs(run).values()}
+        command = [sys.executable, "-m", "snakemake", *(f"{results}/{path}" for path in needed)]
+        more = ["--configfile", "suite.yaml", "--cores", str(cores), "--quiet", "all"]
+        measured([*command, *more], folder)
+        return pd.DataFrame(scored(design, folder / results))
+
+
+def scored(design: Design, results: Path) -> Iterator[dict[str, Any]]:
+    """Fit each run of a design on the files below ``results``; yield a row for it."""
+    for run in design.all_runs:
+        files = {role: results / path for role, path in design.inputs(run).items()}
+        tests = {name: files[f"test/{name}"] for name in design.tests_of(run)}
+        train = (files["train"],) if run.shots else ()
+        cls = load_learner(run.learner)
+        job = JobInputs(JobFiles(files["tower"], files["prompts"], train, tests), cls.prompts)
+        inputs = job.for_run(cls(**run.options.as_dict()), files.get("split"), [*tests])
+        manifests = {name: files[f"manifest/{name}"] for name in tests}
+        yield {**run.identity, "box": run.dataset} | _scores(inputs, manifests, run)
+
+
+def _scores(inputs: RunInputs, manifests: Mapping[str, Path], run: Run) -> dict[str, Any]:
+    """Return accuracy and measures of a run's fit, and its accuracy on shifted test sets."""
+    learner, box = inputs.learner, inputs.box("")
+    labels = torch.tensor(inputs.split.labels if inputs.split else [], dtype=torch.int64)
+    sets = {"train_set": inputs.search_set(), "refine_sets": inputs.refine_sets()}
+    learner.fit(box, labels, seed=run.seed, **sets)
+    said = CurveRecorder(inputs, box, {}).finish(learner)
+    found: dict[str, Any] = {}
+    for name, path in manifests.items():
+        test, predicted = TestLabels.read(name, path), said.labels[name]
+        (accuracy,) = test.accuracy(predicted)
+        if name == run.dataset:
+            measures = test.measures(
+                predicted[-1], said.log_probabilities[name], said.classes[name]
+            )
+            found |= {"accuracy": accuracy} | measures
+        else:
+            found |= {f"accuracy:{name}": accuracy}
+    return found
 
 
 def mini_bars(part: str, runs: pd.DataFrame, development: bool) -> Iterator[dict[str, Any]]:
@@ -248,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             folder = os.environ.get("CRAFT_REAL_LOGITS")
             if not folder:
                 parser.error("CRAFT_REAL_LOGITS: expected a folder of logits, got none")
-            runs = pd.DataFrame(real(Path(folder), seeds))
+            runs = pd.DataFrame(real(Path(folder), seeds, 400 if given.smoke else 8000))
             rows = [
                 {"box": box} | row
                 for box, own in [("all", runs), *runs.groupby("box")]
