@@ -4,11 +4,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from craft.learner import gauss_newton, tangent
+from craft.learner import gauss_newton, joint, tangent
 from craft.learner.gauss_newton import GaussNewton, TooCoarse, relative_noise
 from craft.learner.gauss_newton_options import GaussNewtonOptions
 from craft.learner.head import Head
-from craft.learner.joint import joint_minimum
 from craft.learner.score_space import Whitening, summed_cross_entropy
 from craft.learner.tangent import tangent_minimum
 from craft.protocol import QueryMeter
@@ -156,8 +155,10 @@ def test_the_second_derivative_is_the_same_by_blocks(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.exhaustive
-def test_the_derivative_of_the_scores_is_held_once() -> None:
+def test_the_derivative_of_the_scores_is_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """At 1,000 classes and 32 directions: steps of either kind take half of it besides."""
+    monkeypatch.setattr(tangent, "_NEWTON_STEPS", 1)
+    monkeypatch.setattr(joint, "_STEPS", 1)
     labels = torch.arange(1000).repeat(2)
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(2000, 1000, generator=generator, dtype=torch.float64)
@@ -176,5 +177,5 @@ def test_the_derivative_of_the_scores_is_held_once() -> None:
     tangent_minimum(scores, jacobian, labels, slopes, 100.0, slopes)
     head.refine_tangent_(jacobian, weights)
     anchor, features = head.anchored(scores)
-    joint_minimum(anchor, features, jacobian, labels, 1.0, slopes, 100.0, (weights, slopes))
+    joint.joint_minimum(anchor, features, jacobian, labels, 1.0, slopes, 100.0, (weights, slopes))
     assert peak_memory_mb() - before < 0.5 * jacobian.nbytes / 2**20
