@@ -34,7 +34,7 @@ class Job:
 
     @property
     def stale(self) -> bool:
-        """Whether the job may have been killed."""
+        """Return whether the job may have been killed."""
         return self.age > STALE
 
 

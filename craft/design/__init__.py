@@ -1,4 +1,4 @@
-"""The design of the experiment: which runs a configuration asks for, with which options.
+"""The design of the experiment: the runs of a configuration, with their options.
 
-Pure Python on plain dictionaries; a workflow asks it at parse time.
+Pure Python on plain dictionaries; the workflow uses it at parse time.
 """

@@ -1,4 +1,4 @@
-"""What a table or figure is, apart from its numbers."""
+"""Descriptions of tables and figures, apart from their numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from craft.files import paths
 #: Suites that rebuild the paper's artefacts: in full, and in miniature.
 REBUILDS = ("paper", "mini")
 
-#: What the report says of a CSV of means.
+#: The report's description of a CSV of means.
 MEANS = (
     "Each row of the CSV is a cell of the printed table. It has ``mean`` and ``std`` (sample "
     "standard deviation) over ``seeds`` of the ``expected`` runs, and ``published`` and "
@@ -23,13 +23,13 @@ MEANS = (
 class Artefact:
     """A table or figure.
 
-    ``rows`` are the methods that a suite compares, values of one swept option, differences between
-    the modes, or data sets; ``shots`` says how many numbers of shots it shows. ``make`` names the
-    function that makes a table, or the panels of a figure, as ``module:function``.
+    ``rows`` are methods that a suite compares, values of a swept option, differences between the
+    modes, or data sets; ``shots`` is the number of shots that it shows. ``make`` is the function
+    that makes the table, or the panels of the figure, as ``module:function``.
 
-    ``caption`` stands above a printed table; fields in braces are filled in from its runs
-    (:func:`craft.report.tables.labels.caption`). ``about`` is what the report says of it, in
-    reStructuredText, and ``about_paper`` what it adds in the paper's suite.
+    ``caption`` is printed above a table; fields in braces are filled in from its runs
+    (:func:`craft.report.tables.labels.caption`). ``about`` is the report's description in
+    reStructuredText, and ``about_paper`` an addition for the paper's suite.
     """
 
     name: str
@@ -53,44 +53,44 @@ class Artefact:
 
     @property
     def printed(self) -> str:
-        """Stem of the file of printed numbers; empty where there is none."""
+        """Return the stem of the file of printed numbers; empty if there is none."""
         return "means" if self.means else self.place.lower().replace(" ", "")
 
     @property
     def of_source(self) -> bool:
-        """Whether it shows learners of the shift's source alone."""
+        """Return whether it shows learners of the shift's source alone."""
         return self.columns == "test sets"
 
     @property
     def called(self) -> str:
-        """Its place in the paper, or that it has none."""
+        """Return its place in the paper, or that it has none."""
         return self.place or f"Own {self.kind}"
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Its files below results, the one that targets name first."""
+        """Return its files below the results; the first is the one that targets name."""
         table = self.kind == "table"
         prefix = (paths.TABLE if table else paths.FIGURE).format(artefact=self.name)
         ends = ("csv", "md", "tex", "html") if table else ("pdf", "png", "csv")
         return tuple(f"{prefix}.{end}" for end in ends)
 
     def printed_files(self, folder: str | None) -> list[str]:
-        """Return the files below ``folder`` with what the paper prints, and notes on that."""
+        """Return the files below ``folder`` with the printed numbers and the notes on them."""
         names = (self.printed, "notes") if folder and self.printed else ()
         return [f"{folder}/{name}.csv" for name in names]
 
     @property
     def module(self) -> str:
-        """Module of the function that makes it."""
+        """Return the module of the function that makes it."""
         return self.make.partition(":")[0]
 
     def heading(self, suite: str) -> str:
-        """Return the name, behind its place in the paper where the suite rebuilds that."""
+        """Return its name, with its place in the paper if the suite rebuilds the paper."""
         name = self.name.replace("_", " ")
         return f"{self.called}: {name}" if suite in REBUILDS else name
 
     def origin(self, suite: str) -> str:
-        """Return where it is from and which suite it is of, in words."""
+        """Return its origin and its suite, in words."""
         if suite not in REBUILDS:
             return f"suite: {suite}"
         place = f"{self.place} of the paper" if self.place else "not in the paper"

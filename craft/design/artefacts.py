@@ -1,9 +1,9 @@
-"""The registry of tables and figures: what each is called, where the paper prints it, what its rows
-and columns are, what its captions say, and which function makes it.
+"""The registry of tables and figures: name, place in the paper, rows and columns, captions, and the
+function that makes each.
 
-A further table is a further entry of ``paper_artefacts`` or ``own_artefacts`` and the function that
-the entry names. What decides which runs it needs (rows, shots, data sets) is a field; no other
-module knows an artefact by its name.
+To add a table, add an entry to ``paper_artefacts`` or ``own_artefacts`` and the function that it
+names. Fields of the entry (rows, shots, data sets) decide which runs it needs; no other module
+knows an artefact by name.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def figures() -> Iterator[Artefact]:
 
 
 def comparisons() -> tuple[str, ...]:
-    """Return the names of all whose rows are methods: a method that names none appears in each."""
+    """Return the names of artefacts whose rows are methods, which show all methods by default."""
     return tuple(name for name, artefact in ARTEFACTS.items() if artefact.rows == "methods")
 
 

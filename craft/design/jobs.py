@@ -1,4 +1,4 @@
-"""Which runs share a job: starting a process costs seconds, and many a fit takes less."""
+"""Runs that share a job: starting a process takes seconds, and many fits take less."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from craft.design.runs import Design, Run
 from craft.files import paths
 from craft.files.suite import Job, JobRun
 
-#: What shares a job -> the part of a run's folder that names its batch.
+#: Value of ``runs_per_job`` -> the part of a run's folder that names its batch.
 BATCHES = {
     "one": f"{paths.CELL}/{paths.RUN_OF_CELL}",
     "seeds": f"{paths.CELL}/{paths.SHOTS}",
@@ -29,7 +29,7 @@ def batches(runs: Iterable[Run], per_job: str) -> dict[str, tuple[Run, ...]]:
 
 
 def jobs_of(design: Design, per_job: str) -> dict[str, Job]:
-    """Return what each job that fits runs of a design reads of them, by the name of its batch."""
+    """Return the description of each fitting job of a design, by the name of its batch."""
     found = batches(design.all_runs, per_job)
     return {name: _job(design, runs) for name, runs in found.items()}
 

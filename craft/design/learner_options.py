@@ -1,4 +1,4 @@
-"""Options of a learner by the learner's name, without the learner itself where it ships."""
+"""Options classes by the learner's name; for shipped learners without importing the learner."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import functools
 from craft.learner.lookup import LearnerError, load, load_learner
 from craft.learner.options import Options
 
-#: Learner that ships -> its options, so that a suite of these is planned without torch, which
-#: importing a learner brings along. Any other learner is imported for its options.
+#: Shipped learner -> its options class, so that planning does not import torch, as importing a
+#: learner does. Any other learner is imported for its options.
 SHIPPED = {
     "craft.learner.collaborative:Collaborative": "craft.learner.options:Options",
     "craft.learner.prompt_only:PromptOnly": "craft.learner.options:Options",

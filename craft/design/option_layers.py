@@ -1,4 +1,4 @@
-"""Options of a run: what a configuration says of them, block by block, resolved in one place."""
+"""Options of a run: the blocks of a configuration, resolved in one place."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from craft.design.learner_options import options_of
 from craft.learner.declaration import OptionError, Problem
 from craft.learner.options import RELEASED, Options
 
-#: Difference between the modes -> its options, in the order of docs/method.md. Options that mean
-#: nothing one by one make one difference: A z has the scale sigma * projection_std, and the decay
-#: of AdamW is none of Adam's.
+#: Difference between the modes -> its options, in the order of docs/method.md. Options that are
+#: meaningless alone form one difference: A z has the scale sigma * projection_std, and the decay
+#: of AdamW differs from Adam's.
 DIFFERENCES: dict[str, tuple[str, ...]] = {
     "budget": ("budget",),
     "scale": ("sigma", "projection_std", "projection"),
@@ -41,19 +41,19 @@ class Variant:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What is changed, as ``option=value``."""
+        """Return the changes, as ``option=value``."""
         mode = (f"mode={self.mode}",) if self.mode else ()
         changed = (f"{name}={spelled(value)}" for name, value in self.changes)
         return (*mode, *changed, *(f"{name}=released" for name in self.released))
 
     @property
     def id(self) -> str:
-        """Its name: the method's, then what is changed. Nothing reads it back."""
+        """Return its name: the method's, then the changes. No code parses it."""
         return "@".join((self.method, *self.words))
 
 
 class Block(NamedTuple):
-    """Options that stand together in a configuration, and where."""
+    """A block of options in a configuration, and its place."""
 
     where: str
     values: Mapping[str, Any]  # key ``released``: those of mode released alone
@@ -61,10 +61,10 @@ class Block(NamedTuple):
 
 
 def blocks(config: Mapping[str, Any], method: str, dataset: str) -> Iterator[Block]:
-    """Yield each block of options that holds for a method on a data set.
+    """Yield each block of options for a method on a data set; later blocks override earlier ones.
 
-    From the most general to the most particular, which wins: the data set's file for the method's
-    learner, the suite, the suite for the data set, the method, the method for the data set.
+    The order: the data set's file for the method's learner, the suite, the suite for the data set,
+    the method, the method for the data set.
     """
     spec = config["methods"][method]
     learner = spec["learner"]
@@ -90,10 +90,10 @@ def given(
 ) -> dict[str, Any]:
     """Return the options given for a method on a data set at some shots (zero-shot: 0).
 
-    Later ones win: in mode released, what the authors' code sets for this data set (its file's
-    ``released``), then the blocks. What is said of mode released for all methods is CraFT's, and
-    not for a learner whose authors released a code of their own. ``mode`` replaces the blocks'.
-    Raises OptionError where a value goes by shots and these have none.
+    Later ones override: in mode released, the values of the authors' code for this data set (its
+    file's ``released``), then the blocks. Keys ``released`` for all methods are CraFT's; they do
+    not apply to a learner whose authors released their own code. ``mode`` replaces the blocks'.
+    Raises OptionError if a value depends on the shots and lacks these.
     """
     layers = list(blocks(config, method, dataset))
     declared = options_of(config["methods"][method]["learner"])
@@ -117,7 +117,7 @@ def given(
 def resolve(config: Mapping[str, Any], variant: Variant, dataset: str, shots: int) -> Options:
     """Return every option of a variant's runs on a data set at some shots, lambdas as numbers.
 
-    Raises OptionError for values that the learner refuses, and as :func:`given`.
+    Raises OptionError for invalid values, and as :func:`given`.
     """
     method = variant.method
     values = given(config, method, dataset, shots, variant.mode)
@@ -130,10 +130,10 @@ def resolve(config: Mapping[str, Any], variant: Variant, dataset: str, shots: in
 
 
 def stored(config: Mapping[str, Any], variant: Variant, dataset: str, shots: int) -> Variant:
-    """Return the variant that a variant's runs are stored as: equal options share their runs.
+    """Return the variant under which runs are stored: equal options share their runs.
 
-    What changes nothing is left out, and ``released`` is spelled out: CraFT with the hidden width
-    of mode released becomes ``craft@hidden=256``, or ``craft`` where that is the width anyway.
+    It leaves out changes without effect and replaces ``released`` by its values. CraFT with the
+    hidden width of mode released becomes ``craft@hidden=256``, or ``craft`` if the width is equal.
     """
     base = Variant(variant.method)
     told, own = (resolve(config, each, dataset, shots) for each in (variant, base))
@@ -149,7 +149,7 @@ def stored(config: Mapping[str, Any], variant: Variant, dataset: str, shots: int
 
 
 def _at(values: Mapping[str, Any], shots: int, where: str) -> dict[str, Any]:
-    """Return a block's values, those that go by shots looked up; zero-shot has none of those."""
+    """Return a block's values at some shots; zero-shot lacks those that depend on the shots."""
     found = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Whether files are of this configuration, code and inputs, without asking Snakemake.
+"""Return whether files are of this configuration, code and inputs, without asking Snakemake.
 
 Snakemake's own memory lies outside the results and goes when these are moved, copied or restored,
 and it does not look at missing files behind a target that is there. So the files themselves say
@@ -155,5 +155,5 @@ class Graph:
         return {path: why for path, why in self._found.items() if path not in before}
 
     def derived(self, path: str) -> bool:
-        """Whether a file that was found is made from another one that was found."""
+        """Return whether a file that was found is made from another one that was found."""
         return any(each in self._found for each in self._inputs[path])

@@ -55,5 +55,5 @@ class Uploaded:
 
 
 def is_uploaded(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is one of :class:`Uploaded`, and not of features."""
+    """Return whether a file is one of :class:`Uploaded`, and not of features."""
     return "image_set" in read_metadata(path)

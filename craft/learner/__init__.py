@@ -1,4 +1,4 @@
 """Learners that tune a black box by its answers.
 
-They reach the model through ``craft.protocol`` alone, which an import contract and a test hold.
+They use the model only through ``craft.protocol``; an import contract and a test ensure this.
 """

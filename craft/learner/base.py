@@ -1,4 +1,4 @@
-"""What every learner is: configured by its constructor, taught by ``fit``, asked by ``predict``."""
+"""Base class of all learners: options in the constructor, ``fit``, ``predict``."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ Progress = Callable[["Learner"], None]
 
 
 class Answer(NamedTuple):
-    """A learner's scores (N, K), and the box's own (N, K) where those came with the same query."""
+    """A learner's scores (N, K), and the box's own (N, K) if the same query returned them."""
 
     scores: torch.Tensor
     own: torch.Tensor | None = None
 
 
 class Learner(abc.ABC):
-    """Base of all learners; what ``fit`` learns ends in an underscore.
+    """Base of all learners; learned attributes end in an underscore.
 
-    A subclass sets ``offset_`` (1, L, D), the context that it ended with, and ``visual_``
-    (1, V, W), its visual prompts if any. It may override :meth:`refine`; the default returns the
-    black box's logits as they are. Its ``fit`` calls
-    :meth:`_fit_gate` before it moves anything, so that all its answers can be gated.
+    A subclass sets ``offset_`` (1, L, D), the final context, and ``visual_`` (1, V, W), its visual
+    prompts if any. It may override :meth:`refine`; the default returns the black box's logits
+    unchanged. Its ``fit`` calls :meth:`_fit_gate` before it changes anything, so that all its
+    answers can be gated.
     """
 
     Options: ClassVar[type[Options]] = Options
-    #: Which of the box's prompts the learner speaks with: its own ``context``, the data set's
-    #: zero-shot ``template``, or the ``ensemble`` of its templates where it names several.
+    #: The prompts that the learner uses: a ``context`` of its own, the data set's zero-shot
+    #: ``template``, or the ``ensemble`` of the data set's templates if there are several.
     prompts: ClassVar[str] = "context"
 
-    #: Whether losses on uploads of purpose ``search`` are only put in order: then numbers of fewer
-    #: bits do. A learner that subtracts them, or takes gradients, says no.
+    #: Whether the search only ranks its losses, so that lower precision suffices. False for a
+    #: learner that subtracts losses or takes gradients.
     ranks: ClassVar[bool] = False
 
     def __init__(self, **options: Any) -> None:
@@ -59,15 +59,15 @@ class Learner(abc.ABC):
 
     @property
     def access(self) -> str:
-        """Return what the learner is given of a model, as its options declare it."""
+        """Return the access level of the learner, as its options declare it."""
         return self.options.access
 
     @property
     def history_(self) -> list[dict[str, float]]:
-        """What each generation noted, in order.
+        """Return the row of each generation, in order.
 
-        Reading it waits for a GPU where that has numbers yet to compute, all of them at once; a
-        generation does not wait. Raises Diverged if one of them is not finite.
+        Reading it waits for a GPU once, for all rows; a generation does not wait. Raises Diverged
+        if a number is not finite.
         """
         late = [
             (row, name, generation, value)
@@ -92,22 +92,22 @@ class Learner(abc.ABC):
 
     @property
     def generations_(self) -> int:
-        """Generations so far, those before a checkpoint included."""
+        """Return the number of generations so far, including those before a checkpoint."""
         return len(self._rows)
 
     def best_loss(self) -> float | None:
-        """Return the lowest loss so far, of candidates or else of training; waits for a GPU."""
+        """Return the lowest loss so far, of candidates if there are any, else of training."""
         for name in ("search_loss_best", "loss", "refine_loss"):
             if losses := [float(row[name]) for row in self._rows if name in row]:
                 return min(losses)
         return None
 
     def _note(self, **values: float | torch.Tensor) -> None:
-        """Add a generation's row; tensors () stay where they are until somebody reads them."""
+        """Add a generation's row; tensors () stay on their device until they are read."""
         self._rows.append(values)
 
     def _cause(self) -> str:
-        """Return why a number of this learner may not be finite."""
+        """Return the possible cause of a number that is not finite."""
         return BOX
 
     @abc.abstractmethod
@@ -121,21 +121,20 @@ class Learner(abc.ABC):
         refine_sets: tuple[str, ...] = ("train",),
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from the images of ``train_set``, labels (N,) int64, through queries alone.
+        """Learn from the images of ``train_set``, labels (N,) int64, only through queries.
 
-        Computes where the labels are, which must be where the box answers.
+        The labels are on the device on which the box answers; the learner computes there.
 
-        ``refine_sets`` are uploads of the same images in the same order that train the refiner,
-        taken in turn. ``progress`` is called with self after each generation. Raises
-        BudgetExceeded, Diverged (numbers that are not finite) and what the box raises.
+        ``refine_sets`` are uploads of the same images in the same order; they train the refiner in
+        turn. ``progress`` is called with self after each generation. Raises BudgetExceeded,
+        Diverged (numbers that are not finite) and the errors of the box.
         """
 
     def _generations(self, phase: str, count: int, **parts: Part) -> Iterator[int]:
-        """Yield the generations of a phase of :meth:`fit`, from 0 or from where a checkpoint is.
+        """Yield the generations of a phase of :meth:`fit`, from 0 or from the checkpoint's.
 
-        ``parts`` are all that they change but ``offset_``, ``visual_``, ``history_`` and
-        ``queries_``. A learner that loops over these can go on where it was ended; another one
-        starts anew.
+        ``parts`` hold everything that generations change except ``offset_``, ``visual_``,
+        ``history_`` and ``queries_``. Only a learner that loops over these generations can resume.
         """
         start, resumed = 0, self._resumed
         if resumed:
@@ -149,7 +148,7 @@ class Learner(abc.ABC):
             yield generation
 
     def checkpoint(self) -> Checkpoint | None:
-        """Return where the fit is, within ``progress``; None for a learner that keeps no state.
+        """Return the state of the fit, within ``progress``; None for a learner without state.
 
         Its tensors are valid until the next generation.
         """
@@ -164,7 +163,7 @@ class Learner(abc.ABC):
         return Checkpoint(phase, done, self.queries_, self.history_, tensors)
 
     def resume(self, checkpoint: Checkpoint) -> Self:
-        """Let the next :meth:`fit`, given what the first was given, go on from a checkpoint."""
+        """Let the next :meth:`fit`, with the arguments of the first, resume from a checkpoint."""
         self.queries_, self.history_ = checkpoint.queries, list(checkpoint.history)
         self.offset_ = checkpoint.tensors.get("offset")
         self.visual_ = checkpoint.tensors.get("visual")
@@ -173,12 +172,12 @@ class Learner(abc.ABC):
         return self
 
     def budget(self, images: int, classes: int) -> int:
-        """Return the search queries that a fit on N ``images`` of K ``classes`` may spend."""
+        """Return the search budget of a fit on N ``images`` of K ``classes``."""
         del images, classes
         return self.options.budget
 
     def work(self, images: int, classes: int) -> Work:
-        """Return what :meth:`fit` takes on N ``images`` of K ``classes``: a search here."""
+        """Return the work of :meth:`fit` on N ``images`` of K ``classes``; a search by default."""
         options, gates = self.options, int(self.gates)
         generations, prompts = options.generations, options.population
         work = Work(generations, search=generations * prompts, refine=gates, predict=1 + gates)
@@ -194,7 +193,7 @@ class Learner(abc.ABC):
         return self.options.gate
 
     def _use(self, prompts: Prompts) -> None:
-        """Set the one prompt that the learner answers with from now on."""
+        """Set the prompt that the learner predicts with."""
         self.offset_, self.visual_ = prompts
 
     def _fit_gate(self, box: BlackBox, labels: torch.Tensor, train_set: str) -> None:
@@ -215,11 +214,11 @@ class Learner(abc.ABC):
         return query(box, image_set, untouched, purpose)
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the learner's logits for those of the black box, (..., N, K)."""
+        """Return the learner's logits for the black box's logits (..., N, K)."""
         return logits
 
     def _answer(self, box: BlackBox, image_set: str) -> Answer:
-        """Return the learner's scores before any gate, by as few queries as they take."""
+        """Return the learner's scores before any gate, with as few queries as possible."""
         assert self.offset_ is not None, "checked by predict"
         logits = query(box, image_set, Prompts(self.offset_, self.visual_), "evaluate")
         moved = self.visual_ is not None or bool(self.offset_.any())
@@ -227,10 +226,10 @@ class Learner(abc.ABC):
 
     @torch.no_grad()
     def predict(self, box: BlackBox, image_set: str) -> torch.Tensor:
-        """Return logits (N, K) on an uploaded image set; log-probabilities, where they are gated.
+        """Return logits (N, K) on an uploaded image set, or log-probabilities with a gate.
 
-        One query, and one more for the gate of a learner that moved the context. Raises
-        RuntimeError before fit, and Diverged.
+        Costs one query, and a second one for the gate if the context has moved. Raises RuntimeError
+        before fit, and Diverged.
         """
         if self.offset_ is None:
             raise RuntimeError(f"{type(self).__name__}.predict was called before fit")
@@ -281,5 +280,5 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
 
 
 def percent_right(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """:func:`accuracy` as a tensor () that nobody waits for."""
+    """Return :func:`accuracy` as a tensor (), without waiting for its device."""
     return 100.0 * (logits.argmax(dim=-1) == labels).double().mean()

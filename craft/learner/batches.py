@@ -1,4 +1,4 @@
-"""Shuffled batches of few-shot images, all of one size."""
+"""Shuffled batches of few-shot images, all of the same size."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 def whole_batches(images: int, size: int, generator: torch.Generator) -> list[torch.Tensor]:
     """Return one epoch's batches (size,) of shuffled row numbers.
 
-    The incomplete last one is dropped, unless no batch is complete: then all images are one.
+    The incomplete last batch is dropped. If no batch is complete, all images form one.
     """
     batches = torch.randperm(images, generator=generator).split(size)
     return [batch for batch in batches if len(batch) == size] or list(batches)
 
 
 class BatchQueue:
-    """Batches of epoch after epoch, drawn one at a time: a part of a fit whose unit is a step."""
+    """Batches of successive epochs, drawn one at a time: a part of a fit in steps."""
 
     def __init__(self, images: int, size: int, generator: torch.Generator) -> None:
         self._images, self._size, self._generator = images, size, generator
@@ -32,11 +32,11 @@ class BatchQueue:
         return self._left.pop(0)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return the epoch and what is left of it, as rows of equal length."""
+        """Return the epoch and its remaining batches, as rows of equal length."""
         state = {"epoch": torch.tensor(self.epoch)}
         return state | ({"left": torch.stack(self._left)} if self._left else {})
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Draw on from a :meth:`state`; the generator is a part of its own."""
+        """Resume from a :meth:`state`; the generator is a separate part."""
         self.epoch = int(state["epoch"])
         self._left = list(state["left"]) if "left" in state else []

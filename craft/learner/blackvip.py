@@ -1,7 +1,7 @@
 """BlackVIP: pixels that a small decoder adds to each image, learned from losses alone.
 
-Oh et al., CVPR 2023. Needs uploads, and the user's own images with their codes: a frozen public
-encoder's, which are asked for once. The decoder's weights follow gradients that SPSA estimates.
+Oh et al., CVPR 2023. Needs uploads, and the user's own images with their codes by a frozen public
+encoder. SPSA estimates the gradients of the decoder's weights.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _AT_ONCE = 100
 
 
 class Uploader(NamedTuple):
-    """A box that takes uploads, beside the user's own images and codes by image set."""
+    """A box that accepts uploads, with the user's own images and codes by image set."""
 
     box: UploadBox
     own: Mapping[str, Own]
     device: torch.device
 
     def parts(self, image_set: str) -> Iterator[torch.Tensor]:
-        """Yield row numbers of an image set, as many as one upload of a prediction holds."""
+        """Yield the row numbers of an image set in parts of one upload each."""
         yield from torch.arange(len(self.own[image_set].pixels)).split(_AT_ONCE)
 
     def pixels(self, image_set: str, rows: torch.Tensor) -> torch.Tensor:
-        """Return images ``rows`` (n, 3, S, S) of an image set, in 0..1."""
+        """Return the images of ``rows`` (n, 3, S, S) in an image set, in 0..1."""
         return self.own[image_set].images(rows, self.device)
 
     def scores(self, images: torch.Tensor, purpose: str) -> torch.Tensor:
@@ -71,10 +71,10 @@ class BlackVIP(Learner):
         refine_sets: tuple[str, ...] = ("train",),
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from ``own`` images of ``refine_sets``, which epochs take in turn, labels (N,).
+        """Learn from ``own`` images of ``refine_sets``, which take turns by epoch, labels (N,).
 
-        A generation is a step: 2 R uploads of one batch, a query each. Raises ValueError where the
-        decoder does not fit the box's images.
+        A generation is a step: 2 R uploads of one batch, one query each. Raises ValueError if the
+        decoder does not match the size of the box's images.
         """
         options, images = self.options, len(labels)
         generator = torch.Generator().manual_seed(seed)
@@ -125,7 +125,7 @@ class BlackVIP(Learner):
         return Coordinator(width, options.trigger, size, options.stages, generator)
 
     def _codes(self, uploader: Uploader, image_set: str, rows: torch.Tensor) -> torch.Tensor:
-        """Return the codes (n, Z) of images ``rows``, of the length that the options ask for."""
+        """Return the codes (n, Z) of images ``rows``, scaled to the option's length."""
         known = uploader.own[image_set].codes
         codes = known[rows.to(known.device)].to(uploader.device)
         length = self.options.code_length
@@ -156,10 +156,10 @@ class BlackVIP(Learner):
     def predict(  # type: ignore[override]  # the box of another access level, the own side
         self, box: UploadBox, image_set: str, *, own: Mapping[str, Own]
     ) -> torch.Tensor:
-        """Return logits (N, K) of the user's ``own`` images of a set, uploaded a hundred at a time.
+        """Return logits (N, K) of the user's ``own`` images of a set, a hundred per upload.
 
-        Each upload is one query, and one more for the gate. Raises RuntimeError before fit,
-        Diverged.
+        Each upload costs one query, and a second one for the gate. Raises RuntimeError before fit,
+        and Diverged.
         """
         trained = self.coordinator_
         device = trained.trigger.device if trained else torch.device("cpu")
@@ -183,7 +183,7 @@ class BlackVIP(Learner):
     def _own_scores(  # type: ignore[override]  # the user's side beside the box
         self, box: Uploader, image_set: str, purpose: str
     ) -> torch.Tensor:
-        """Return the box's scores (N, K) of the images as they are."""
+        """Return the box's scores (N, K) of the unchanged images."""
         parts = (box.pixels(image_set, rows) for rows in box.parts(image_set))
         return torch.cat([box.scores(images, purpose) for images in parts])
 
@@ -195,7 +195,7 @@ class BlackVIP(Learner):
         return options.steps or options.epochs * max(1, images // options.batch_size)
 
     def budget(self, images: int, classes: int) -> int:
-        """Return what the steps ask for."""
+        """Return the queries of all steps."""
         return self.work(images, classes).search
 
     def work(self, images: int, classes: int) -> Work:

@@ -1,8 +1,8 @@
 """CBBT: a prompt by estimated gradients, beside an adapter by exact ones (Guo et al., 2023).
 
-Needs features. The text side is a black box whose losses along random directions estimate the
-gradient of the prompt; image features are at hand, so that a residual adapter of them is trained
-by backpropagation. Every step asks for q + 1 contexts' text features.
+Needs features. Losses of the black-box text side along random directions estimate the gradient of
+the prompt. Backpropagation trains a residual adapter of the image features. Every step asks for the
+text features of q + 1 contexts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from craft.learner.sphere_gradient import sphere_directions, sphere_gradient
 from craft.learner.workload import Work
 from craft.protocol import FeatureBox
 
-#: Smallest step along a direction, where the dimension asks for a smaller one.
+#: Smallest step along a direction, in any dimension.
 _LEAST_RADIUS = 0.001
 
 
@@ -70,7 +70,7 @@ class CBBT(FeatureLearner):
         refine_sets: tuple[str, ...] = ("train",),
         progress: Progress | None = None,
     ) -> Self:
-        """Learn from features (N, E) of ``refine_sets``, which epochs take in turn, labels (N,)."""
+        """Learn from features (N, E) of ``refine_sets``, which take turns by epoch, labels (N,)."""
         options = self.options
         self._fit_gate(box, labels, train_set)  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(seed)
@@ -113,7 +113,7 @@ class CBBT(FeatureLearner):
         return self
 
     def adapted(self, features: torch.Tensor) -> torch.Tensor:
-        """Return features (N, E) as the adapter gives them."""
+        """Return adapted features (N, E)."""
         return features if self.adapter_ is None else self.adapter_(features)
 
     def _answer(  # type: ignore[override]  # the box of another access level
@@ -129,7 +129,7 @@ class CBBT(FeatureLearner):
         return lower("the prompt or the adapter", self.options, "learning_rate", "adapter_rate")
 
     def budget(self, images: int, classes: int) -> int:
-        """Return what the epochs ask for."""
+        """Return the queries of all epochs."""
         return self.work(images, classes).search
 
     def work(self, images: int, classes: int) -> Work:
@@ -165,7 +165,7 @@ class CBBT(FeatureLearner):
 
 
 class Asked:
-    """Losses of a batch at contexts, asked for once; the first context's text features are kept."""
+    """Losses of a batch at contexts by one question; keeps the first context's text features."""
 
     def __init__(
         self, learner: CBBT, box: FeatureBox, images: torch.Tensor, labels: torch.Tensor
@@ -175,7 +175,7 @@ class Asked:
         self.first = torch.empty(0)
 
     def __call__(self, points: torch.Tensor) -> torch.Tensor:
-        """Return losses (m,) at offsets (m, n), for the adapter as it is."""
+        """Return losses (m,) at offsets (m, n), with the current adapter."""
         shape = (self._box.context_length, self._box.context_width)
         losses: list[torch.Tensor] = []
         with torch.no_grad():

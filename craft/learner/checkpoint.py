@@ -1,4 +1,4 @@
-"""Where a fit is between two generations, so that it can be resumed from there."""
+"""Checkpoints: the state of a fit between two generations, to resume from."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 
 class Part(Protocol):
-    """What the generations of a fit change, beside what the learner itself holds of it."""
+    """State that the generations of a fit change, outside the learner's own attributes."""
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors to resume from, valid until the next generation."""
         ...
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a :meth:`state`, just made; what follows is the same to the bit."""
+        """Restore a :meth:`state`, in a new object; all that follows is identical to the bit."""
         ...
 
 
@@ -52,7 +52,7 @@ class Draws:
         return {"generator": self._generator.get_state()}
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Draw on from a :meth:`state`."""
+        """Resume from a :meth:`state`."""
         self._generator.set_state(state["generator"])
 
 
@@ -69,12 +69,12 @@ class Descent:
         self._optimizer.step()
 
     def set_rate(self, rate: float) -> None:
-        """Let the next steps have this learning rate."""
+        """Set the learning rate of the next steps."""
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return the parameters, and what the optimiser's ``state_dict`` keeps of each."""
+        """Return the parameters, and the optimiser's ``state_dict`` for each."""
         state = {
             f"{n}.{name}": value
             for n, kept in self._optimizer.state_dict()["state"].items()
@@ -85,7 +85,7 @@ class Descent:
 
     @torch.no_grad()
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a :meth:`state`; the parameters themselves are set."""
+        """Restore a :meth:`state`, including the parameters."""
         kept: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in state.items():
             number, _, name = key.partition(".")

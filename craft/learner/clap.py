@@ -1,7 +1,7 @@
-"""CLAP: prototypes trained beside a penalty for leaving zero-shot (Silva-Rodriguez et al., 2024).
+"""CLAP: prototypes trained with a penalty for leaving zero-shot (Silva-Rodriguez et al., 2024).
 
-Needs features, and no validation images by design. Each class's penalty is how sure zero-shot is
-of that class's own shots.
+Needs features, and no validation images by design. The penalty of a class is the mean zero-shot
+probability of its shots.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from craft.protocol import FeatureBox
 class CLAP(FeatureClassifier):
     """Scores scale cos(F, w) of prototypes w (K, E) that start at the class names' features.
 
-    The authors' prototypes have the text features' length nu, which a service keeps to itself. In
-    units of nu the same descent has the learning rate / nu^2 and the penalty times nu^2.
+    The authors' prototypes have the text features' length nu, which services do not return. In
+    units of nu, the same descent has the learning rate / nu^2 and the penalty times nu^2.
     """
 
     Options: ClassVar[type[CLAPOptions]] = CLAPOptions
@@ -85,7 +85,7 @@ class CLAP(FeatureClassifier):
         return self
 
     def _take(self, box: FeatureBox, prototypes: torch.Tensor) -> None:
-        """Become the classifier of prototypes (K, E)."""
+        """Set the classifier to prototypes (K, E)."""
         self.weight_ = (box.logit_scale * F.normalize(prototypes.detach(), dim=1).T).contiguous()
         self.bias_ = torch.zeros(len(prototypes), device=prototypes.device)
 

@@ -1,4 +1,4 @@
-"""How an options class declares an option, and what is said of a value that it refuses."""
+"""Declarations of options, and the problems of invalid values."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 
 class Range(NamedTuple):
-    """Numbers that an option accepts: from ``least``, or ``above`` that, up to ``most``."""
+    """Numbers that an option accepts: at least ``least`` or above ``above``, at most ``most``."""
 
     least: float = -math.inf
     above: float = -math.inf
     most: float = math.inf
 
     def accepts(self, value: float) -> bool:
-        """Whether a number lies within."""
+        """Return whether a number lies within the range."""
         return value >= self.least and value > self.above and value <= self.most
 
     def __str__(self) -> str:
@@ -28,7 +28,7 @@ class Range(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """An option whose value is refused: what was expected, and what it has instead."""
+    """An invalid value of an option: what was expected, and what was given."""
 
     option: str
     value: Any
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
 
 
 class OptionError(ValueError):
-    """All problems of the options that a learner was given."""
+    """All problems of a learner's options."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = tuple(problems)
@@ -54,10 +54,10 @@ def option(
     compare: bool = True,
     **ends: float,
 ) -> Any:
-    """Declare an option of a learner: its default, one line of documentation, what it accepts.
+    """Declare an option of a learner: its default, one line of documentation, accepted values.
 
-    That is one of the values ``accepted``, or numbers within the ``ends`` of a :class:`Range`; null
-    too where the type says so. ``compare`` says whether another value makes another run.
+    An option accepts the values ``accepted``, or numbers within the ``ends`` of a :class:`Range`,
+    and null if its type includes None. With ``compare`` false, another value makes the same run.
     """
     metadata = {"doc": doc, "accepted": accepted, "range": Range(**ends) if ends else None}
     return field(default=default, compare=compare, metadata=metadata)
@@ -71,7 +71,7 @@ TYPES: dict[type, str] = {int: "int", float: "float", str: "str", bool: "bool", 
 def types_of(cls: type) -> Mapping[str, tuple[type, ...]]:
     """Return the types that each option of a class accepts.
 
-    Raises TypeError for a class that is no dataclass of its own, or an annotation of other types.
+    Raises TypeError for a class that is not a frozen dataclass, and for other annotations.
     """
     if "__dataclass_fields__" not in vars(cls):
         raise TypeError(f"{cls.__qualname__}: expected a class under @dataclass(frozen=True)")

@@ -1,6 +1,6 @@
 """Fastfood: random linear maps made of signs, a permutation, Gaussians and Hadamard transforms.
 
-Le et al., ICML 2013; ZIP expands the numbers of a token to its embedding by one.
+Le et al., ICML 2013. ZIP maps the trained numbers of a token to its embedding by Fastfood.
 """
 
 from __future__ import annotations

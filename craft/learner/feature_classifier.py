@@ -1,4 +1,4 @@
-"""Learners that end in a linear classifier of image features, one upload and one prompt asked."""
+"""Learners whose result is a linear classifier of image features."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FeatureClassifier(FeatureLearner):
     def _answer(  # type: ignore[override]  # the box of another access level
         self, box: FeatureBox, image_set: str
     ) -> Answer:
-        """Return scores of the classifier, and for a gate those of the class names."""
+        """Return the classifier's scores, and for a gate those of the class names."""
         assert self.offset_ is not None, "checked by predict"
         assert self.weight_ is not None and self.bias_ is not None, "set by fit and restore"
         features = image_features(box, image_set, "evaluate")
@@ -36,7 +36,7 @@ class FeatureClassifier(FeatureLearner):
         return Answer(scores, box.logit_scale * features @ texts.T)
 
     def work(self, images: int, classes: int) -> Work:
-        """Return the features asked for, of each upload and of the prompt."""
+        """Return the queries for features: one for each upload and one for the prompt."""
         del images, classes
         uploads = max(1, len(self.options.refine_copies))
         return Work(1, refine=uploads + 1, predict=1 + int(self.gates))

@@ -1,4 +1,4 @@
-"""Learners that are given features, and the questions that they ask of such a service."""
+"""Learners with access to features, and their questions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def prototypes_of(box: FeatureBox, offset: torch.Tensor, purpose: str) -> torch.
 
 
 class Shots:
-    """Features of the shots and of the untouched prompt, each asked for once; a part of a fit."""
+    """Features of the shots and of the untouched prompt, queried once each; a part of a fit."""
 
     def __init__(self, box: FeatureBox) -> None:
         self._box = box
@@ -44,21 +44,21 @@ class Shots:
         return self._kept[""]
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return what was asked for, by upload; "" is the prompt."""
+        """Return the features so far by upload; "" is the prompt."""
         return dict(self._kept)
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Have what was asked for."""
+        """Restore the features of a :meth:`state`."""
         self._kept = dict(state)
 
 
 class FeatureLearner(Learner):
-    """A learner of features, which multiplies them itself; its ``_answer`` asks for both kinds."""
+    """A learner that multiplies features itself; its ``_answer`` asks for both kinds."""
 
     def _own_scores(  # type: ignore[override]  # the box of another access level
         self, box: FeatureBox, image_set: str, purpose: str
     ) -> torch.Tensor:
-        """Return scores (N, K) of features as they are at the untouched prompt: two queries."""
+        """Return zero-shot scores (N, K) of the untouched prompt, by two queries."""
         untouched = torch.zeros(1, box.context_length, box.context_width)
         texts = prototypes_of(box, untouched, purpose)
         return box.logit_scale * image_features(box, image_set, purpose) @ texts.T

@@ -1,4 +1,4 @@
-"""Folds of the shots, which generations of a search take in turn: fewer images for a candidate."""
+"""Folds of the shots that take turns by generation, so that a candidate scores fewer images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fold_numbers(labels: torch.Tensor, folds: int) -> torch.Tensor:
 
 
 def fold_sizes(shots: int, folds: int) -> list[int]:
-    """Return how many of a class's ``shots`` each fold has."""
+    """Return the number of a class's ``shots`` in each fold."""
     return fold_numbers(torch.zeros(shots, dtype=torch.int64), folds).bincount().tolist()
 
 

@@ -1,8 +1,8 @@
-"""A gate between a learner's answer and the black box's own, by how near an image is to the shots.
+"""A gate between the learner's answer and the zero-shot answer, by the distance to the shots.
 
-Tuning on few shots helps images like them and may hurt others. An image whose scores are as near
-to a shot's as shots are to each other gets the learner's answer; one far away gets the zero-shot
-answer. Each image is judged alone: no statistics of test images enter.
+Tuning on few shots helps similar images and may hurt others. An image whose scores are as near to
+a shot's as shots are to each other gets the learner's answer; a distant image gets the zero-shot
+answer. The gate judges each image alone and uses no statistics of test images.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from craft.learner.score_space import Whitening, centred, temperature
 
 #: Weight of the mean variance in the whitening.
 _SHRINKAGE = 0.5
-#: Share of the shots that lie within the gate's radius of another one of their class.
+#: Share of the shots within the gate's radius of another shot of their class.
 _QUANTILE = 0.9
-#: How fast the gate closes beyond that radius, in units of it.
+#: Steepness of the gate's closing beyond the radius, in units of the radius.
 _STEEPNESS = 2.0
-#: The gate never closes nor opens wholly, so that log-probabilities stay finite.
+#: Smallest weight of either answer, so that log-probabilities stay finite.
 _EDGE = 1e-9
-#: Distances that are held at a time: 128 MB.
+#: Distances in memory at a time: 128 MB.
 _BLOCK = 1 << 24
 
 
@@ -57,10 +57,10 @@ class Gate:
         return cls(whitening, shots, labels, radius, tau)
 
     def weights(self, scores: torch.Tensor, predicted: torch.Tensor) -> torch.Tensor:
-        """Return the weight (M,) of a learner's answer, in 0..1.
+        """Return the weight (M,) of the learner's answer, in 0..1.
 
         ``scores`` (M, K) are the box's at the untouched context, ``predicted`` (M,) the learner's
-        labels: an image is compared with the shots of the class that the learner gives it.
+        labels. An image is compared with the shots of its predicted class.
         """
         own = self.whitening(self.tau * centred(scores))
         distances = _nearest(own, predicted, self.shots, self.labels)

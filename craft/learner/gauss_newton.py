@@ -1,8 +1,8 @@
 """A search for the context that reads whole score matrices (``gauss-newton``).
 
-Of this project, not of a paper. A query returns N x K scores; a search that ranks candidates keeps
-one number of each. Here r queries give the scores' derivative along r directions, the penalised
-cross-entropy on that tangent is minimised by Newton's method, and a few damped steps are asked for.
+A method of this project, not of a paper. A query returns N x K scores, of which a search that ranks
+candidates uses one number. Here, r queries give the scores' derivative along r directions. Newton's
+method minimises the penalised cross-entropy on that tangent, and a few damped steps are queried.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Ask = Callable[[torch.Tensor], Iterator[torch.Tensor]]
 
 
 class TooCoarse(RuntimeError):
-    """A box's answers are too noisy, or rounded too far, for differences of them to mean much."""
+    """A box's answers are too noisy or too coarsely rounded for finite differences."""
 
 
 def require_memory(directions: int, images: int, classes: int) -> None:
@@ -47,7 +47,7 @@ def require_memory(directions: int, images: int, classes: int) -> None:
 
 
 class Point:
-    """Where the search is: x (W,) in units of embedding_std, and the scores (N, K) there."""
+    """The current point x (W,) of the search, in units of embedding_std, and its scores (N, K)."""
 
     def __init__(self, width: int) -> None:
         self.x = torch.zeros(width, dtype=torch.float64)
@@ -81,7 +81,7 @@ class GaussNewton(Learner):
         refine_sets: tuple[str, ...] = ("train",),
         progress: Progress | None = None,
     ) -> Self:
-        """Search a context, then fit a head at it where the option says so.
+        """Search a context, then fit a head there if the option ``head`` asks for one.
 
         See :meth:`Learner.fit`. Raises TooCoarse, and MemoryError for too many scores.
         """
@@ -173,7 +173,7 @@ class GaussNewton(Learner):
         return costs
 
     def refine(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the head's log-probabilities (N, K) of logits (N, K), or these as they are."""
+        """Return the head's log-probabilities (N, K) of logits (N, K), or the logits unchanged."""
         return logits if self.head_ is None else self.head_.probabilities(logits[None]).log()
 
     def work(self, images: int, classes: int) -> Work:

@@ -1,4 +1,4 @@
-"""GDA: Gaussian discriminant analysis of image features beside zero-shot (Wang et al., ICLR 2024).
+"""GDA: Gaussian discriminant analysis added to zero-shot (Wang et al., ICLR 2024).
 
 Needs features; nothing is trained. All classes share a covariance, whose shrunk inverse gives the
 classifier in closed form.
@@ -18,7 +18,7 @@ from craft.learner.feature_learner import Shots
 from craft.learner.ridge_path import folds_of
 from craft.protocol import FeatureBox
 
-#: Weights of the discriminant that are tried, for as many views of an image as the authors pool.
+#: Candidate weights of the discriminant, for the authors' number of pooled views.
 _WEIGHTS = tuple(10.0**exponent for exponent in range(-4, 3))
 _VIEWS = 10
 
@@ -39,7 +39,7 @@ class GDA(FeatureClassifier):
         refine_sets: tuple[str, ...] = ("train",),
         progress: Progress | None = None,
     ) -> Self:
-        """Fit the classifier on features of all ``refine_sets``, labels (N,); nothing is drawn."""
+        """Fit the classifier on features of all ``refine_sets``, labels (N,), deterministically."""
         del seed, train_set
         self.offset_ = torch.zeros(1, box.context_length, box.context_width)
         shots = Shots(box)
@@ -88,7 +88,7 @@ def discriminant(
 def chosen_weight(
     views: torch.Tensor, named: torch.Tensor, labels: torch.Tensor, most: int
 ) -> float:
-    """Return the alpha whose classifier is right about most held-out shots, the least of equals.
+    """Return the alpha with the best accuracy on held-out shots, the smallest of equal ones.
 
     ``views`` (V, N, E), ``named`` (E, K) the zero-shot classifier; at most ``most`` folds. The
     authors choose on validation images, from weights that suit ten views: W grows as n falls. With

@@ -1,7 +1,7 @@
-"""A convex head on the scores of a few contexts: what ``Probe`` fits, and other learners may.
+"""A convex head on the scores of a few contexts, which ``Probe`` and other learners fit.
 
-Of this project, not of a paper. The answer mixes, as probabilities, the solutions of a ridge path
-around the scores of the first context.
+A method of this project, not of a paper. The answer mixes, as probabilities, the solutions of a
+ridge path around the scores of the first context.
 """
 
 from __future__ import annotations
@@ -159,5 +159,5 @@ class Asked:
         return {"scores": self.scores}
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Have the scores of a :meth:`state`."""
+        """Restore the scores of a :meth:`state`."""
         self.scores = state["scores"]

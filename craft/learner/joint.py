@@ -1,8 +1,8 @@
 """Context and head together: the collaborative loop of a search that reads score matrices.
 
-Of this project, not of a paper. A context is worth what the best head makes of its scores, so that
-a candidate's cost is the least penalised loss over all heads (variable projection); a step is found
-on the tangent of the refined scores in context and head at once.
+A method of this project, not of a paper. The cost of a candidate context is the smallest penalised
+loss over all heads (variable projection). A step minimises the loss on the tangent of the refined
+scores, in context and head together.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class WithHead:
         return {"untouched": self._untouched, "weights": self._weights}
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a :meth:`state`; the frame follows from the scores."""
+        """Restore a :meth:`state`; the frame follows from the scores."""
         self._set_frame(state["untouched"])
         self._weights = state["weights"]
 

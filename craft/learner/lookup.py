@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LearnerError(ValueError):
-    """A name that is no learner's, or a learner whose options are declared wrong; ``why``."""
+    """A name that does not lead to a learner, or a learner with invalid declarations."""
 
     def __init__(self, name: str, why: str) -> None:
         self.why = why
@@ -20,7 +20,7 @@ class LearnerError(ValueError):
 
 
 def load_learner(name: str) -> type[Learner]:
-    """Return the class named ``module:Class``; raises LearnerError for anything but a learner."""
+    """Return the learner class named ``module:Class``; raises LearnerError."""
     from craft.learner.base import Learner
 
     found = load(name)
@@ -32,7 +32,7 @@ def load_learner(name: str) -> type[Learner]:
 
 
 def load(name: str) -> Any:
-    """Return what is named ``module:Class``; raises LearnerError."""
+    """Return the object named ``module:Class``; raises LearnerError."""
     module, _, attribute = name.partition(":")
     try:
         loaded = importlib.import_module(module)

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from craft.runtime.gpu_kernels import fused_on_gpu
 
-#: Bytes of scores that :func:`mean_over_images` hands to a loss at a time, by kind of device: on a
-#: CPU what a loss makes of them stays in the cache, elsewhere in memory.
+#: Bytes of scores that :func:`mean_over_images` passes to a loss at a time, by kind of device, so
+#: that intermediate results stay in the cache (CPU) or in memory (others).
 CHUNK_BYTES = {"cpu": 4 << 20}
 OTHER_CHUNK_BYTES = 1 << 30
 
@@ -22,8 +22,8 @@ def mean_over_images(
 ) -> torch.Tensor:
     """``loss`` (logits (B, n, K), labels (n,) -> (B,)) of logits (B, N, K), few images at a time.
 
-    A loss that is a mean over images makes several tensors of the size of its scores; these are
-    then bounded whatever B x N x K is.
+    A loss makes several tensors of the size of its scores. Passing few images at a time limits
+    their memory for any B x N x K.
     """
     row = logits[:, :1].numel() * logits.element_size()
     images = max(1, CHUNK_BYTES.get(logits.device.type, OTHER_CHUNK_BYTES) // row)

@@ -18,7 +18,7 @@ def adam(
     decoupled: bool,
     recorded: bool = False,
 ) -> Descent:
-    """Return Adam at a learning rate with an L2 penalty, AdamW where that is ``decoupled``.
+    """Return Adam with an L2 penalty, or AdamW if the penalty is ``decoupled``.
 
     Steps that a CUDA graph has ``recorded`` count on the GPU, in one kernel.
     """

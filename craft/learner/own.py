@@ -1,4 +1,4 @@
-"""The user's own side of a fit: images and codes that are at hand, of which no service knows."""
+"""The user's own side of a fit: images and codes that no service sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 class Pixels(Protocol):
-    """Decoded images in one order, which need not fit into memory."""
+    """Decoded images in a fixed order; they need not fit into memory."""
 
     def __len__(self) -> int:
         """Return the number of images N."""
@@ -23,7 +23,7 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True)
 class Own:
-    """The images of one set, and what a public encoder says of each."""
+    """The images of one set, and their codes by a public encoder."""
 
     pixels: Pixels
     codes: torch.Tensor  # (N, Z), as the encoder gives them

@@ -1,7 +1,7 @@
 """A convex head on the scores of a few contexts, one of them the box's own (``Probe``).
 
-Of this project, not of a paper. With one query it reads the scores of the shots at the untouched
-context; with more, also how they change at random contexts around it.
+A method of this project, not of a paper. With one query it uses the scores of the shots at the
+untouched context; with more queries, also their change at random contexts around it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Probe(Learner):
         return self
 
     def _place(self, box: BlackBox, seed: int) -> None:
-        """Choose the contexts that are asked about."""
+        """Choose the contexts of the queries."""
         self.offset_ = contexts(box, self.options.queries, self.options.context_scale, seed)
 
     def _ask(self, box: BlackBox, image_set: str, purpose: str) -> torch.Tensor:

@@ -19,9 +19,9 @@ from craft.learner.prompts import Prompts, ask, visual_width
 from craft.protocol import BlackBox
 
 #: Every option of pycma that decides a result, with its value at the paper's 512 dimensions and 40
-#: candidates in the releases of the paper's time, so that no later default moves a run. Three more
-#: are a run's own: popsize, bounds, randn. The others stop or report a loop of pycma's that is not
-#: used here; a test lists them.
+#: candidates in the releases of that time, so that no later default changes a run. The options
+#: popsize, bounds and randn are set for each run. All others stop or report pycma's own loop, which
+#: is not used here; a test lists them.
 CMA_OPTIONS: Mapping[str, Any] = MappingProxyType(
     {
         # From 300 dimensions on, pycma 4.5 takes two-point adaptation unless told otherwise.
@@ -86,8 +86,8 @@ CMA_OPTIONS: Mapping[str, Any] = MappingProxyType(
 class PromptGenerator:
     """CMA-ES on z in R^d with context offset A z, in ask/tell form.
 
-    A (L*D, d) is drawn once from ``rng``, normal or uniform, and frozen; ``rng`` also feeds CMA-ES,
-    so that equal generators give equal runs and no global state is touched.
+    A (L*D, d) is drawn once from ``rng``, normal or uniform, and frozen. CMA-ES draws from ``rng``
+    too, so equal generators give equal runs and global random state is not used.
 
     With the option ``visual_tokens`` z is [z_L; z_V]: the visual prompt A_V z_V is of tokens of
     ``visual_width`` W, and A_V (V*W, d_V) is normal with entries of standard deviation
@@ -160,8 +160,8 @@ class PromptGenerator:
     def ask_ahead(self) -> None:
         """Draw the population that :meth:`ask` returns next in a thread of its own.
 
-        For who has nothing to do on this processor until then. Nothing but :meth:`ask` and
-        :meth:`state` may follow: the context is settled before.
+        For callers whose processor is otherwise idle, while a GPU computes. Only :meth:`ask` and
+        :meth:`state` may follow, because the context must be settled before.
         """
         pool = ThreadPoolExecutor(1, "cma-es")
         self._ahead = pool.submit(self._es.ask)
@@ -195,13 +195,13 @@ class PromptGenerator:
         return self._fresh
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return the losses told so far, (G, P); they and the generator decide the rest."""
+        """Return all losses so far, (G, P); with the generator, they determine the search."""
         shape = (len(self._told), self._options.population)
         told = torch.tensor(self._told, dtype=torch.float64).reshape(shape)
         return {"told": told, "drew": torch.tensor(self._drew, dtype=torch.bool)}
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Replay a :meth:`state` on a new search, which is then the saved one to the bit."""
+        """Replay a :meth:`state` on a new search, which then equals the saved one to the bit."""
         for losses, drew in zip(state["told"].tolist(), state["drew"].tolist(), strict=True):
             self._asked = self._es.ask()
             self._tell(losses)
@@ -269,7 +269,7 @@ def score_candidates(
 ) -> torch.Tensor:
     """Return losses (P,) of P prompts, by blocks: ``fitness`` maps logits (B, N, K) to (B,).
 
-    They are on the CPU, where a search reads them: the one wait for a GPU in a generation.
+    They are on the CPU, where a search reads them; a generation waits for a GPU only here.
     """
     with torch.no_grad():
         losses = [fitness(logits) for logits in ask(box, image_set, prompts, "search")]

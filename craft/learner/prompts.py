@@ -1,4 +1,4 @@
-"""What a learner asks a box about: contexts, and visual prompts beside them where there are any."""
+"""Prompts of a question: contexts, and visual prompts if there are any."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ask(box: BlackBox, image_set: str, prompts: Prompts, purpose: str) -> Iterat
 def visual_width(box: BlackBox, tokens: int) -> int:
     """Return the width W of a visual prompt token, 0 where there are no ``tokens``.
 
-    Raises ValueError for a box that does not take so many.
+    Raises ValueError for a box that does not accept so many.
     """
     if not tokens:
         return 0

@@ -26,7 +26,7 @@ class RefineOnly(RefiningLearner):
         refine_sets: tuple[str, ...] = ("train",),
         progress: Progress | None = None,
     ) -> Self:
-        """Learn a refiner; see :meth:`Learner.fit`. ``train_set`` is the gate's alone."""
+        """Learn a refiner; see :meth:`Learner.fit`. Only the gate uses ``train_set``."""
         self._fit_gate(box, labels, train_set)
         self.offset_ = torch.zeros(1, box.context_length, box.context_width)
         self._refine_to_end(box, labels, seed, refine_sets, progress)

@@ -50,7 +50,7 @@ class Refiner(nn.Module):
 
 
 class RefinerTrainer:
-    """Mini-batch training of a refiner on scores that the black box gave (Eq. 6)."""
+    """Mini-batch training of a refiner on the black box's scores (Eq. 6)."""
 
     def __init__(self, refiner: Refiner, options: Options, generator: torch.Generator) -> None:
         self.refiner = refiner
@@ -130,7 +130,7 @@ class RefinerTrainer:
         return self._descent.state() | Draws(self._generator).state()
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a :meth:`state`; the refiner itself is set."""
+        """Restore a :meth:`state`, including the refiner."""
         rest = dict(state)
         Draws(self._generator).resume({"generator": rest.pop("generator")})
         self._descent.resume(rest)

@@ -1,4 +1,4 @@
-"""Learners that end in a refiner: what they share around the network itself."""
+"""Base of the learners whose result is a refiner."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from craft.protocol import BlackBox
 
 
 class Scores:
-    """The black box's logits (N, K) on uploads at one prompt, each asked for once and kept."""
+    """The black box's logits (N, K) on uploads at one prompt, queried once and cached."""
 
     def __init__(self, box: BlackBox, prompts: Prompts, image_sets: tuple[str, ...]) -> None:
         self._box, self._prompts, self._image_sets = box, prompts, image_sets
@@ -38,7 +38,7 @@ class Scores:
         return dict(self._kept)
 
     def resume(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a :meth:`state`."""
+        """Restore a :meth:`state`."""
         device = self._prompts.context.device
         self._kept = {name: logits.to(device) for name, logits in state.items()}
 
@@ -53,7 +53,7 @@ class RefiningLearner(Learner):
     head_: Head | None = None
 
     def _cause(self) -> str:
-        """Return that the refiner has diverged, or the box failed."""
+        """Return the message that the refiner has diverged or the box failed."""
         names = ("learning_rate", "weight_decay", "lambda1", "lambda2")
         return f"{lower('the refiner', self.options, *names)}; or {BOX}"
 
@@ -85,10 +85,10 @@ class RefiningLearner(Learner):
         refine_sets: tuple[str, ...],
         progress: Progress | None,
     ) -> None:
-        """Run as many generations of refinement as CraFT has, at the frozen context ``offset_``.
+        """Run CraFT's number of refinement generations at the frozen context ``offset_``.
 
-        The context does not move, so each upload is scored once and its scores are kept. With
-        ``solver: convex`` the head is fitted instead.
+        The context does not move, so each upload is scored once and the scores are cached. With
+        ``solver: convex``, fit the head instead.
         """
         assert self.offset_ is not None, "set by the caller"
         if self.options.solver == "convex":

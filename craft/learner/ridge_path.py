@@ -16,7 +16,7 @@ import torch
 
 from craft.learner.score_space import summed_cross_entropy
 
-#: Penalties of the path, strongest first; the strongest leaves the anchor as it is.
+#: Penalties of the path, strongest first; the strongest leaves the anchor unchanged.
 PENALTIES = tuple(10.0**exponent for exponent in np.arange(2, -2.25, -0.5))
 #: Largest norm of the gradient of the summed loss at which a fit counts as solved.
 CERTIFICATE = 1e-4
@@ -29,7 +29,7 @@ _MOST_INNER_STEPS = 500
 
 
 class NotSolved(RuntimeError):
-    """A convex fit ended before its gradient was small enough."""
+    """A convex fit stopped before its gradient was small enough."""
 
 
 def solve(

@@ -1,7 +1,7 @@
-"""What a box's scores on few shots say by themselves: a temperature, and scores of unit scale.
+"""Transforms of a box's scores that are fitted on few shots: a temperature, and whitening.
 
-Scores are (N, K) in float64, one row an image. Adding a number to a row changes nothing here, so
-that logits, log-probabilities and centred similarities are one.
+Scores are (N, K) in float64, one row per image. Adding a constant to a row changes nothing here, so
+logits, log-probabilities and centred similarities are equivalent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 
 #: Standard deviation of the logarithm of a temperature, a priori.
 _SPREAD = 0.5
-#: Natural logarithms of temperatures that are looked at before the best is refined.
+#: Grid of natural logarithms of temperatures, whose best is refined.
 _COARSE = [0.25 * step for step in range(-48, 49)]
 
 

@@ -16,7 +16,7 @@ from craft.protocol import BlackBox
 
 
 class Sequential(RefiningLearner, PromptOnly):
-    """One reading of the paper's row "PG + PR" without collaboration; the other one alternates."""
+    """One reading of the paper's row "PG + PR" without collaboration; the other alternates."""
 
     def fit(
         self,

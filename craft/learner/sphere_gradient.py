@@ -24,7 +24,7 @@ def sphere_gradient(
 ) -> torch.Tensor:
     """Return the estimate (n,) of the gradient of a loss at ``point`` (n,).
 
-    ``losses`` maps points (m, n) to losses (m,); it is asked once, for ``point`` and then each
+    ``losses`` maps points (m, n) to losses (m,). It is called once, for ``point`` and then each
     ``point + radius * direction``: q + 1 queries. g = n / (q radius) sum (L_i - L_0) u_i, whose
     mean is the gradient of the loss averaged over a ball of that radius. Differences are taken in
     float64. With q directions in n dimensions its cosine to the gradient is about

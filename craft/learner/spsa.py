@@ -1,4 +1,4 @@
-"""Gradients of many weights by simultaneous perturbation, two losses a repeat (SPSA).
+"""Gradient estimates by simultaneous perturbation (SPSA), two losses per repetition.
 
 BlackVIP (Oh et al., CVPR 2023) corrects them by Nesterov's momentum: SPSA-GC.
 """
@@ -46,7 +46,7 @@ def spsa_gradient(
     """Return the estimate (n,) of the gradient at ``weights`` (n,), and the mean of its losses ().
 
     The estimate is the mean over ``moves`` (R, n) of (L(w + c d) - L(w - c d)) / (2 c d), entry by
-    entry. ``loss`` maps weights (n,) to a loss () and is asked 2 R times. Differences are taken in
+    entry. ``loss`` maps weights (n,) to a loss () and is called 2 R times. Differences are taken in
     float64.
     """
     estimate = torch.zeros_like(weights, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""What a search that reads score matrices minimises along a tangent: the prompt's loss alone."""
+"""Objective of a search that reads score matrices, and its minimum along a tangent."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _BLOCK = 1 << 24
 
 
 class Objective(Part, Protocol):
-    """What scores (N, K) of the shots cost, the prior of the context aside: a part of a fit."""
+    """Cost of the shots' scores (N, K) without the context's prior; a part of a fit."""
 
     def begin(self, scores: torch.Tensor) -> float:
-        """Take the untouched context's scores as where the search starts; return their cost."""
+        """Start the search at the untouched context's scores; return their cost."""
         ...
 
     def cost(self, scores: torch.Tensor) -> float:
@@ -27,7 +27,7 @@ class Objective(Part, Protocol):
         ...
 
     def accept(self, scores: torch.Tensor) -> None:
-        """Take scores as where the search is."""
+        """Move the search to these scores."""
         ...
 
     def steps(

@@ -1,4 +1,4 @@
-"""Probe where a service takes texts alone: its contexts are templates (``TextProbe``)."""
+"""Probe for services that accept only texts: its contexts are templates (``TextProbe``)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TextProbe(Probe):
     options: TextProbeOptions
 
     def _place(self, box: BlackBox, seed: int) -> None:
-        """Choose no context: nothing soft goes in, and nothing is drawn."""
+        """Do nothing: templates replace contexts, and nothing is drawn."""
         del box, seed
         self.offset_ = torch.zeros(1, 0, 0)
 

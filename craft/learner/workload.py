@@ -1,4 +1,4 @@
-"""What a fit will take, known before it runs: for a plan's cost, checked against the meter."""
+"""The work of a fit, known before it runs: for estimates of cost, checked against the meter."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Work:
-    """How often a fit does what takes time; queries are contexts that a black box is asked about.
+    """Counts of a fit's expensive operations; a query is one context scored on one image set.
 
-    ``generations`` (epochs, for CoOp) are the rows that its history will have. ``scored`` search
-    queries go through the refiner, ``passes`` over the training images train it; ``gradients``
-    counts the white-box steps through the text tower. ``images`` are encodings of the service for
-    search and refinement. ``contexts`` are those whose texts it encodes; None: one for each query,
-    those of predictions too. ``predict`` and ``predict_images`` are no part of the fit: the queries
-    of one prediction of one image set, and how often each of its images is encoded for them. Where
-    an image set is predicted in parts, ``at_once`` is the images of one.
+    ``generations`` (for CoOp: epochs) is the number of rows of the history. ``scored`` search
+    queries go through the refiner, and ``passes`` over the training images train it. ``gradients``
+    counts white-box steps through the text tower. ``images`` counts image encodings by the service
+    for search and refinement, ``contexts`` its text encodings; None means one for each query,
+    including predictions. ``predict`` and ``predict_images`` are not part of the fit: the queries
+    of one prediction of an image set, and how often each of its images is encoded for it. If an
+    image set is predicted in parts, ``at_once`` is the number of images in a part.
     """
 
     generations: int = 0

@@ -35,7 +35,7 @@ class ZeroShot(Learner):
 
     @property
     def gates(self) -> bool:
-        """Return False: nothing is tuned that a gate could keep out."""
+        """Return False: zero-shot answers need no gate."""
         return False
 
     def work(self, images: int, classes: int) -> Work:

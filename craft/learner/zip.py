@@ -1,8 +1,8 @@
 """ZIP: few trained numbers of a prompt, by random perturbations alone (Park et al., ICLR 2025).
 
-Needs predictions. Blank context tokens start at random. Each moves by a random map of a few
-numbers, which are of low rank over the tokens. A step follows differences of losses, shortened to
-the square root of the number of weights.
+Needs predictions. Blank context tokens start at random. A fixed random map of a few numbers, of low
+rank over the tokens, moves each token. A step follows differences of losses; its length is limited
+to the square root of the number of weights.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class ZIP(Learner):
     ) -> Self:
         """Learn a context; see :meth:`Learner.fit`.
 
-        ``refine_sets`` are asked about, which epochs take in turn; a query scores all of a set, and
-        the loss is of the batch.
+        The queries score ``refine_sets``, which take turns by epoch. A query scores all of a set;
+        the loss is that of the batch.
         """
         del train_set
         options = self.options

@@ -1,4 +1,4 @@
-"""Tables and figures of the paper, beside the published numbers.
+"""Tables and figures, with the paper's printed numbers beside them.
 
-What is shown comes from scores; nothing is computed from images or models here.
+They are made only from scores; this package reads no images and no models.
 """

@@ -1,4 +1,4 @@
-"""What the paper prints beside ours, with what is known to be wrong in it."""
+"""The paper's printed numbers, with notes on known errors."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Published:
 
     @classmethod
     def none(cls) -> Published:
-        """No printed number: any suite but the paper's."""
+        """Return an empty set of printed numbers, for suites other than the paper's."""
         return cls({}, ())
 
     @classmethod
     def read(
         cls, folder: str | os.PathLike[str] | None, artefact: Artefact, lines: pd.DataFrame
     ) -> Published:
-        """Read what the paper prints of an artefact; nothing for a suite other than the paper's.
+        """Read the paper's printed numbers of an artefact; none for another suite than the paper's.
 
-        A note that belongs to an entry of docs/published-errors.md ends with its number.
-        An average is left out where the runs are of other data sets than the paper's.
-        Raises RecordError for a missing or foreign file.
+        A note on an entry of docs/published-errors.md ends with its number. An average is left out
+        if the runs use other data sets than the paper's. Raises RecordError for a missing or
+        foreign file.
         """
         if folder is None or {*lines["suite"]} != {"paper"} or artefact.printed not in READERS:
             return cls.none()
@@ -65,7 +65,7 @@ class Published:
         return Cell.of(sample, self.value(*key), self.notes(*key))
 
     def methods(self, backbone: str) -> tuple[str, ...]:
-        """Methods that the paper has numbers of on a backbone, in its order."""
+        """Return the methods with printed numbers on a backbone, in the paper's order."""
         return tuple(dict.fromkeys(key[1] for key in self._values if key[0] == backbone))
 
     def notes(self, backbone: str, method: str, column: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The files of the paper's printed numbers, a reader per shape, under this project's ids."""
+"""Readers of the paper's printed numbers, one per file format, under this project's ids."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ COMPONENTS = {
 #: (residual, architecture of the refiner) -> method
 REFINERS = {("no", "MLP"): "no-residual", ("yes", "Linear"): "linear", ("yes", "MLP"): "craft"}
 
-#: What the paper averages over; an average over anything else has no published counterpart.
+#: Data sets of the paper's averages; averages over others have no printed counterpart.
 DATASETS = frozenset(
     {"OxfordPets", "Flowers102", "FGVCAircraft", "DTD", "EuroSAT", "StanfordCars"}
     | {"Food101", "SUN397", "Caltech101", "UCF101", "ImageNet"}
@@ -75,7 +75,7 @@ Values = Iterator[tuple[Key, float | str]]
 
 
 def _comparison(rows: Rows, lines: pd.DataFrame) -> Values:
-    """Tables 1, 2 and 9: one number per backbone, method and data set, and the printed average."""
+    """Read Tables 1, 2 and 9: a number per backbone, method and data set, and the average."""
     if not _same_shots(lines):
         return
     targets = {*lines["test_set"]} - {*lines["dataset"]}
@@ -99,7 +99,7 @@ def _same_datasets(lines: pd.DataFrame) -> bool:
 
 
 def _averages(rows: Rows, lines: pd.DataFrame) -> Values:
-    """Tables 3 and 7: averages over the paper's eleven data sets, one column per shot number."""
+    """Read Tables 3 and 7: averages over the eleven data sets, one column per number of shots."""
     if not _same_datasets(lines):
         return
     for row in rows:
@@ -112,7 +112,7 @@ def _averages(rows: Rows, lines: pd.DataFrame) -> Values:
 
 
 def _sweep(rows: Rows, lines: pd.DataFrame) -> Values:
-    """Tables 5 and 6: one row, a column per value."""
+    """Read Tables 5 and 6: one row, with a column per value."""
     if {*lines["dataset"]} != {SWEPT_DATASET} or not _same_shots(lines):
         return
     for row in rows:
@@ -120,7 +120,7 @@ def _sweep(rows: Rows, lines: pd.DataFrame) -> Values:
 
 
 def _efficiency(rows: Rows, lines: pd.DataFrame) -> Values:
-    """Table 4, of whose numbers only those are known that the paper repeats elsewhere."""
+    """Read Table 4: only the numbers that the paper repeats elsewhere are known."""
     if {*lines["dataset"]} != {"ImageNet"} or not _same_shots(lines):
         return
     for row in rows:
@@ -129,14 +129,14 @@ def _efficiency(rows: Rows, lines: pd.DataFrame) -> Values:
 
 
 def _assumptions(rows: Rows, lines: pd.DataFrame) -> Values:
-    """Table 8: words, of any backbone."""
+    """Read Table 8: words, for any backbone."""
     for row in rows:
         for column in ("vlm_requirements", "network_requirements", "access"):
             yield ("", METHODS[row["method"]], column), row[column]
 
 
 def _times(rows: Rows, lines: pd.DataFrame) -> Values:
-    """Table 10: durations in words ("2 days"), as seconds; of all data sets together."""
+    """Read Table 10: durations in words ("2 days"), as seconds, for all data sets together."""
     if not _same_datasets(lines) or not _same_shots(lines):
         return
     for row in rows:
@@ -146,7 +146,7 @@ def _times(rows: Rows, lines: pd.DataFrame) -> Values:
 
 
 def _statistics(rows: Rows, lines: pd.DataFrame) -> Values:
-    """Table 11; the images of ImageNet are printed in millions, what does not apply as "-"."""
+    """Read Table 11: ImageNet's images are printed in millions, inapplicable entries as "-"."""
     for row in rows:
         for column in ("classes", "train", "test"):
             text = row[column]
@@ -157,7 +157,7 @@ def _statistics(rows: Rows, lines: pd.DataFrame) -> Values:
 
 
 def _curves(rows: Rows, lines: pd.DataFrame) -> Values:
-    """Figure 2: column "data set@shots"; its average was computed, not printed."""
+    """Read Figure 2: column "data set@shots"; its average was computed, not printed."""
     for row in rows:
         dataset = row["dataset"]
         if dataset.startswith(AVERAGE):
@@ -169,7 +169,7 @@ def _curves(rows: Rows, lines: pd.DataFrame) -> Values:
 
 
 def _queries(rows: Rows, lines: pd.DataFrame) -> Values:
-    """Figure 3: column "queries"; a bound that the text states (">58.18") is no number."""
+    """Read Figure 3: column "queries"; a bound in the text (">58.18") is not a number."""
     if {*lines["dataset"]} != {"ImageNet"} or not _same_shots(lines):
         return
     for row in rows:
@@ -178,9 +178,9 @@ def _queries(rows: Rows, lines: pd.DataFrame) -> Values:
 
 
 def _means(rows: Rows, lines: pd.DataFrame) -> Values:
-    """Means over the eleven data sets by their methods' authors: column "mean@shots", and access.
+    """Read means over the eleven data sets by the methods' authors: "mean@shots", and access.
 
-    Zero-shot has no shots, and stands beside all.
+    Zero-shot has no shots; its mean is repeated for all.
     """
     if not _same_datasets(lines):
         return
@@ -191,7 +191,7 @@ def _means(rows: Rows, lines: pd.DataFrame) -> Values:
             yield (backbone, method, f"mean@{shots:.0f}"), float(row["accuracy"])
 
 
-#: Stem of a file of printed numbers -> how it is read.
+#: Stem of a file of printed numbers -> its reader.
 READERS: dict[str, Callable[[Rows, pd.DataFrame], Values]] = {
     "table1": _comparison,
     "table2": _comparison,

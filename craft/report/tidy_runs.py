@@ -1,7 +1,6 @@
 """The tidy runs of an artefact: read once, and summarised over seeds.
 
-A mean that lacks a run is no mean: an average over the runs that happen to be there would pass for
-the real one.
+A mean is shown only if all its runs exist, because a mean over a part of them would look complete.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import pandas as pd
 from craft.files.atomic import RecordError
 from craft.files.records import MEASURES
 
-#: Columns of numbers, all others are text. A file lacks those that no run has.
+#: Columns of numbers; all others are text. A file omits columns that no run has.
 NUMBERS = (
     *("shots", "trained_shots", "seed", "value", "queries", "accuracy", "model_parameters"),
     *MEASURES,
@@ -40,7 +39,7 @@ TEXTS = ("access", "near_chance", "machine", "test_set", "dataset", "currency")
 
 @dataclass(frozen=True)
 class Sample:
-    """What a table says of a handful of seeds; no mean and no deviation where a run is missing."""
+    """Mean and deviation over seeds; neither if a run is missing."""
 
     mean: float | None
     std: float | None  # sample standard deviation; None for a single run
@@ -50,9 +49,9 @@ class Sample:
 
 
 def read(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Return the lines of a gathered CSV, with ``problem`` naming a run that is missing and why.
+    """Return the lines of a gathered CSV; the column ``problem`` states why a run is missing.
 
-    Raises RecordError for a file that is none.
+    Raises RecordError for another file.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")

@@ -75,7 +75,7 @@ def _require_planned_code() -> None:
 
 
 def _expected(error: Exception) -> bool:
-    """Whether an error is about what the command was given or where it runs."""
+    """Return whether an error is about what the command was given or where it runs."""
     if isinstance(error, OSError | UnicodeDecodeError | json.JSONDecodeError):
         return True
     if _is_ours(type(error).__module__):

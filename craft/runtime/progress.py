@@ -127,7 +127,7 @@ class State:
 
     @property
     def running(self) -> bool:
-        """Whether the task had not ended when the line was written."""
+        """Return whether the task had not ended when the line was written."""
         return not self.note.startswith(("finished ", "stopped "))
 
 

@@ -134,7 +134,7 @@ def _meaning(module: str) -> str:
 
 
 def _logs(node: ast.AST) -> bool:
-    """Whether a node is a call such as ``log.info(...)``."""
+    """Return whether a node is a call such as ``log.info(...)``."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return False
     logger = node.func.value

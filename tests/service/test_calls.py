@@ -123,7 +123,7 @@ def test_a_hundred_queries_are_charged_to_many_threads_and_no_more(server: Runni
 
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(work, range(32)))
-    assert (statuses.count(200), statuses.count(402)) == (100, 28)
+    assert (statuses.count(200), statuses.count(402)) == (100, 28), statuses
     assert usage(server.database, "threads")["queries"]["spent"] == 100
 
 

@@ -86,7 +86,7 @@ def obtain(
 
 
 def _came_whole(part: Path, source: Mapping[str, Any]) -> bool:
-    """Whether an earlier call brought all of a file and was ended while it verified it."""
+    """Return whether an earlier call brought all of a file and was ended while it verified it."""
     pinned = source.get("bytes") and (source.get("sha256") or source.get("md5"))
     if not pinned or not part.is_file() or part.stat().st_size != source["bytes"]:
         return False

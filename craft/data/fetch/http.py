@@ -128,7 +128,7 @@ class _State:
         return asked | ({"If-Range": version} if version else {})
 
     def continues(self, response: requests.Response, total: int | None) -> bool:
-        """Whether a 206 starts where the partial file ends, in a file of the same size."""
+        """Return whether a 206 starts where the partial file ends, in a file of the same size."""
         start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         return (
             start is not None

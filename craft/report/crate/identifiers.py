@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from craft.files import paths
 
-#: Versions of the vocabularies; later ones of the profiles may ask for more.
+#: Versions of the vocabularies; later profiles may require more.
 CRATE_SPECIFICATION = "https://w3id.org/ro/crate/1.3"
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.6": "Process Run Crate",
@@ -51,7 +51,7 @@ def outside(path: str) -> bool:
 
 
 def identifier(path: str) -> str:
-    """Return the identifier of a file: its path in the crate, or a name for one elsewhere."""
+    """Return the identifier of a file: its path in the crate, or a name outside the crate."""
     return f"#elsewhere/{quote(path)}" if outside(path) else quote(path)
 
 

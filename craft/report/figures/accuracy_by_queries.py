@@ -1,4 +1,4 @@
-"""A figure that the paper does not have: accuracy against the queries of a fit, from one on."""
+"""A figure of this project: accuracy against the queries of a fit."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ COLUMNS = 3
 def panels(artefact: Artefact, lines: pd.DataFrame, published: Published) -> tuple[Panel, ...]:
     """Return a panel per backbone and number of shots, of the average over the data sets.
 
-    A curve has a point wherever all runs of a method were scored after as many queries, else its
-    end alone, at the mean of their queries. What needs no query is a point at 0.
+    A curve has a point wherever all runs of a method were scored after the same number of queries.
+    Otherwise it has only its end, at the mean of their queries. A method without queries is a point
+    at 0.
     """
     lines = lines.assign(**{X: _of_fit(lines)})
     names, several = datasets(lines), lines["backbone"].nunique() > 1
@@ -44,9 +45,9 @@ def panels(artefact: Artefact, lines: pd.DataFrame, published: Published) -> tup
 
 
 def _of_fit(lines: pd.DataFrame) -> pd.Series:
-    """Return how many queries the fit had made at each line, those of the refinement in proportion.
+    """Return the queries of the fit at each line, those of the refinement in proportion.
 
-    None for a run that is missing, 0 where no service is asked.
+    None for a missing run, 0 for a method that asks no service.
     """
     ends = lines.groupby("run")["queries"].transform("max")
     spent = lines["fit_queries"] * (lines["queries"] / ends).where(ends != 0, 1.0)

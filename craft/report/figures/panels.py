@@ -1,4 +1,4 @@
-"""What a figure is before it is drawn: panels of curves, also written as CSV."""
+"""The model of a figure: panels of curves, also written as CSV."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ class Curve:
     zero_shot: bool = False
 
     def drawn(self) -> tuple[list[int], list[float], list[float]]:
-        """x, mean and deviation (0 for a single run); NaN, a gap in the line, where missing."""
+        """Return x, mean and deviation (0 for a single run); a missing run is NaN, a gap."""
         cells = [cell for _, cell in self.points]
         means = [math.nan if cell.value is None else cell.value for cell in cells]
         return [x for x, _ in self.points], means, [cell.std or 0.0 for cell in cells]
 
     @property
     def empty(self) -> bool:
-        """Whether no point is there."""
+        """Return whether no point is there."""
         return all(cell.value is None for _, cell in self.points)
 
     def published(self) -> tuple[list[int], list[float]]:
-        """x and published number of the points that have one."""
+        """Return x and the published number of the points that have one."""
         there = [(x, cell.published) for x, cell in self.points if cell.published is not None]
         return [x for x, _ in there], [number for _, number in there]
 
     @property
     def incomplete(self) -> bool:
-        """Whether a run of some point is missing."""
+        """Return whether a run of some point is missing."""
         return any(cell.missing for _, cell in self.points)
 
 
@@ -51,7 +51,7 @@ class Panel:
     curves: tuple[Curve, ...]
 
     def incomplete(self) -> list[str]:
-        """Labels of the curves of which runs are missing."""
+        """Return the labels of the curves with missing runs."""
         return [curve.label for curve in self.curves if curve.incomplete]
 
 

@@ -1,4 +1,4 @@
-"""How every figure looks and is saved: sizes for print, colours that survive colour blindness."""
+"""Style and saving of all figures: print sizes, colours for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _MARKERS = ("D", "P", "X", "<", ">", "h", "d")
 
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """Return a look for each method: known ones keep theirs, others differ from all."""
+    """Return a look for each method; known methods have fixed looks, others differ from all."""
     others = [method for method in methods if method not in _KNOWN]
     further = {
         method: Look(_COLORS[n % len(_COLORS)], _MARKERS[n % len(_MARKERS)])
@@ -103,7 +103,7 @@ def shared_legend(
 ) -> Legend:
     """Add a legend outside the panels, in as few rows as the figure's width allows.
 
-    Labels are handed over: matplotlib drops an artist whose own label starts with an underscore.
+    Labels are passed explicitly: matplotlib drops an artist whose label starts with an underscore.
     """
     for columns in range(len(handles), 0, -1):
         legend = figure.legend(handles=handles, labels=labels, loc=loc, ncols=columns)
@@ -115,7 +115,7 @@ def shared_legend(
 
 
 def say_missing(axes: Axes, labels: Sequence[str]) -> None:
-    """Name in a panel the methods of which a run is missing."""
+    """Name the methods with missing runs in a panel."""
     if labels:
         axes.text(
             0.98,

@@ -1,5 +1,5 @@
-"""The pages of the report beside its tables and figures: a front page, and one for each method.
+"""Further pages of the report: a front page, and one for each method.
 
-Each is one HTML file that fetches nothing. Styles hold inside ``.craft`` alone, as Snakemake shows
-the front page within its own.
+Each is one HTML file that needs no network. Styles apply only inside ``.craft``, because Snakemake
+embeds the front page in its own.
 """

@@ -1,4 +1,4 @@
-"""What both kinds of pages share: layout, tables and embedded pictures."""
+"""Shared parts of the pages: layout, tables and embedded pictures."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def page(title: str, template: str, **values: Any) -> str:
 
 
 def picture(artefact: Artefact, panels: Sequence[Panel]) -> str:
-    """Return a drawn figure as an address that holds it; the same panels give the same text."""
+    """Return a drawn figure as a data URI; the same panels give the same text."""
     drawn = io.BytesIO()
     with style.styled():
         figure = importlib.import_module(artefact.module).draw(tuple(panels))

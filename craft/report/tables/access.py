@@ -1,4 +1,4 @@
-"""A table that the paper does not have: methods by what they are given, ask for and cost."""
+"""A table of this project: methods by access level, queries and price."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ LEVELS = {
 }
 ACCESS = "Access"
 
-#: Columns of what a fit asks of a service.
+#: Columns of a fit's requests to a service.
 ASKED = (
     Column("fit_queries", "Queries", "Of a fit", digits=0, exact=True),
     Column("fit_images_scored", "Images scored", "Of a fit", digits=0, exact=True),
     Column("fit_images_encoded", "Images encoded", "Of a fit", digits=0, exact=True),
 )
-#: Columns of how good its answers are.
+#: Columns of the quality of its answers.
 MEASURED = (
     Column("accuracy", "Accuracy (%)", "Answers"),
     Column("balanced_accuracy", "Balanced accuracy (%)", "Answers"),
@@ -51,8 +51,8 @@ SHIFT = "Accuracy under shift"
 def access_table(artefact: Artefact, lines: pd.DataFrame, published: Published) -> Table:
     """Return a row for each backbone and method, by access level; means over the data sets.
 
-    The numbers under shift are of the learners that were trained on its source. A published mean
-    over data sets stands beside the accuracy. Methods that use weights ask no service.
+    The numbers under shift belong to learners that were trained on its source. The accuracy has the
+    published mean over data sets beside it. Methods with access to weights ask no service.
     """
     (shots,) = lines["shots"].unique()
     home = lines[lines["test_set"] == lines["dataset"]]
@@ -84,7 +84,7 @@ def access_table(artefact: Artefact, lines: pd.DataFrame, published: Published) 
 
 
 def _price(lines: pd.DataFrame) -> list[Column]:
-    """Return the column of prices, where the suite has them and a run is priced by them."""
+    """Return the column of prices; none if the suite has no prices or no run is priced."""
     currencies = [text for text in lines["currency"].unique() if text]
     return [Column("price", f"Price ({text})", "Of a fit", exact=True) for text in currencies]
 

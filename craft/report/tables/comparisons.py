@@ -50,7 +50,7 @@ def comparison(artefact: Artefact, lines: pd.DataFrame, published: Published) ->
             ours = [found.get((method.id, backbone, value)) for value in values]
             if means:
                 ours.append(means.get((method.id, backbone)))
-            # An average over some of the data sets stands beside no other.
+            # An average over only some of the data sets is not comparable to the others.
             if not covers(own, lines):
                 averages = [key == "shots" or column.id == AVERAGE for column in columns]
                 ours = [None if one else sample for one, sample in zip(averages, ours, strict=True)]
@@ -92,24 +92,24 @@ def _columns(artefact: Artefact, lines: pd.DataFrame) -> tuple[list[Column], pd.
     return [Column(source, name, "Source"), *shifted], targets
 
 
-# --- what is printed of a row beside its name ---
+# --- further columns of a row ---
 
 
 def black_box(lines: pd.DataFrame) -> bool | None:
-    """Return whether a method's runs needed no weights; None where no run says it."""
+    """Return whether a method's runs needed no weights; None if there are no runs."""
     given = access(lines)
     return None if given is None else given != "weights"
 
 
 def access(lines: pd.DataFrame) -> str | None:
-    """Return the access level that the run records name; None where no run says it."""
+    """Return the access level in the run records; None if there are no runs."""
     said = lines.loc[lines["access"] != "", "access"]
     return said.iloc[0] if len(said) else None
 
 
 def _component(name: str) -> Callable[[pd.DataFrame], bool | None]:
     def has(lines: pd.DataFrame) -> bool | None:
-        """Whether a method has a component; None where the suite names none of its components."""
+        """Return whether a method has a component; None if the suite lists no components of it."""
         named = lines["components"].iloc[0] if len(lines) else ""
         return name in named.split() if named else None
 
@@ -118,7 +118,7 @@ def _component(name: str) -> Callable[[pd.DataFrame], bool | None]:
 
 def _option(name: str, shown: Callable[[str], Stub]) -> Callable[[pd.DataFrame], Stub]:
     def resolved(lines: pd.DataFrame) -> Stub:
-        """Return an option of a row's refiners; both values where its runs differ."""
+        """Return an option of a row's refiners; both values if its runs differ."""
         if not _component("PR")(lines) or f"option:{name}" not in lines:
             return None
         values = [value for value in lines[f"option:{name}"].unique() if value]
@@ -132,7 +132,7 @@ def _option(name: str, shown: Callable[[str], Stub]) -> Callable[[pd.DataFrame],
 
 def _counted(column: str) -> Callable[[pd.DataFrame], Stub]:
     def spent(lines: pd.DataFrame) -> Stub:
-        """Return a count of the runs of a row; None where one is missing."""
+        """Return a count of the runs of a row; None if a run is missing."""
         return (span(lines[column]) or None) if whole(lines) else None
 
     return spent
@@ -151,7 +151,7 @@ MARKS: dict[str, Callable[[pd.DataFrame], Stub]] = {
 }
 
 
-#: What a heading has and an id has not.
+#: Characters of a heading that an id cannot have.
 PLAIN = str.maketrans("- ", "__")
 
 

@@ -23,7 +23,7 @@ def dataset_statistics(artefact: Artefact, lines: pd.DataFrame, published: Publi
             notes = list(published.notes("", dataset, column))
             if counted is not None and declared is not None and counted != declared:
                 notes.append(f"{dataset} declares {declared:,} ({column})")
-            # A shifted test set has nothing to train on.
+            # A shifted test set has no training images.
             applies = not (column == "train" and line["shifted"] == "True")
             cells.append(
                 Cell(

@@ -1,4 +1,4 @@
-"""A table that the paper does not have: its text against the released code, choice by choice."""
+"""A table of this project: the paper's text against the released code, choice by choice."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from craft.report.tidy_runs import Sample, samples
 CHOICE = "Choice"
 SAME = "same in both modes on this data set: the runs are those of paper mode"
 
-#: What a column of differences adds to the id of its data set.
+#: Suffix of the id of a column of differences.
 MINUS_PAPER = "minus-paper"
 
-#: Row -> what it changes, where the option's name alone does not say it.
+#: Row -> description of its change, if the option's name is not enough.
 LABELS = {
     "paper": "paper mode",
     "released": "released mode",
@@ -39,7 +39,7 @@ LABELS = {
 def discrepancies(artefact: Artefact, lines: pd.DataFrame, published: Published) -> Table:
     """Return accuracies and paired differences: both modes, then each difference alone."""
     lines = _with_changes(lines)
-    # A difference lacks a run where either of the two is missing.
+    # A difference is missing if either of its two runs is.
     changed = lines.assign(problem=lines["problem"].where(lines["problem"] != "", lines["lacks"]))
     names = datasets(lines)
     heads = [*names.items(), *[(AVERAGE, AVERAGE)] * (len(names) > 1)]
@@ -77,7 +77,7 @@ def discrepancies(artefact: Artefact, lines: pd.DataFrame, published: Published)
 
 
 def _with_average(lines: pd.DataFrame, value: str) -> dict[tuple[str, ...], Sample]:
-    """Return the sample of each row, backbone and data set, and of the average of these."""
+    """Return the sample of each row, backbone and data set, and of their average."""
     means = samples(lines, ["row", "backbone"], value).items()
     each = samples(lines, ["row", "backbone", "dataset"], value)
     return each | {(*key, AVERAGE): sample for key, sample in means}
@@ -86,8 +86,8 @@ def _with_average(lines: pd.DataFrame, value: str) -> dict[tuple[str, ...], Samp
 def _with_changes(lines: pd.DataFrame) -> pd.DataFrame:
     """Add each line's difference to paper mode, seed by seed, and whether it is the same run.
 
-    The same few-shot sets, the same random numbers: differences are paired. A line whose run or
-    whose counterpart is missing says which.
+    Differences are paired: both runs have the same few-shot set and random numbers. A line whose
+    run or counterpart is missing names it.
     """
     keys = ["backbone", "dataset", "seed"]
     paper = lines.loc[lines["row"] == "paper", [*keys, "accuracy", "run", "problem"]]

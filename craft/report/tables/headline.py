@@ -1,4 +1,4 @@
-"""Print the headline table of a suite's results, and where its artefacts lie."""
+"""Print the headline table of a suite's results, and the paths of its artefacts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _aligned(grid: list[list[str]]) -> str:
 
 
 def artefacts(results: Path) -> str:
-    """Return a line per artefact that is there: its place in the paper and its files."""
+    """Return a line per existing artefact: its place in the paper and its files."""
     found = []
     for artefact in ARTEFACTS.values():
         files = [path for name in artefact.files if (path := results / name).exists()]

@@ -1,4 +1,4 @@
-"""A table as an HTML page of its own, for a report that is read without a network."""
+"""A table as a separate HTML page that needs no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rows, columns and captions say, from the runs of a table."""
+"""Labels of rows and columns, captions and notices of a table, from its runs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def compared(
 
 
 def where(lines: pd.DataFrame, backbone: str) -> tuple[str, ...]:
-    """Return the stub entry that names a row's backbone: only where there is a choice."""
+    """Return the stub entry that names a row's backbone; empty with a single backbone."""
     names = backbones(lines)
     return (names[backbone],) if len(names) > 1 else ()
 
@@ -71,7 +71,7 @@ def where_heading(lines: pd.DataFrame, name: str = METHOD) -> tuple[str, ...]:
 
 
 def shift_label(source: str, target: str) -> str:
-    """Return what a target's name adds to its source's ("-V2"), as the paper prints it."""
+    """Return the part of a target's name behind its source's ("-V2"), as the paper prints it."""
     rest = target.removeprefix(source).lstrip("- ")
     return f"-{rest}" if rest and rest != target else target
 
@@ -105,7 +105,7 @@ def covers(own: pd.DataFrame, lines: pd.DataFrame) -> bool:
 
 
 def _restricted(lines: pd.DataFrame) -> list[str]:
-    """Return which methods a table has on some of its backbones or data sets alone, and why."""
+    """Return which methods run only on some backbones or data sets of a table, and why."""
     found: dict[str, list[str]] = {}
     for _, own in lines.groupby("row", sort=False):
         some: dict[str, list[str]] = {}
@@ -132,10 +132,10 @@ def _seeds(lines: pd.DataFrame) -> str:
 
 
 def notices(lines: pd.DataFrame) -> tuple[str, ...]:
-    """Return what a reader must know of what the backbones make of a table's data sets.
+    """Return notices about the backbones on a table's data sets.
 
-    Whether a backbone's untouched context is near chance on the training images, and whether
-    classes share a prompt, so that no context tells them apart.
+    They report an untouched context that is near chance on the training images, and classes that
+    share a prompt, which no context can distinguish.
     """
     found: dict[str, None] = {}
     for (backbone, dataset), own in lines.groupby(["backbone_label", "dataset_label"], sort=False):
@@ -157,7 +157,7 @@ def notices(lines: pd.DataFrame) -> tuple[str, ...]:
 
 
 def machines(lines: pd.DataFrame) -> str:
-    """Return the machines that runs were measured on, each once; empty where no run says it."""
+    """Return the machines of the runs, each once; empty without runs."""
     named = {}
     for text in lines["machine"].unique():
         parts = dict(part.split("=", 1) for part in text.split(";") if part)

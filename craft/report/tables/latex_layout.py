@@ -1,4 +1,4 @@
-"""How a table is laid out in LaTeX: what stands beside what, where words wrap, what fits a page."""
+"""Layout of a table in LaTeX: columns side by side, line breaks, page limits."""
 
 from __future__ import annotations
 

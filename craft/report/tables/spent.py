@@ -1,4 +1,4 @@
-"""What runs asked of the service, in words: queries, and images that it encoded."""
+"""Requests of runs to the service, in words: queries and image encodings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PURPOSES = ("search", "refine", "evaluate")
 
 
 def span(numbers: pd.Series) -> str:
-    """Return a count of every run, the least and the most where runs differ; empty without one."""
+    """Return a count of the runs, as a range if runs differ; empty without runs."""
     if numbers.isna().all():
         return ""
     least, most = numbers.fillna(0).min(), numbers.max()
@@ -22,5 +22,5 @@ def queries(lines: pd.DataFrame) -> str:
 
 
 def whole(lines: pd.DataFrame) -> bool:
-    """Return whether every run that a row is of is there."""
+    """Return whether all runs of a row exist."""
     return len(lines) > 0 and not lines["problem"].any()

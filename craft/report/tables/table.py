@@ -1,4 +1,4 @@
-"""What a table is before it is written: rows with ids, columns, cells with their footnotes."""
+"""The model of a table: rows with ids, columns, and cells with footnotes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MEANS, COUNTS, WORDS = "means", "counts", "words"
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of a table: ours, the published one where there is one, and what to know of it.
+    """One entry of a table: ours, the published one if there is one, and notes.
 
     An entry is a number, or words in a table of words. ``notes`` are statements about the published
-    one; ``missing`` names the runs (or files) without which there is none of ours. ``expected`` is
-    None where nothing is averaged. ``run`` is False for a printed method that the suite lacks.
+    entry; ``missing`` names the missing runs (or files) of ours. ``expected`` is None if nothing is
+    averaged. ``run`` is False for a printed method that the suite lacks.
     """
 
     value: float | str | None
@@ -56,7 +56,7 @@ class Cell:
 
     @property
     def difference(self) -> float | None:
-        """Ours minus the published number; None where one of them is none."""
+        """Return ours minus the published number; None if either is missing."""
         if not isinstance(self.value, float | int) or not isinstance(self.published, float | int):
             return None
         return self.value - self.published
@@ -66,8 +66,8 @@ class Cell:
 class Column:
     """A column: its id in the tidy file, its printed heading, the heading above it.
 
-    Numbers are printed in units of ``scale`` with ``digits`` decimals; the tidy file has them in
-    the unit that the id names. ``exact`` ones follow from the design: no deviation of 0 is shown.
+    Numbers are printed in units of ``scale`` with ``digits`` decimals; the tidy file uses the unit
+    in the id. ``exact`` numbers follow from the design, so no deviation is shown.
     """
 
     id: str
@@ -91,9 +91,9 @@ class Row:
 class Table:
     """A table in the paper's shape.
 
-    ``kind`` says what cells are: means over seeds, whole numbers, or words. Where the first stub
-    column is the backbone, rows of one backbone form a group that prints its name once. ``after``
-    are stub-like columns printed at the right, each with one text per row.
+    ``kind`` is the kind of cells: means over seeds, whole numbers, or words. If the first stub
+    column is the backbone, the rows of a backbone form a group that prints its name once. ``after``
+    holds text columns at the right, with one text per row.
     """
 
     artefact: Artefact
@@ -122,18 +122,18 @@ class Table:
         return tuple(dict.fromkeys(text for *_, cell in self.cells() for text in cell.missing))
 
     def row_notes(self, row: Row) -> tuple[str, ...]:
-        """Return notes that every cell of a row has: they are marked once, at the row's name."""
+        """Return the notes that all cells of a row share, which are marked once at its name."""
         if len(row.cells) < 2:
             return ()
         first, *others = row.cells
         return tuple(n for n in first.notes if all(n in cell.notes for cell in others))
 
     def has_published(self) -> bool:
-        """Whether any cell has a published number."""
+        """Return whether any cell has a published number."""
         return _any_published(cell for *_, cell in self.cells())
 
     def part(self, rows: Iterable[int], columns: Iterable[int]) -> Table:
-        """Return the table of some of its rows and columns, by their numbers."""
+        """Return the table with only some rows and columns, by number."""
         rows, columns = list(rows), list(columns)
         return replace(
             self,
@@ -146,7 +146,7 @@ class Table:
         )
 
     def printed_part(self) -> Table:
-        """Return the rows and columns of which the paper has at least one entry."""
+        """Return the table with only the rows and columns that have a published entry."""
         by_column = zip(*(row.cells for row in self.rows), strict=True)
         return self.part(
             [n for n, row in enumerate(self.rows) if _any_published(row.cells)],
@@ -154,18 +154,18 @@ class Table:
         )
 
     def continues_group(self, index: int) -> bool:
-        """Whether the row at ``index`` belongs to the same backbone as the one above."""
+        """Return whether the row at ``index`` belongs to the same backbone as the one above."""
         rows = self.rows
         return index > 0 and self.grouped and rows[index].stub[0] == rows[index - 1].stub[0]
 
     @property
     def name_column(self) -> int:
-        """The stub column that names a row: after the backbone, where there is one."""
+        """Return the number of the stub column that names a row, behind the backbone if any."""
         return int(self.grouped)
 
     @property
     def grouped(self) -> bool:
-        """Whether rows are grouped by backbone."""
+        """Return whether rows are grouped by backbone."""
         return self.stub[0] == BACKBONE
 
 

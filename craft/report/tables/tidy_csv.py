@@ -8,10 +8,10 @@ from craft.report.tables.table import COUNTS, MEANS, WORDS, Cell, Table
 
 
 def tidy(table: Table) -> str:
-    """Return CSV text: artefact, the row's ids, column, then the cell; empty where it is.
+    """Return CSV text: artefact, the row's ids, column, then the cell's entries, possibly empty.
 
-    Means, deviations and differences have four decimals, counts none. ``note`` says what was not
-    run or is missing, then what is known of the published number.
+    Means, deviations and differences have four decimals, counts none. ``note`` states what was not
+    run or is missing, then notes on the published number.
     """
     fields = {MEANS: cell_fields, COUNTS: _count_fields, WORDS: _word_fields}[table.kind]
     found = []

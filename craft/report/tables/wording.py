@@ -1,4 +1,4 @@
-"""What every printed form of a table says alike: its lines, numbers, deviations and notes."""
+"""Text that all printed forms of a table share: lines, numbers, deviations and notes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from craft.report.tables.table import COUNTS, MEANS, WORDS, Cell, Column, Stub, 
 
 DASH = "—"
 MARKS = {True: "✓", False: "✗", None: DASH}
-#: What stands in brackets behind a published entry, by the kind of table.
+#: Meaning of the brackets behind a published entry, by kind of table.
 COMPARED = {
     MEANS: "ours minus published",
     COUNTS: "ours minus published",
@@ -56,7 +56,7 @@ def lines(table: Table, marks: dict[str, str]) -> Iterator[Line]:
 
 
 def groups(table: Table) -> list[tuple[str, int]]:
-    """Return headings above columns, each with their number; none where all columns lack one."""
+    """Return the group headings with their numbers of columns; empty if no column has one."""
     found = [(text, len(list(each))) for text, each in groupby(c.group for c in table.columns)]
     return found if any(text for text, _ in found) else []
 
@@ -72,26 +72,26 @@ def entry(column: Column, value: float | str) -> str:
 
 
 def ours(column: Column, cell: Cell) -> str:
-    """Return our entry; a dash where a run is missing."""
+    """Return our entry; a dash if a run is missing."""
     if cell.value is None:
         return DASH if cell.missing else ""
     return entry(column, cell.value)
 
 
 def deviation(column: Column, cell: Cell) -> str:
-    """Return the standard deviation; empty where there is none to show."""
+    """Return the standard deviation; empty if there is none."""
     if cell.std is None or (column.exact and cell.std == 0):
         return ""
     return number(column, cell.std)
 
 
 def published(column: Column, cell: Cell) -> str:
-    """Return the paper's entry; empty where it has none."""
+    """Return the paper's entry; empty if there is none."""
     return "" if cell.published is None else entry(column, cell.published)
 
 
 def difference(column: Column, cell: Cell) -> str:
-    """Return ours minus the published number with its sign, or that words differ, or nothing."""
+    """Return the signed difference to the published number, or a mark for different words."""
     if isinstance(cell.value, str) and isinstance(cell.published, str):
         return "" if cell.value == cell.published else "differs"
     if cell.difference is None:
@@ -102,7 +102,7 @@ def difference(column: Column, cell: Cell) -> str:
 
 
 def missing_sentence(missing: Sequence[str]) -> str:
-    """Name what is missing, up to a number that can be read."""
+    """Return a sentence that names the missing runs, up to a readable number."""
     listed = "; ".join(missing[:LISTED])
     rest = len(missing) - LISTED
     more = f"; and {rest} more (see the CSV)" if rest > 0 else ""
@@ -114,7 +114,7 @@ def rendered(
 ) -> str:
     """Return a table by a Jinja template.
 
-    Its filter ``text`` escapes what is not markup; without one all that is inserted is, for HTML.
+    The filter ``text`` escapes plain text; without it, all inserted text is escaped for HTML.
     """
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=text is None
