@@ -1,8 +1,8 @@
-# The black box's side: the text tower exported, prompts as token ids, images as features.
+# The black box's side: exported towers, prompts as token ids, images as features.
 
 
 rule export_text_tower:
-    """Export the text tower of a backbone, which learners query, from the whole model."""
+    """Export the text tower of a backbone, which learners query."""
     input:
         backbone=backbone_file,
         weights=weights,
@@ -13,7 +13,7 @@ rule export_text_tower:
         f"{LOGS}/export_text_tower/{{backbone}}.log",
     benchmark:
         f"{BENCHMARKS}/export_text_tower/{{backbone}}.tsv"
-    # As fetch_dataset: it may bring weights, which jobs without a network find in the cache.
+    # A local rule, like fetch_dataset: it can download weights, which jobs find in the cache.
     localrule: True
     conda:
         "../../envs/vision.yaml"
@@ -32,7 +32,7 @@ rule export_text_tower:
 
 
 rule export_image_tower:
-    """Export the image tower of a backbone, for fits that have images encoded."""
+    """Export the image tower of a backbone, for fits that encode images."""
     input:
         backbone=backbone_file,
         weights=weights,
@@ -62,7 +62,7 @@ rule export_image_tower:
 
 
 rule tokenise_prompts:
-    """Write the prompts of a data set, or of a suite's, as token ids of a backbone."""
+    """Write the prompts of a data set, or of all in a suite, as token ids of a backbone."""
     input:
         unpack(datasets_to_tokenise),
         backbone=backbone_file,
@@ -91,7 +91,7 @@ rule tokenise_prompts:
 
 
 rule encode_images:
-    """Encode images of a data set's part, or of all that a suite reads, with a backbone."""
+    """Encode the images of a data set's part, or of all parts of a suite, with a backbone."""
     input:
         unpack(current(together(FEATURES), images_to_encode)),
     output:
@@ -122,7 +122,7 @@ rule encode_images:
 if DECODED:
 
     rule decode_images:
-        """Decode images for fits that have them encoded: of training parts, those that are drawn."""
+        """Decode images for fits that encode them; of training parts, only drawn images."""
         input:
             unpack(images_to_decode),
             backbone=backbone_file,

@@ -19,17 +19,17 @@ from craft.files.shipped import find
 from craft.files.suite import suite_content, write_suite
 
 DATASETS = SUITE["facts"]
-# Where a data set may come from is no part of the design: another mirror re-makes nothing.
+# Sources of a data set are not part of the design: another mirror makes no result again.
 SOURCES = {name: facts.pop("sources", []) for name, facts in DATASETS.items()}
 for facts in DATASETS.values():
     facts.get("split", {}).pop("sources", None)
-# Nor is the device that computes (another one differs in last digits), nor how many cores do.
+# Nor are the device (another one differs in the last digits) and the number of cores.
 ON_DEVICE = {"device": SUITE.pop("device")}
 ON_DEVICE["gpu"] = int(ON_DEVICE["device"] != "cpu")
 TF32 = "--tf32" if SUITE.pop("tf32") else "--no-tf32"
 ENCODE_CORES = SUITE.pop("encode_cores")
 BACKBONES = SUITE["backbone_facts"]
-# Nor is where a service is, and what it charges; which model it has is asked of it.
+# Nor are the address and the prices of a service; the service itself states its model.
 SERVICES = {
     name: {key: facts.pop(key) for key in ("url", "key")}
     for name, facts in BACKBONES.items()
@@ -39,9 +39,9 @@ for facts in BACKBONES.values():
     facts.pop("price", None)
 DESIGN = Design(SUITE)
 
-# Jobs get the python that runs this workflow, whether its environment is activated or not, and the
-# package that it runs; learners of a user's own are found in the working folder. An environment of
-# conda has a python of its own, and this path by profiles/conda.
+# Jobs use the Python and the package that run this workflow, even if its environment is not
+# activated; a user's own learners are found in the working folder. A conda environment has its own
+# Python, and gets this path from profiles/conda.
 SEARCHED = [str(ROOT), os.getcwd(), os.environ.get("PYTHONPATH")]
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
@@ -70,7 +70,7 @@ ALL_RUNS = f"{RESULTS}/{paths.RUNS}"
 PROVENANCE = f"{RESULTS}/{paths.PROVENANCE}"
 CRATE = f"{RESULTS}/{paths.CRATE}"
 
-# Descriptions: a user's own in the working folder, or the project's.
+# Descriptions: the user's in the working folder, else the project's.
 DATASET_FILES = {name: str(find(f"{DATASET_FOLDER}/{name}.yaml")) for name in DATASETS}
 BACKBONE_FILES = {name: str(find(f"{BACKBONE_FOLDER}/{name}.yaml")) for name in BACKBONES}
 
@@ -91,7 +91,7 @@ SCORE_OF = {run: name for name, runs in SCORES.items() for run in runs}
 
 
 def training_parts(run):
-    """Return the parts that a run is trained on: the images, then copies of them."""
+    """Return the parts that train a run: the images, then copies of them."""
     return ["train", *(f"train-{copy}" for copy in run.options.copies)]
 
 
@@ -109,23 +109,23 @@ ENCODED = [
     ),
     *((name, "test") for name in sorted({name for names in TESTS.values() for name in names})),
 ]
-# Runs that have images encoded, and every (data set, part) that is decoded for them.
+# Runs that encode images, and every (data set, part) that is decoded for them.
 ENCODING = [run for run in RUNS if run.options.encodes_images]
 DECODED = sorted(
     {(run.dataset, part) for run in ENCODING for part in training_parts(run)}
     | {(name, "test") for run in ENCODING for name in TESTS[run]}
 )
-# The data sets of a backbone share a job, and its log, where the suite says so.
+# With encode_together, the data sets of a backbone share a job and its log.
 TOGETHER = SUITE["encode_together"]
 
 
 def one_of(names):
-    """Constraint of a wildcard: one of these names; nothing matches where there are none."""
+    """Return a wildcard's constraint to these names; without names, nothing matches."""
     return "|".join(map(re.escape, sorted(map(str, names)))) or "(?!)"
 
 
 def together(pattern, sets=ENCODED):
-    """Return what one job of a backbone makes of a path with {dataset}, or {dataset} and {part}."""
+    """Return the files of one job of a backbone for a path with {dataset}, or also {part}."""
     if not TOGETHER:
         return pattern
     if "{part}" not in pattern:
@@ -133,7 +133,7 @@ def together(pattern, sets=ENCODED):
     return [expand(pattern, dataset=d, part=p, allow_missing=True)[0] for d, p in sets]
 
 
-# Name of the request for all runs, among those of artefacts.
+# Name of the request for all runs, beside those of the artefacts.
 SUITE_REQUEST = "suite"
 ASKED = DESIGN.artefacts()
 
@@ -141,7 +141,7 @@ ASKED = DESIGN.artefacts()
 wildcard_constraints:
     backbone=one_of(BACKBONES),
     dataset=one_of(DATASETS),
-    # Not one of their names: Snakemake goes through a constraint again for every path.
+    # Not a list of names: Snakemake matches a constraint again for every path.
     batch="[^/]+/[^/]+/[^/]+(/shots-[0-9]+(/seed-[0-9]+)?)?",
     part="test|train(-(view|crop|end|cutout)-[1-9][0-9]*)?",
     artefact=one_of(ASKED),

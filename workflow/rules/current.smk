@@ -1,7 +1,6 @@
-# What is there but is not of this configuration, code and inputs is made again, also where
-# Snakemake remembers it as made. Its memory stays behind when results are moved; it looks at no
-# missing file behind a target that is there; a job that fails takes its outputs along, but not what
-# was made of them.
+# Results of another configuration, code or input are made again, even if Snakemake's metadata says
+# that they are current. That metadata does not move with the results. Snakemake ignores a missing
+# file behind an existing target, and a failed job deletes its outputs but not files made from them.
 
 import atexit
 from functools import partial
@@ -73,13 +72,13 @@ def file_of(run, pattern):
 
 
 def read_by(runs):
-    """Return the files that runs are made from, each once."""
+    """Return the input files of runs, each once."""
     found = (path for run in runs for path in DESIGN.inputs(run).values())
     return list(dict.fromkeys(f"{RESULTS}/{path}" for path in found))
 
 
 def records_problem(runs):
-    """Return what is wrong with the first wrong record of a batch of runs, None where all stand."""
+    """Return the problem of the first stale record in a batch of runs; None if all are current."""
     found = (
         record_problem(file_of(run, paths.RECORD), expected_of(DESIGN, run, INDEX), INDEX)
         for run in runs
@@ -88,7 +87,7 @@ def records_problem(runs):
 
 
 def scores_problem(runs):
-    """Return what is wrong with the first wrong score of a batch of runs, None where all stand."""
+    """Return the problem of the first stale score in a batch of runs; None if all are current."""
     found = (
         score_problem(
             file_of(run, paths.SCORE),
@@ -102,7 +101,7 @@ def scores_problem(runs):
 
 
 def add_batches():
-    """Add the files that say that batches of runs are fitted and scored."""
+    """Add the files of fitted and scored batches of runs."""
     for name, runs in FITS.items():
         GRAPH.add(FITTED.format(batch=name), read_by(runs), partial(records_problem, runs))
     for name, runs in SCORES.items():
@@ -112,7 +111,7 @@ def add_batches():
 
 
 def add_all():
-    """Every file of the suite."""
+    """Add every file of the suite."""
     for name in DATASETS:
         add_dataset(name)
     for name in TRAINED:
@@ -135,7 +134,7 @@ def add_all():
 
 
 def add_request(name):
-    """What an artefact, or the suite, asks for."""
+    """Add the request of an artefact, or of the suite."""
     (path,) = expand(REQUEST, artefact=name)
 
     def check():
@@ -146,7 +145,7 @@ def add_request(name):
 
 
 def add_artefact(name):
-    """A table or a figure, and the runs gathered for it."""
+    """Add a table or a figure, and its gathered runs."""
     named = SimpleNamespace(artefact=name)
     (gathered,) = expand(GATHERED, artefact=name)
     asked = expand(REQUEST, artefact=name)
@@ -156,11 +155,11 @@ def add_artefact(name):
 
 
 def files_of(artefact):
-    """Return the files of a table or a figure, the one that targets name first."""
+    """Return the files of a table or a figure; the first is the one that targets name."""
     return [f"{RESULTS}/{path}" for path in ARTEFACTS[artefact].files]
 
 
-if workflow.is_main_process:  # jobs on other nodes read this file too
+if workflow.is_main_process:  # jobs on other nodes parse this file too
     add_all()
 # At the end, as Snakemake does not say here whether this is a dry-run, which writes nothing.
 atexit.register(lambda: workflow.dryrun or INDEX.save())

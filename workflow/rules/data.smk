@@ -1,4 +1,4 @@
-# From a data set's images to its manifest and few-shot splits.
+# The images of a data set, its manifest and its few-shot splits.
 
 
 rule render_dataset:
@@ -31,7 +31,7 @@ rule render_dataset:
 
 
 rule fetch_dataset:
-    """Download, verify and unpack a data set, unless its images are there."""
+    """Download, verify and unpack a data set, unless its images exist."""
     input:
         dataset=ancient(dataset_file),
         names=class_table,
@@ -43,7 +43,7 @@ rule fetch_dataset:
         f"{BENCHMARKS}/fetch_dataset/{{dataset}}.tsv"
     wildcard_constraints:
         dataset=one_of(name for name in DATASETS if SOURCES[name]),
-    # Where Snakemake runs: the nodes of many a cluster reach no host outside it.
+    # A local rule: the nodes of many clusters have no network.
     localrule: True
     conda:
         "../../envs/data.yaml"
@@ -52,7 +52,7 @@ rule fetch_dataset:
         mem_mb=2000,
         runtime=720,
     params:
-        # No hash of the code: what was fetched and verified stays.
+        # No hash of the code: verified downloads stay valid.
         root=tree,
     message:
         "Fetch, verify and unpack {wildcards.dataset}, unless its tree is there"

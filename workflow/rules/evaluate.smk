@@ -1,4 +1,4 @@
-# Test labels enter here, and here only.
+# Only these rules read test labels.
 
 
 rule score_runs:
@@ -30,7 +30,7 @@ rule score_runs:
 
 
 rule write_request:
-    """Write what a table or figure asks for: its cells and their runs, everything resolved."""
+    """Write the request of a table or figure: its cells, their runs and resolved options."""
     input:
         template=workflow.source_path("../templates/request.json"),
         current=current(REQUEST),
@@ -40,7 +40,7 @@ rule write_request:
         f"{LOGS}/write_request/{{artefact}}.log",
     wildcard_constraints:
         artefact=one_of([*ASKED, SUITE_REQUEST]),
-    # Rendered by Snakemake itself: of a large suite it is longer than a command line may be.
+    # Rendered by Snakemake itself: for a large suite, it exceeds the limit of a command line.
     localrule: True
     threads: 1
     resources:
@@ -55,7 +55,7 @@ rule write_request:
 
 
 rule gather_runs:
-    """Gather the runs of a table or figure, or the counts of its data sets, each file read once."""
+    """Gather the runs of a table or figure, or the counts of its data sets."""
     input:
         request=REQUEST,
         sources=sources,
@@ -115,7 +115,7 @@ rule gather_suite:
 
 
 rule write_suite:
-    """Write the resolved configuration beside the results: what each job is to do."""
+    """Write the resolved configuration beside the results, with the runs of every job."""
     input:
         template=workflow.source_path("../templates/text.j2"),
     output:

@@ -1,8 +1,8 @@
-# What the paper prints: figures, and the numbers in them.
+# Figures, and their numbers as CSV.
 
 
 rule draw_figure:
-    """Draw a figure from its gathered runs, beside what the paper prints of it."""
+    """Draw a figure from its gathered runs, with the paper's printed numbers."""
     input:
         gathered=GATHERED,
         published=published,

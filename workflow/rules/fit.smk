@@ -1,12 +1,12 @@
-# Fits, one run or a batch of runs to a job. No test label is an input here: test images come in
-# as features, in the manifest's order, and go out as predictions.
+# Fits, with one run or a batch of runs per job. No test label is an input here: a fit reads test
+# images as features, in the manifest's order, and writes predictions.
 #
 # Snakemake's outputs cannot depend on wildcards, and batches hold different numbers of runs. A
-# job's own output is one file for its batch, and the files of its runs lie below the same folder.
+# job declares one file for its batch; the files of its runs are below the same folder.
 
 
 rule fit_learner:
-    """Fit a learner on few-shot splits through the black box, one run or a batch of runs."""
+    """Fit a learner on few-shot splits through the black box; one run or a batch of runs."""
     input:
         unpack(current(FITTED, inputs_of_fit)),
     output:

@@ -1,5 +1,5 @@
-# One Snakemake at a time works on a suite's results. Its own locks outlive a killed one and go with
-# the end of any other (profiles/default turns them off); the kernel's end with the process.
+# One Snakemake at a time works on a suite's results. Snakemake's own locks outlive a killed
+# process, so profiles/default turns them off; the kernel's lock ends with its process.
 
 from snakemake.logging import logger
 

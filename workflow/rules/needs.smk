@@ -1,8 +1,8 @@
-# What a job needs, looked up in the dictionaries of common.smk.
+# Inputs and arguments of jobs, looked up in the dictionaries of common.smk.
 
 
 def served(backbone):
-    """Return whether a backbone is a service's model."""
+    """Return whether a backbone is behind a service."""
     return backbone in SERVICES
 
 
@@ -24,7 +24,7 @@ def backbone_file(wildcards):
 
 
 def weights(wildcards):
-    """Return local weights of a backbone; nothing where they come from the hub."""
+    """Return the local weights of a backbone; nothing if they come from the hub."""
     return BACKBONES[wildcards.backbone]["weights"] or []
 
 
@@ -35,7 +35,7 @@ def tree_of(name):
 
 
 def tree(wildcards):
-    """Return that folder of a job's data set."""
+    """Return the folder of the images of a job's data set."""
     return tree_of(wildcards.dataset)
 
 
@@ -47,7 +47,7 @@ def class_table(wildcards):
 
 
 def lists_of(name):
-    """Return the files that say which images a data set has, where a person or the suite writes."""
+    """Return the lists of a data set's images that a user or the suite writes."""
     facts = DATASETS[name]
     if "root" in facts:
         return [f"{facts['root']}/{facts[key]}" for key in ("list", "classes") if key in facts]
@@ -55,31 +55,31 @@ def lists_of(name):
 
 
 def whole_tree(wildcards):
-    """Return what says that a data set's images are there, or which they are."""
+    """Return the file that marks a data set's images as complete, or lists them."""
     if SOURCES[wildcards.dataset]:
-        # Ancient: a tree that was fetched or looked at again still lists the same images.
+        # Ancient: fetching or checking a tree again does not change its images.
         return ancient(expand(FETCHED, dataset=wildcards.dataset))
     return lists_of(wildcards.dataset)
 
 
 def origin_of(name):
-    """Return the manifest of the data set that a shifted test set is one of."""
+    """Return the manifest of the source of a shifted test set."""
     return expand(MANIFEST, dataset=DATASETS[name].get("source", []))
 
 
 def origin_manifest(wildcards):
-    """Return that manifest of a job's data set."""
+    """Return the manifest of the source of a job's data set."""
     return origin_of(wildcards.dataset)
 
 
 def described(name):
-    """Return what of a data set's description a result depends on."""
+    """Return the part of a data set's description that results depend on."""
     unread = ("label", "task", "licence", "only_listed", "released", "learner_options")
     return {key: value for key, value in DATASETS[name].items() if key not in unread}
 
 
 def growing(amount):
-    """Return a resource that each further attempt at a job gets once more of.
+    """Return a resource that grows by its first amount with each attempt at a job.
 
     For rules that are sent to a cluster; of one that is not, nothing else would end an attempt.
     """

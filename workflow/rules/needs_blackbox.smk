@@ -1,7 +1,7 @@
-# What the jobs of the black box's side need.
+# Inputs and arguments of the jobs on the black box's side.
 
 
-# What names the log of a job.
+# Name of a job's log.
 TOKENISED = "{backbone}" if TOGETHER else "{backbone}/{dataset}"
 ENCODED_BY = "{backbone}" if TOGETHER else "{backbone}/{dataset}/{part}"
 
@@ -24,7 +24,7 @@ def tokeniser(backbone):
 
 
 def tokenising_of(wildcards):
-    """Return those of the data sets that one job tokenises."""
+    """Return the arguments for the data sets that one job tokenises."""
     return tokenising(wildcards.backbone, TRAINED if TOGETHER else [wildcards.dataset])
 
 
@@ -34,7 +34,7 @@ def encoded(wildcards):
 
 
 def drawn_of(backbone, name, part):
-    """Return the splits that say which images of a data set's part to encode; none for all.
+    """Return the splits that select the images of a part to encode; none for all.
 
     Where a pool is too large for all, of augmented copies, and by encoders of the user's own
     images, drawn images alone are encoded.
@@ -60,7 +60,7 @@ def images_to_encode(wildcards):
 
 
 def told(sets):
-    """Return the arguments that tell a command of sets of images, one by one."""
+    """Return a command's arguments for each set of images."""
     split = [(name, *part.partition("-")) for name, part in sets]
     return [
         *("--root", *(tree_of(name) for name, *_ in split)),
@@ -80,7 +80,7 @@ def encoder(backbone):
     return "craft.client.upload" if served(backbone) else "craft.blackbox.images.__main__"
 
 
-# Where images are encoded: for a service they are only read here.
+# Device that encodes images; for a service, images are only read here.
 ENCODING_DEVICE = ON_DEVICE
 if SERVICES:
     ENCODING_DEVICE = {
@@ -96,7 +96,7 @@ def encoding_of(wildcards):
 
 
 def image_states(name, part, drawn):
-    """Return the state of the image files of a data set's part: others are read again."""
+    """Return the state of the image files of a part; files in another state are read again."""
     splits = [Path(path) for path in drawn]
     root, manifest = Path(tree_of(name)), Path(MANIFEST.format(dataset=name))
     return [current_images(DATASETS[name], root, manifest, part.partition("-")[0], splits)]
@@ -108,7 +108,7 @@ def decoded(wildcards):
 
 
 def drawn_for_decoding(sets):
-    """Return the splits of the training images that are decoded: those that runs draw alone."""
+    """Return the splits that select the training images to decode."""
     trained = sorted({name for name, part in sets if part != "test"})
     drawn = dict.fromkeys(
         (run.dataset, run.shots, run.seed) for run in ENCODING if run.dataset in trained

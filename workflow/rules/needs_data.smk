@@ -1,8 +1,8 @@
-# What a data set's jobs need.
+# Inputs and arguments of the jobs of a data set.
 
 
 def listing_threads(wildcards):
-    """Return cores that list a data set: images of a user's own are decoded meanwhile."""
+    """Return the cores of the job that lists a data set, which also decodes a user's images."""
     return ENCODE_CORES if "root" in DATASETS[wildcards.dataset] else 1
 
 
@@ -17,7 +17,7 @@ def listing(name):
 
 
 def listing_of(wildcards):
-    """Return those of the data set that a job's wildcards name."""
+    """Return the arguments for the data set of a job's wildcards."""
     return listing(wildcards.dataset)
 
 
@@ -27,7 +27,7 @@ def drawing(name):
 
 
 def drawing_of(wildcards):
-    """Return those of the data set that a job's wildcards name, with what else it is told."""
+    """Return the arguments for the data set of a job's wildcards, with further ones."""
     name = wildcards.dataset
     repeat = ["--repeat"] if DATASETS[name]["repeat"] else []
     return ["--out-pattern", SPLIT.replace("{dataset}", name), *repeat, *drawing(name)]

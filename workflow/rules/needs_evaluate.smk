@@ -1,4 +1,4 @@
-# What scores need, and what is gathered.
+# Inputs and arguments of scoring and gathering.
 
 
 def tests_of(wildcards):
@@ -7,7 +7,7 @@ def tests_of(wildcards):
 
 
 def inputs_of_scores(wildcards):
-    """Return what says that runs are fitted, and the manifests with the labels of their tests."""
+    """Return the files of fitted batches, and the manifests with the test labels."""
     fits = dict.fromkeys(FIT_OF[run] for run in SCORES[wildcards.batch])
     return {
         "fitted": [FITTED.format(batch=name) for name in fits],
@@ -16,7 +16,7 @@ def inputs_of_scores(wildcards):
 
 
 def scoring(wildcards, input):
-    """Return the arguments of a batch: the file of its runs, which job it is, manifests."""
+    """Return the arguments of a batch: the file of its runs, its job, the manifests."""
     named = zip(tests_of(wildcards), input.manifests)
     return [
         *("--suite", with_jobs(SCORING_JOBS_FILE, SCORING_JOBS)),
@@ -26,7 +26,7 @@ def scoring(wildcards, input):
 
 
 def scored(runs):
-    """Return what says that runs are scored."""
+    """Return the files of scored batches."""
     return [SCORED.format(batch=name) for name in dict.fromkeys(SCORE_OF[run] for run in runs)]
 
 

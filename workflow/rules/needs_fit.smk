@@ -1,15 +1,15 @@
-# What a fit needs, and where its job is described.
+# Inputs and arguments of fits, and the files that describe their jobs.
 
 
-# A service runs its text tower itself.
+# A service runs its own text tower.
 PLAIN = {name for name, facts in BACKBONES.items() if facts["text"] != "fast" and not served(name)}
 PLAIN_ENV, LEARNER_ENV = "../../envs/plain.yaml", "../../envs/learner.yaml"
-# Name of each job -> hash of what it is to do.
+# Name of each job -> hash of its runs and options.
 DIGESTS = {name: job.digest for name, job in JOBS.items()}
 SCORING_DIGESTS = DIGESTS if ALIKE else {n: job.digest for n, job in SCORING_JOBS.items()}
-# Files with the runs of every job: of others they have another name, and one call does not take
-# them from another. They are no input, as they hold more than a job depends on, and an ancient
-# input that is made again hides from Snakemake that a job's own parameters have changed.
+# Files with the runs of every job. Their names depend on their content, so concurrent calls do not
+# replace them. They are not inputs: they hold more than one job depends on, and an ancient input
+# that is made again hides from Snakemake that a job's own parameters have changed.
 JOBS_FILE, SCORING_JOBS_FILE = (
     f"{RESULTS}/{paths.CACHE}/jobs/{config_hash(digests)}.json"
     for digests in (DIGESTS, SCORING_DIGESTS)
@@ -28,7 +28,7 @@ CODE = {
 
 
 def inputs_of_fit(wildcards):
-    """Return what a batch is fitted on: tower and prompts, features and splits of its data set."""
+    """Return the inputs of a batch: tower, prompts, features and splits of its data set."""
     runs = FITS[wildcards.batch]
     at = {"backbone": runs[0].backbone, "dataset": runs[0].dataset}
     trained = [run for run in runs if run.shots]
@@ -49,7 +49,7 @@ def inputs_of_fit(wildcards):
 
 
 def codes_of(runs):
-    """Return the features of runs' own images by the encoders that they name, each once."""
+    """Return the features of the user's own images by the encoders of runs, each once."""
     roles = (DESIGN.inputs(run).items() for run in runs if run.options.own_codes)
     found = (path for items in roles for role, path in items if role.startswith("codes/"))
     return [f"{RESULTS}/{path}" for path in dict.fromkeys(found)]
@@ -61,7 +61,7 @@ def test_part(pattern, backbone, name):
 
 
 def fitting(wildcards):
-    """Return the arguments of a batch that decide its bytes beside the inputs."""
+    """Return the arguments that decide a batch's bytes, besides its inputs."""
     runs = FITS[wildcards.batch]
     tests = dict.fromkeys(name for run in runs for name in TESTS[run])
     encoding = any(run.options.encodes_images for run in runs)
@@ -75,7 +75,7 @@ def fitting(wildcards):
 
 
 def where_found(wildcards, input):
-    """Return where the runs of every job are listed, and the model of a batch behind a service.
+    """Return the file with the runs of every job, and the address of a batch's service.
 
     The model is the same at another address. As a function of ``input`` this re-runs nothing.
     """
@@ -85,7 +85,7 @@ def where_found(wildcards, input):
 
 
 def with_jobs(path, jobs):
-    """Return a file with the runs of jobs, written by the first that asks, but in no dry-run."""
+    """Return a file with the runs of jobs, written at the first call, but not in a dry-run."""
     if not (workflow.dryrun or os.path.exists(path)):
         try:
             write_suite(path, suite_content({}, jobs))
@@ -98,5 +98,5 @@ def with_jobs(path, jobs):
 
 
 def environment_of_fit(wildcards):
-    """Return the environment of a fit: open_clip runs a plain text tower, which learners lack."""
+    """Return the environment of a fit; a plain text tower needs one with open_clip."""
     return PLAIN_ENV if FITS[wildcards.batch][0].backbone in PLAIN else LEARNER_ENV

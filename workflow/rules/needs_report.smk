@@ -1,21 +1,21 @@
-# What tables and figures need.
+# Inputs of tables and figures.
 
 from functools import cache
 
 
 def request_of(wildcards):
-    """What an artefact asks for, or the whole suite."""
+    """Return the request of an artefact, or of the whole suite."""
     return asked_by(wildcards.artefact)
 
 
 @cache
 def asked_by(artefact):
-    """The same by name."""
+    """Return the request of an artefact by name."""
     return request_of_all(DESIGN) if artefact == SUITE_REQUEST else request(DESIGN, artefact)
 
 
 def sources(wildcards):
-    """Return what an artefact is made from: scores, or where it counts images manifests."""
+    """Return the inputs of an artefact: scores, or manifests if it counts images."""
     name = wildcards.artefact
     if ARTEFACTS[name].rows == "data sets":
         return DESIGN.sources(name)
@@ -23,22 +23,22 @@ def sources(wildcards):
 
 
 def published(wildcards):
-    """The paper's numbers for an artefact, and notes on them, where the suite shows them."""
+    """Return the files of the paper's numbers and notes, if the suite shows them."""
     return ARTEFACTS[wildcards.artefact].printed_files(SUITE["published"])
 
 
 def about(wildcards):
-    """What the report says of an artefact."""
+    """Return the report's description of an artefact."""
     return ARTEFACTS[wildcards.artefact].described(SUITE["suite"])
 
 
 def heading(wildcards):
-    """What an artefact is called."""
+    """Return the heading of an artefact."""
     return ARTEFACTS[wildcards.artefact].heading(SUITE["suite"])
 
 
 def label_of(wildcards):
-    """Its label in the report, whose pages list artefacts of one kind each."""
+    """Return its label in the report, whose pages list artefacts by kind."""
     return {ARTEFACTS[wildcards.artefact].kind: heading(wildcards)}
 
 
@@ -49,6 +49,6 @@ REPORTING = {
 
 
 def making(wildcards):
-    """Of a table or a figure, whose command loads the module that makes it by its name."""
+    """Return the arguments of a table's or figure's command, with the hash of its module."""
     artefact = ARTEFACTS[wildcards.artefact]
     return job(REPORTING[artefact.kind], artefact.module)

@@ -1,10 +1,10 @@
-# The pages of the report beside its tables and figures.
+# Further pages of the report: a front page, and one for each method.
 
 PAGES = job(
     "craft.report.pages.__main__", *(each.module for each in figures() if each.name in ASKED)
 )
-# The front page shows the headline and what methods ask for; a method's page its numbers in all
-# tables that compare methods by accuracy.
+# The front page shows the headline table and the table by access; a method's page shows its numbers
+# in all tables that compare methods by accuracy.
 FRONT_TABLES = [name for name in ("architectures", "access") if name in ASKED]
 FRONT_FIGURES = [each.name for each in figures() if each.name in ASKED]
 COMPARED = [
@@ -26,7 +26,7 @@ PAGE_SOURCES = [
     *(f"{RESULTS}/{ARTEFACTS[name].files[0]}" for name in COMPARED),
     *PRINTED,
 ]
-# Snakemake's report shows it, where it is there.
+# Snakemake's report shows it if it exists.
 config["front_page"] = OVERVIEW if os.path.exists(OVERVIEW) else None
 
 

@@ -1,6 +1,6 @@
-# Where every number comes from: for this project's own reader, and as an RO-Crate for others.
+# The provenance of every number: as provenance.json, and as an RO-Crate.
 
-# The copy that the crate describes; a workflow that was fetched file by file has its Snakefile alone.
+# The copy that the crate describes; a workflow fetched file by file has only its Snakefile.
 WORKFLOW_FILES = [workflow.source_path("../Snakefile"), *map(str, PROJECT.glob("workflow/rules/*"))]
 TRACING = job("craft.evaluation.trace")
 DESCRIBING = job("craft.report.crate.__main__", workflow=sorted(map(INDEX.sha256, WORKFLOW_FILES)))
@@ -59,8 +59,8 @@ rule write_crate:
         runtime=10,
     params:
         results=subpath(output.crate, parent=True),
-        # No inputs: where files are in a bucket, the workflow is not. As a function of input their
-        # places re-run nothing.
+        # Not inputs: with files in a bucket, the workflow is not there. As a function of the input,
+        # their paths run nothing again.
         workflow=lambda wildcards, input: WORKFLOW_FILES,
         job=DESCRIBING,
     message:

@@ -1,35 +1,35 @@
-# What keeps results of this configuration, code and inputs: each job refuses to run another code
-# than was planned with, and leaves a receipt of what it was made from (current.smk compares them).
+# Results must match configuration, code and inputs: each job fails if its code differs from the
+# planned one, and writes a receipt of its inputs (current.smk compares them).
 
 from craft.evaluation.staleness import Graph
 from craft.files.receipts import Index
 from craft.runtime.provenance import code_hash, config_hash
 
-# Checksums of files, kept from one call to the next.
+# Checksums of files, cached between calls.
 INDEX = Index(Path(RESULTS, paths.INDEX))
 GRAPH = Graph(INDEX)
 
 
 def planned(*modules):
-    """Return the argument by which a command refuses to be another code than was planned with."""
+    """Return the argument with the planned hash of the code, which a command compares."""
     return ["--code", f"{','.join(modules)}={code_hash(*modules)}"]
 
 
 def job(*modules, **settings):
-    """Return that argument, and one by which a command leaves receipts.
+    """Return the arguments with the planned code and the key of the receipts to write.
 
-    Their key stands for code and settings, without paths, cores and device.
+    The key is a hash of code and settings, without paths, cores and device.
     """
     key = config_hash({"code": code_hash(*modules), "settings": settings})
     return [*planned(*modules), "--receipt", key]
 
 
 def current(outputs, inputs=lambda wildcards: []):
-    """Return an input function that also lets stale files be made again; it adds no input of its own.
+    """Return an input function that also marks stale files to be made again.
 
-    As --forcerun would, but for the jobs of the targets alone: Snakemake says nowhere which these
-    are before it asks for their inputs. Of a rule with thousands of jobs it takes ``inputs`` along,
-    as each function that Snakemake calls costs planning time.
+    It acts like --forcerun, but only for jobs of the targets, which Snakemake does not list before
+    it asks for their inputs. A rule with thousands of jobs passes its ``inputs``, because each
+    function that Snakemake calls costs planning time.
     """
 
     def look(wildcards):

@@ -18,14 +18,14 @@ from craft.runtime.command import use_utf8
 from craft.runtime.provenance import ROOT
 from craft.runtime.startup import start_problems
 
-# Nothing has been started yet that a new process would not start as well.
+# Nothing has been started yet, so replacing the process loses nothing.
 use_utf8()
 
 IS_MODULE = not workflow.modifier.is_main_snakefile()
 if IS_MODULE and not config:
     raise WorkflowError("module: expected `config:` with the keys of a suite, got none")
 
-# The suite is what our reader makes of the files: Snakemake reads them too, by YAML 1.1 (010 is 8).
+# The suite is read again as YAML 1.2: Snakemake reads the files as YAML 1.1 (010 is 8).
 CONFIG_FILES = [] if IS_MODULE else workflow.overwrite_configfiles or ["config/config.yaml"]
 if not IS_MODULE:
     try:
@@ -45,7 +45,7 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error))
 
-# For the user, and no part of the design.
+# Notices are for the user and not part of the design.
 NOTICES = SUITE.pop("notices")
 if workflow.is_main_process:
     places = (ROOT, SUITE["results"], SUITE["data"], ".snakemake")

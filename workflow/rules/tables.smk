@@ -1,8 +1,8 @@
-# What the paper prints: tables, as CSV, Markdown, LaTeX and HTML.
+# Tables, as CSV, Markdown, LaTeX and HTML.
 
 
 rule make_table:
-    """Make a table from its gathered runs, beside what the paper prints of it."""
+    """Make a table from its gathered runs, with the paper's printed numbers beside them."""
     input:
         gathered=GATHERED,
         published=published,
