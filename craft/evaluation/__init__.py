@@ -1,4 +1,4 @@
-"""Scores of runs: predictions meet test labels here and nowhere else.
+"""Scores of runs: only this package compares predictions with test labels.
 
 ``gather`` makes one table of all runs.
 """

@@ -1,4 +1,4 @@
-"""How far the probabilities of an answer can be trusted: calibration error and log-likelihood."""
+"""Quality of probabilities: calibration error and negative log-likelihood."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BINS = 15
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Return by how many points confidence and accuracy differ, on average over the images.
+    """Return the mean difference of confidence and accuracy over the images, in points.
 
     ``confidence`` (N,) is the probability of the predicted class, ``right`` (N,) whether it is the
     true one. Images are binned by confidence, in ``BINS`` bins that are open below.

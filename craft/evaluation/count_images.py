@@ -16,7 +16,7 @@ COUNTS = ("classes", "train", "test")
 
 
 def manifest_of(dataset: str, results: str) -> str:
-    """Return where a data set's manifest lies."""
+    """Return the path of a data set's manifest."""
     return paths.at(results, paths.MANIFEST, dataset=dataset)
 
 

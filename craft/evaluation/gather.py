@@ -1,6 +1,6 @@
-"""Gather the runs that an artefact, or the whole suite, asks for into one tidy CSV.
+"""Gather the runs of an artefact, or of the whole suite, into one tidy CSV.
 
-Each score is opened once. Tables and figures read the CSV and nothing else of the runs.
+Each score is opened once. Tables and figures read only the CSV.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def gather(request: Mapping[str, Any], scores: Scores) -> pd.DataFrame:
 
 
 def _printed(request: Mapping[str, Any], row: str, backbone: str, dataset: str) -> dict[str, Any]:
-    """Return what is printed of a line's row, backbone and data set; what a row lacks is empty."""
+    """Return the printed names of a line's row, backbone and data set; missing ones are empty."""
     values = dict(request["rows"][row])
     components = values.pop("components")
     values.pop("id")
@@ -80,7 +80,7 @@ def _found(scores: Scores, folder: str, test_set: str, curve: bool) -> Iterator[
 
 
 def _measured(score: Score) -> dict[str, Any]:
-    """Return what a run cost, on which machine, and its resolved options."""
+    """Return the costs of a run, its machine and its resolved options."""
     record = score.record
     predicted = len(score.queries) * sum(score.test_images.values())
     return {
@@ -96,7 +96,7 @@ def _measured(score: Score) -> dict[str, Any]:
 
 
 def _account(score: Score) -> dict[str, int]:
-    """Return what a service is asked for by a fit alone; nothing where there is none.
+    """Return the requests of a fit to a service, without predictions; empty without a service.
 
     ``fit_queries`` are those of the search and of the refinement, ``fit_images_scored`` the images
     that they scored, each as often as it was, ``fit_images_encoded`` those encoded, of uploads
@@ -121,7 +121,7 @@ def _account(score: Score) -> dict[str, int]:
 
 
 def _price(prices: Mapping[str, Any] | None, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a fit costs by a suite's prices; nothing without them, or without a service."""
+    """Return the price of a fit; empty without prices or without a service."""
     if not prices or "fit_queries" not in measured:
         return {}
     units = {"query": "queries", "image_scoring": "images_scored"}
@@ -173,7 +173,7 @@ def suite_runs(request: Mapping[str, Any], scores: Scores) -> pd.DataFrame:
 
 
 def _place(column: str) -> int:
-    """Return where a column of the suite's runs stands: long ones behind the others."""
+    """Return the sort key of a column of the suite's runs: long columns come last."""
     kinds = ("accuracy:", "option:", "class_accuracy")
     return next((n for n, kind in enumerate(kinds, 1) if column.startswith(kind)), 0)
 
@@ -187,7 +187,7 @@ def _pairs(values: Mapping[str, str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the CSV that a request asks for."""
+    """Write the CSV of a request."""
     parser = argparse.ArgumentParser(prog="python -m craft.evaluation.gather", description=__doc__)
     parser.add_argument("--request", required=True, metavar="FILE", help="what is asked for")
     parser.add_argument("--results", required=True, metavar="FOLDER", help="of the suite")

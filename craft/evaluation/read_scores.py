@@ -1,4 +1,4 @@
-"""The scores of the runs that a request asks for, each opened once."""
+"""The scores of a request's runs, each opened once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _READ = (*RECORDED, "queries", "images", "machine", "options", "versions")
 
 
 class StaleError(ValueError):
-    """A score is broken, or not of this configuration, code and inputs: it is not shown."""
+    """A score is broken, or belongs to another configuration, code or input; it is not shown."""
 
 
 class Scores:
@@ -48,7 +48,7 @@ class Scores:
         self._read: dict[str, Score | RecordError] = {}
 
     def path(self, folder: str) -> str:
-        """Return where a run's score lies."""
+        """Return the path of a run's score."""
         return paths.at(self._results, paths.SCORE, **self._runs[folder])
 
     def score(self, folder: str) -> Score:

@@ -1,4 +1,4 @@
-"""Score the predictions of runs against test labels: the one stage that test labels enter."""
+"""Score the predictions of runs with test labels; only this stage reads test labels."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class TestLabels:
 
     @classmethod
     def read(cls, dataset: str, path: str | os.PathLike[str]) -> TestLabels:
-        """From a manifest; raises RecordError."""
+        """Read the labels from a manifest; raises RecordError."""
         with unchanged([Path(path)]):
             manifest = Manifest.read(path)
             return cls(dataset, manifest, sha256(path))
 
     def accuracy(self, predicted: np.ndarray) -> list[float]:
-        """Per cent of images that are right at each of T points; ``predicted`` is (T, N).
+        """Return the accuracy (per cent) at each of T points; ``predicted`` is (T, N).
 
         Raises RecordError when N is not the number of test images or a predicted label is none of
         the data set's.
@@ -77,7 +77,7 @@ class TestLabels:
         return [100.0 * int(count) / len(self.labels) for count in right]
 
     def by_class(self, predicted: np.ndarray) -> dict[str, float | None]:
-        """Return per cent of each class's images that are right, classes in label order.
+        """Return the accuracy (per cent) of each class, in label order.
 
         ``predicted`` is (N,). A class is called by its name, and by its label too where another one
         has the same; one without test images has no number.
@@ -93,7 +93,7 @@ class TestLabels:
     def measures(
         self, predicted: np.ndarray, log_probabilities: np.ndarray, classes: np.ndarray
     ) -> dict[str, float]:
-        """Return what is said of an answer beside its accuracy.
+        """Return the measures of an answer besides its accuracy.
 
         ``predicted`` is (N,), ``log_probabilities`` (N, C), ``classes`` (C,) the labels of its
         columns. Raises RecordError where these do not belong together or to the data set.
@@ -190,7 +190,7 @@ def score_run(folder: str | os.PathLike[str], tests: Mapping[str, TestLabels]) -
 
 
 def _assignment(text: str) -> tuple[str, str]:
-    """``NAME=FILE`` as a pair."""
+    """Return ``NAME=FILE`` as a pair."""
     name, separator, path = text.partition("=")
     if not (name and separator and path):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=FILE")
@@ -198,7 +198,7 @@ def _assignment(text: str) -> tuple[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: score the runs of a job with the manifests of their test sets."""
+    """Score the runs of a job with the manifests of their test sets."""
     parser = argparse.ArgumentParser(prog="python -m craft.evaluation.score", description=__doc__)
     parser.add_argument("--suite", type=Path, required=True, help="suite.json with the job")
     parser.add_argument("--job", required=True, metavar="NAME", help="the job's name in it")

@@ -1,8 +1,8 @@
-"""Return whether files are of this configuration, code and inputs, without asking Snakemake.
+"""Decide whether files belong to this configuration, code and inputs, without Snakemake.
 
-Snakemake's own memory lies outside the results and goes when these are moved, copied or restored,
-and it does not look at missing files behind a target that is there. So the files themselves say
-what they are of (records, scores, receipts), and here that is compared with what is asked for.
+Snakemake's metadata lie outside the results and are lost when these are moved, copied or restored.
+It also ignores missing files behind an existing target. The files therefore record what they were
+made from (records, scores, receipts), and this module compares that with the configuration.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from craft.runtime.provenance import code_hash
 
 @dataclass(frozen=True)
 class Expected:
-    """What a run's record must say for its numbers to be shown."""
+    """The values that a run's record must have for its numbers to be shown."""
 
     config_hash: str
     code_hash: str
@@ -34,7 +34,7 @@ class Expected:
         return [self.config_hash, self.code_hash, dict(self.inputs)]
 
     def difference(self, record: Mapping[str, Any]) -> str | None:
-        """How a record differs, None where it does not; it may have read further test sets."""
+        """Return how a record differs, None if it does not; it may have read further test sets."""
         if record.get("config_hash") != self.config_hash:
             return "its options or its learner are not those of the configuration"
         if record.get("code_hash") != self.code_hash:
@@ -47,7 +47,7 @@ class Expected:
 
 
 def expected(claims: Mapping[str, Any], results: str, index: Index) -> Expected:
-    """Return what a run's record must say, by its claims and the files that are there now."""
+    """Return the values that a run's record must have, by its claims and the current files."""
     found = {role: index.sha256(f"{results}/{path}") for role, path in claims["inputs"].items()}
     return Expected(claims["config_hash"], claims["code_hash"], found)
 

@@ -1,4 +1,4 @@
-"""Files that stages exchange, and how they reach the disk: whole or not at all.
+"""Files that stages exchange, written whole or not at all.
 
-Any room may import from here; nothing here imports another room.
+Any package may import this one; it imports no other.
 """

@@ -37,18 +37,18 @@ _DISK = (
 
 
 class RecordError(ValueError):
-    """A file is missing, truncated, foreign or does not belong to the files it is used with."""
+    """A file is missing, truncated, foreign, or does not match the files used with it."""
 
 
 class WriteError(OSError):
-    """The disk refuses what is written; names the file that was to be."""
+    """The disk refuses a write; names the intended file."""
 
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Let what the disk refuses in the block be a WriteError that names ``path``.
+    """Turn errors of the disk in the block into a WriteError that names ``path``.
 
-    By itself a full disk names no file, and the name of a temporary one tells nothing.
+    The error of a full disk names no file, or only a temporary one.
     """
     path = Path(path)
     try:
@@ -71,9 +71,9 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is fsynced and takes its place.
+    """Yield a temporary path beside ``path``; on success, fsync it and rename it to ``path``.
 
-    Raises WriteError for a full disk, or a folder that may not be written.
+    Raises WriteError for a full disk or a read-only folder.
     """
     path = Path(path)
     temporary = None
@@ -121,7 +121,7 @@ def _encoded(value: Any) -> str:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write ``value`` as :func:`json_text`; NaN and infinity are refused with ValueError."""
+    """Write ``value`` as :func:`json_text`; NaN and infinity raise ValueError."""
     write_text(path, json_text(value))
 
 
@@ -204,9 +204,9 @@ def _metadata(stream: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def unchanged(paths: Iterable[Path]) -> Iterator[None]:
-    """Files that the block reads more than once; raises RecordError naming one replaced meanwhile.
+    """Check files that the block reads several times; raises RecordError naming a replaced one.
 
-    Files that are not there are the reader's to name.
+    Missing files are left to the reader.
     """
     before = {path: _state(path) for path in paths}
     yield
@@ -223,7 +223,7 @@ def _state(path: Path) -> tuple[int, ...] | None:
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Return the hex SHA-256 of a file's bytes."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while block := stream.read(1 << 20):

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders written whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from craft.files.atomic import writing
 
 
 def require_replaceable(path: Path, mark: str) -> None:
-    """Raise FileExistsError for a file, or a folder of something without a file ``mark`` in it."""
+    """Raise FileExistsError for a file, or a nonempty folder without a file ``mark``."""
     if path.exists() and not (path / mark).is_file() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(
             f"{path}: expected a new folder, or one with {mark} to replace; choose another"
@@ -24,8 +24,8 @@ def require_replaceable(path: Path, mark: str) -> None:
 def replacing_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
     """Yield a new folder beside ``path`` that takes its place at the end of the block.
 
-    A folder that is there is replaced where it holds a file of the name ``mark``, or nothing.
-    Raises FileExistsError for any other, and WriteError for a disk that refuses.
+    An existing folder is replaced if it is empty or holds a file named ``mark``. Raises
+    FileExistsError for any other, and WriteError for errors of the disk.
     """
     path = Path(path)
     require_replaceable(path, mark)

@@ -26,12 +26,12 @@ class Busy(RuntimeError):
 def claim(path: Path, *, wait: bool) -> FileLock:
     """Return a lock on ``path``, held until it is released or the process ends.
 
-    Raises Busy, which names the process that holds it, unless it is waited for; WriteError where
-    the file cannot be made, or the disk knows no locks.
+    Without waiting, raises Busy, which names the process that holds it. Raises WriteError if the
+    file cannot be created or the disk does not support locks.
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A lock by mere existence, which filelock falls back to, would outlive a killed process.
+        # filelock can fall back to a lock by mere existence, which would outlive a killed process.
         lock = FileLock(path, fallback_to_soft=False, poll_interval=_POLL)
         try:
             lock.acquire(blocking=False)

@@ -1,4 +1,4 @@
-"""Receipts: what a file was made from, kept beside it, so that no one has to remember.
+"""Receipts: a record of what a file was made from, beside the file.
 
 A receipt is the hidden file ``.NAME.receipt`` beside ``NAME``. It holds the SHA-256 of the file,
 the key of the job that made it (a hash of its settings and its code) and one hash over the files
@@ -37,21 +37,21 @@ _SETTLED = 2.0
 
 
 def receipt_of(path: str | os.PathLike[str]) -> Path:
-    """Where the receipt of a file lies."""
+    """Return the path of a file's receipt."""
     path = Path(path)
     return path.with_name(f".{path.name}.receipt")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job that keeps receipts: its key, and the command that it is."""
+    """A job that writes receipts: its key and its command."""
 
     key: str
     command: str
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
-    """Let a command take the key of the job that it is."""
+    """Add the argument with the key of the command's job."""
     parser.add_argument(
         "--receipt",
         type=lambda key: Job(key, parser.prog),
@@ -86,7 +86,7 @@ def write(
 
 
 def combined(hashes: Iterable[str | None]) -> str:
-    """One hash over those of several files, in any order; a missing file counts as none."""
+    """Return one hash over those of several files, in any order; missing files count too."""
     return hashlib.sha256("\n".join(sorted({str(each) for each in hashes})).encode()).hexdigest()
 
 
@@ -114,7 +114,7 @@ class Index:
         self._good: set[str] = set()
 
     def state(self, path: str | os.PathLike[str]) -> str:
-        """Return what a file's metadata say of its content; empty where there is no file."""
+        """Return the metadata that identify a file's content; empty without a file."""
         return self._state(path)[0]
 
     def _state(self, path: str | os.PathLike[str]) -> tuple[str, bool]:
@@ -131,7 +131,7 @@ class Index:
         return self._states[name]
 
     def sha256(self, path: str | os.PathLike[str]) -> str | None:
-        """Hex SHA-256 of a file, None where there is none that can be read."""
+        """Return the hex SHA-256 of a file; None if it cannot be read."""
         state, settled = self._state(path)
         if not state:
             return None
@@ -153,9 +153,9 @@ class Index:
         expected: Any,
         check: Callable[[], str | None],
     ) -> str | None:
-        """Return what ``check`` finds wrong with ``files``; unchanged files are not checked again.
+        """Return the problem that ``check`` finds in ``files``; skip unchanged files.
 
-        ``expected`` is all that the check compares them with, as JSON values.
+        ``expected`` holds everything that the check compares, as JSON values.
         """
         states = [self._state(path) for path in files]
         text = content_sha256({"expected": expected, "states": [state for state, _ in states]})
@@ -166,7 +166,7 @@ class Index:
         return None
 
     def save(self) -> None:
-        """Keep what was looked up, where there is something new and the folder is there."""
+        """Save new entries, if the folder exists."""
         now = {"sha256": self._used, "passed": sorted(self._good)}
         if self._path and self._path.parent.is_dir() and now != self._kept:
             with contextlib.suppress(OSError):  # it only saves time
@@ -180,7 +180,7 @@ def problem(
     hashes: Sequence[str | None],
     index: Index,
 ) -> str | None:
-    """Return what a file's receipt says against it, None where that job made it of those files."""
+    """Return the problem of a file by its receipt; None if that job made it from those files."""
     digest = combined([*map(index.sha256, inputs), *hashes])
 
     def check() -> str | None:

@@ -20,7 +20,7 @@ RUN_FILES = LEARNER_FILE, HISTORY_FILE, PREDICTIONS_FILE = (
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What one fit did, as JSON: identity, resolved options, costs, versions."""
+    """The record of one fit, as JSON: identity, resolved options, costs, versions."""
 
     method: str
     backbone: str

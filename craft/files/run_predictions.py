@@ -1,4 +1,4 @@
-"""What a run answers on its test sets, which no label has been held against yet."""
+"""A run's predictions on its test sets, before any label is read."""
 
 from __future__ import annotations
 

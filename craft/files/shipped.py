@@ -1,4 +1,4 @@
-"""What ships with the project: descriptions, weights, published numbers."""
+"""Files that ship with the project: descriptions, weights, published numbers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ DATASETS, BACKBONES = "config/datasets", "config/backbones"
 
 
 def find(path: str | os.PathLike[str], root: str | os.PathLike[str] = ".") -> Path:
-    """Return a file or folder of the working folder ``root``, else the project's of that path.
+    """Return a file or folder below the working folder ``root``, else the project's.
 
-    One that is nowhere is returned as the working folder's.
+    If neither exists, return the path below the working folder.
     """
     own, shipped = Path(root, path), ROOT / path
     return shipped if shipped.exists() and not own.exists() else own

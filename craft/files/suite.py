@@ -1,6 +1,6 @@
 """``suite.json`` beside the results: the resolved configuration, and the runs of every job.
 
-A job is told which one it is, and reads here what it is to do.
+A job gets its name on the command line, and reads its runs and options here.
 """
 
 from __future__ import annotations
@@ -40,21 +40,20 @@ class Job:
 
     @property
     def content(self) -> dict[str, Any]:
-        """Return what it says, its runs' options by their hash."""
+        """Return the content of the job, with its runs' options by their hash."""
         runs = [vars(run) | {"options": config_hash(run.options)} for run in self.runs]
         return vars(self) | {"runs": runs}
 
     @property
     def digest(self) -> str:
-        """Hash of all that it says: 16 hex digits."""
+        """Return a hash of the job: 16 hex digits."""
         return config_hash(self.content)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], name: str, digest: str) -> Job:
         """Return the job of a name from ``suite.json``.
 
-        Raises RecordError where the file holds no such job, or not the one that was planned, whose
-        ``digest`` is given.
+        Raises RecordError if the file has no such job, or one with another ``digest`` than planned.
         """
         content = read_json(path)
         try:

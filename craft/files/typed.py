@@ -1,4 +1,4 @@
-"""What a file holds against what a dataclass declares: every field there, and of its type."""
+"""Read dataclasses from files with a check of every field and its type."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_
 
 
 def build(cls: type[T], value: Any, path: str | os.PathLike[str], what: str) -> T:
-    """Return an instance of a dataclass from what the file ``path`` holds; lists become its tuples.
+    """Return an instance of a dataclass from the content of ``path``; lists become tuples.
 
-    Raises RecordError, which calls the file no ``what``: fields that are missing, unknown, or not
-    of the declared type.
+    Raises RecordError for missing or unknown fields, and for another type than declared; the error
+    says that the file is not a ``what``.
     """
     fields: TypeAdapter[dict[str, Any]] = _fields(cls)  # type: ignore[arg-type]
     try:

@@ -1,4 +1,4 @@
-"""Images of a part that a service holds: what lies where their features would."""
+"""Images of a part that a service holds: a file in place of their features."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class YamlError(ValueError):
-    """A file that cannot be read as YAML: which, where in it, and why."""
+    """A file is not valid YAML; names the file, the place and the reason."""
 
     def __init__(self, path: str | os.PathLike[str], where: str, why: str) -> None:
         self.path, self.where, self.why = os.fspath(path), where, why
@@ -93,7 +93,7 @@ def parse(text: str) -> Any:
 def read(path: str | os.PathLike[str], *required: str) -> dict[str, Any]:
     """Return the mapping in a YAML file; raises YamlError.
 
-    Refused are duplicate keys, tags, anything but text as a key, and a mapping without one of the
+    Raises it too for duplicate keys, tags, keys that are not text, and a mapping without one of the
     ``required`` keys.
     """
     try:

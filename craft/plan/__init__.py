@@ -1,4 +1,4 @@
-"""What a target will cost before it runs: jobs, queries, images, disk and hours.
+"""Estimate the cost of a target before it runs: jobs, queries, images, disk and hours.
 
-Nothing is measured or written; ``craft plan`` (craft.console) is the command.
+It measures and writes nothing; the command is ``craft plan`` (craft.console).
 """

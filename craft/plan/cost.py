@@ -1,4 +1,4 @@
-"""What runs and encodings cost: counts of the design, seconds of a table that records correct."""
+"""Costs of runs and encodings: counts from the design, seconds from a table and finished runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _TEXT_DEFAULTS = {"width": 512, "layers": 12}  # open_clip's
 
 @dataclass(frozen=True)
 class Cost:
-    """What some of the work takes; costs add up."""
+    """The cost of some work; costs can be added."""
 
     search: int = 0  # queries that the paper counts
     other: int = 0  # queries to refine, and to predict the test images
@@ -96,7 +96,7 @@ def _image_seconds(backbone: str) -> float:
 
 
 class Pace:
-    """How much longer than by the table runs took: those of a method and backbone first."""
+    """Ratio of the seconds of finished runs to the table, by method and backbone first."""
 
     def __init__(self, design: Design, architectures: Mapping[str, Mapping[str, Any]]) -> None:
         self._took: dict[tuple[str, ...], tuple[float, float]] = {}
@@ -146,13 +146,13 @@ def images_of(design: Design, dataset: str, part: str, *, drawn: bool = False) -
 
 
 def of_features(images: int, backbone: str, architecture: Mapping[str, Any]) -> Cost:
-    """Return what encoding ``images`` takes, and what is kept of them."""
+    """Return the cost of encoding ``images``, and of storing their features."""
     seconds = images * _image_seconds(backbone)
     return Cost(seconds=seconds, bytes=images * (4 * architecture["embed_dim"] + 4 + _PATH))
 
 
 def of_pixels(design: Design, backbone: str, dataset: str, part: str, size: int) -> Cost:
-    """Return what is kept of decoded images of ``size`` pixels: those drawn, or the test images."""
+    """Return the cost of storing decoded images of ``size`` pixels, drawn ones or test images."""
     counts = design.config["facts"][dataset]["counts"]
     count = counts["test"]
     if part != "test":
@@ -189,7 +189,7 @@ def weights_of(suite: Mapping[str, Any], backbones: Iterable[str]) -> dict[str, 
 
 @dataclass(frozen=True)
 class Bill:
-    """What a service will charge for, and how much."""
+    """The charged work of a service, and its price."""
 
     queries: int
     scorings: int

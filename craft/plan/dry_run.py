@@ -1,4 +1,4 @@
-"""What Snakemake would run for a target: a dry-run in this process that yields data, not text."""
+"""Dry-run of Snakemake in this process that returns data instead of text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PlanError(RuntimeError):
 
 @dataclass(frozen=True)
 class Pending:
-    """Jobs to run by rule, the files that they will write, and the configuration they are of."""
+    """Jobs to run by rule, the files that they will write, and their configuration."""
 
     jobs: Mapping[str, int]
     files: frozenset[str]
@@ -33,7 +33,7 @@ def pending(
     snakefile: Path | None = None,
     directory: Path | None = None,
 ) -> Pending:
-    """Return what is left to do for ``targets`` (rules or files).
+    """Return the remaining work for ``targets`` (rules or files).
 
     ``configfiles`` and ``overrides`` (KEY=VALUE) are those of ``--configfile`` and ``--config``.
     Raises PlanError with Snakemake's words.

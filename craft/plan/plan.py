@@ -1,4 +1,4 @@
-"""The plan of a target, put together: what Snakemake would run, and what that costs."""
+"""The plan of a target: the jobs that Snakemake would run, and their cost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plan_targets(targets: Sequence[str], *, cores: int, gpus: int, **where: Any)
 
 
 def make_plan(targets: Sequence[str], left: Pending, at_a_time: int) -> Plan:
-    """Return the plan of what is ``left`` to do, ``at_a_time`` jobs at a time."""
+    """Return the plan of the work ``left``, with ``at_a_time`` jobs at a time."""
     suite = left.suite
     design, results = Design(suite), suite["results"]
     facts = suite["backbone_facts"]

@@ -14,7 +14,7 @@ from craft.runtime.progress import duration
 
 @dataclass(frozen=True)
 class Plan:
-    """What a target takes."""
+    """The cost of a target."""
 
     target: str
     suite: str
@@ -34,13 +34,13 @@ class Plan:
 
     @property
     def busy(self) -> float:
-        """Seconds of all that is estimated, one after the other."""
+        """Return the estimated seconds of all jobs one after the other."""
         fits = sum(cost.seconds for cost in self.fits.values())
         return fits + self.features.seconds + starts(self.jobs)
 
     @property
     def wall(self) -> float:
-        """Seconds at so many jobs at a time; the longest run cannot be shared out."""
+        """Return the seconds with so many jobs at a time; the longest run is a lower bound."""
         return max(self.busy / self.at_a_time, self.longest)
 
 

@@ -1,4 +1,4 @@
-"""One process: how a command ends, signals, the GPU lease, memory, where a result comes from.
+"""Services of one process: entry points, signals, the GPU lease, memory, provenance.
 
-No number depends on this room, so that its code is no part of what re-runs a stage.
+No number depends on this package, so a change of its code runs no stage again.
 """

@@ -1,4 +1,4 @@
-"""How a command ends: what can be expected to fail or to end it, does so in one line."""
+"""Entry-point wrapper: expected errors and signals become one line and an exit status."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from craft.runtime.signals import ENDED, Ended, Signals
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command's ``main``; a bad file, bad input or a full disk becomes one line, status 1.
+    """Run a command's ``main``; a bad file, bad input or a full disk prints one line, status 1.
 
-    So does SIGTERM or Ctrl-C, with status 75: the same command, given again, resumes from what it
-    kept. A fault of the program keeps its traceback, which is needed to mend it.
+    SIGTERM and Ctrl-C also print one line, with status 75: the same command resumes when it runs
+    again. A bug keeps its traceback.
     """
     use_utf8()
     try:
@@ -42,10 +42,10 @@ def run_command(main: Callable[[], None]) -> None:
 
 
 def use_utf8() -> None:
-    """Start this process again in Python's UTF-8 mode, unless names of files are UTF-8 already.
+    """Restart this process in Python's UTF-8 mode, unless file names are UTF-8 already.
 
-    Under another locale Python reads them, and text files by default, in that locale's encoding,
-    and a class name would be stored garbled. What the process starts inherits the mode.
+    Under another locale, Python decodes file names and text files in the locale's encoding, which
+    would garble class names. Child processes inherit the mode.
     """
     if sys.getfilesystemencoding() != "utf-8":
         mode = ["-X", "utf8", *sys.orig_argv[1:]]
@@ -53,14 +53,14 @@ def use_utf8() -> None:
 
 
 class CodeError(RuntimeError):
-    """This process runs another code than the one that was planned with."""
+    """This process runs other code than the planned one."""
 
 
 def _require_planned_code() -> None:
-    """Take ``--code MODULE,...=HASH`` off the command line; raises CodeError for another code.
+    """Remove ``--code MODULE,...=HASH`` from the command line; raises CodeError for another hash.
 
-    A job may find another copy of this package than Snakemake did: on PYTHONPATH, in its
-    environment, on a node.
+    A job can find another copy of this package than Snakemake: on PYTHONPATH, in its environment,
+    or on a node.
     """
     if "--code" not in sys.argv:
         return
@@ -75,7 +75,7 @@ def _require_planned_code() -> None:
 
 
 def _expected(error: Exception) -> bool:
-    """Return whether an error is about what the command was given or where it runs."""
+    """Return whether an error comes from the command's input or surroundings."""
     if isinstance(error, OSError | UnicodeDecodeError | json.JSONDecodeError):
         return True
     if _is_ours(type(error).__module__):

@@ -11,7 +11,7 @@ import torch
 class Recording:
     """A function of tensors, for inputs of these shapes; what it returns is its own to overwrite.
 
-    Every tensor that the function reads beside its inputs, or changes, has to stay where it is.
+    All other tensors that the function reads or changes must keep their addresses.
     """
 
     def __init__(

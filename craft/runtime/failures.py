@@ -1,11 +1,11 @@
-"""How a call of Snakemake ends whose jobs failed: how many, which, and why by their own logs."""
+"""Summary of a failed Snakemake call: the failed jobs and the last lines of their logs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-#: Failed jobs that are named, and characters of what each log says last.
+#: Largest number of failed jobs to name, and of characters of the last line of a log.
 _MOST, _LONGEST = 20, 300
 
 

@@ -1,7 +1,7 @@
-"""Functions that a GPU runs as few fused kernels, by PyTorch's compiler; elsewhere as written.
+"""Functions that PyTorch's compiler fuses into few kernels on a GPU; elsewhere they run as written.
 
-A compiled function computes what the plain one does up to rounding, in an order of its own that
-does not change between runs. It needs a C compiler once; its kernels are then kept on disk.
+A compiled function equals the plain one up to rounding, and does not vary between runs. Compiling
+needs a C compiler once; the kernels are then cached on disk.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A device of its own for each job that shares a machine: one that runs on CUDA leases one GPU.
+"""Lease one GPU to each job that runs on CUDA, among the jobs that share a machine.
 
 ``python -m craft.runtime.gpu_lease cuda MODULE ...`` waits for a GPU that no other job of this user
-holds, lets the process see that one alone and runs MODULE in it with ``--device cuda``; ``cpu``
-leases nothing. Not part of MODULE, so that a lease is held before anything can start CUDA, and re-
-fits nothing when it changes.
+holds, makes only that one visible, and runs MODULE with ``--device cuda``; ``cpu`` leases nothing.
+It is separate from MODULE, so that the lease precedes any use of CUDA, and a change of it fits
+nothing again.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _QUERY = ("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader")
 
 
 class DeviceError(RuntimeError):
-    """There is no such device, or none became free."""
+    """The device does not exist, or none became free."""
 
 
 def visible() -> list[str]:
-    """Names of the GPUs that this process may use: CUDA_VISIBLE_DEVICES where it is set, else all.
+    """Return the GPUs that this process may use: those in CUDA_VISIBLE_DEVICES if set, else all.
 
-    Numbers in it count as nvidia-smi does. Names are UUIDs, since a number may be another GPU in
-    another job: Slurm gives two jobs of one machine a device 0 each. Raises DeviceError.
+    Numbers follow nvidia-smi. The result holds UUIDs, because a number can mean another GPU in
+    another job: Slurm gives two jobs on one machine a device 0 each. Raises DeviceError.
     """
     installed = _installed()
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -101,10 +101,10 @@ def _take(path: Path) -> FileLock | None:
 
 @contextlib.contextmanager
 def leased(device: str, patience: float = PATIENCE) -> Iterator[str | None]:
-    """Hold a GPU, and let CUDA see no other, where ``device`` is cuda; yields its name.
+    """For ``device`` cuda, lease a GPU and make only that one visible; yields the device's name.
 
-    The kernel ends the lease with the process, however that ends. Raises DeviceError for an unknown
-    device, where there is none, and when none became free within ``patience`` seconds.
+    The kernel ends the lease with the process. Raises DeviceError for an unknown device, without a
+    GPU, and if none becomes free within ``patience`` seconds.
     """
     if device not in DEVICES:
         raise DeviceError(f"device: expected {' or '.join(DEVICES)}, got {device!r}")
@@ -151,7 +151,7 @@ def _wait(names: Sequence[str], patience: float) -> tuple[str, FileLock]:
 
 
 def _check_torch() -> None:
-    """Raise DeviceError where the installed torch cannot use the leased device."""
+    """Raise DeviceError if the installed torch cannot use the leased device."""
     import torch
 
     if not torch.cuda.is_available():
@@ -162,7 +162,7 @@ def _check_torch() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a module on a device of its own."""
+    """Run a module on a leased device."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if len(given) < 2:
         raise SystemExit(

@@ -21,9 +21,9 @@ _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 
 
 def reset_peak_memory(device: torch.device | None = None) -> None:
-    """Start new peaks at what the process, and a CUDA device, hold now.
+    """Reset the peaks of the process and of a CUDA device to their current memory.
 
-    The process's starts anew on Linux only.
+    The peak of the process can be reset only on Linux.
     """
     if _on_cuda(device):
         import torch
@@ -34,9 +34,9 @@ def reset_peak_memory(device: torch.device | None = None) -> None:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident set since the last reset, MB of 2**20 bytes.
+    """Return the largest resident set since the last reset, in MB of 2**20 bytes.
 
-    Where the system does not tell that, the largest since the process began.
+    On systems that do not report it, the largest since the process started.
     """
     with contextlib.suppress(OSError):
         for line in _STATUS.read_text().splitlines():
@@ -47,7 +47,7 @@ def peak_memory_mb() -> float:
 
 
 def peak_device_memory_mb(device: torch.device) -> float:
-    """Largest memory of tensors on a CUDA device since the last reset, MB; 0 on the CPU."""
+    """Return the largest memory of tensors on a CUDA device since the last reset, in MB."""
     if not _on_cuda(device):
         return 0.0
     import torch
@@ -56,7 +56,7 @@ def peak_device_memory_mb(device: torch.device) -> float:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that this process, or its device, got no more memory."""
+    """Return whether an error is a lack of memory of this process or its device."""
     if isinstance(error, RuntimeError):  # PyTorch's, for which the CPU has no type of its own
         return "out of memory" in str(error) or "can't allocate memory" in str(error)
     return isinstance(error, MemoryError)
@@ -71,7 +71,7 @@ def memory_limit() -> int:
 
 
 def seconds_since_start() -> float:
-    """Age of this process, imports and all; NaN where the system does not tell (Linux does)."""
+    """Return the age of this process in seconds, with imports; NaN on systems other than Linux."""
     with contextlib.suppress(OSError):
         # proc(5): field 22, ticks since boot. Field 2, a name in brackets, may hold spaces.
         ticks = int(_STAT.read_text().rpartition(")")[2].split()[19])

@@ -1,4 +1,4 @@
-"""Words that messages share: a value in one line, and the names near an unknown one."""
+"""Parts of messages: a value on one line, and suggestions for an unknown name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REPR.maxstring = _REPR.maxlong = _REPR.maxother = 120
 
 
 def shown(value: Any) -> str:
-    """Return a value in one line of a message, cut where it is long."""
+    """Return a value on one line of a message, truncated if it is long."""
     try:
         return _REPR.repr(value)
     except ValueError:
@@ -21,6 +21,6 @@ def shown(value: Any) -> str:
 
 
 def near(name: Any, known: Iterable[str]) -> str:
-    """Return which of the known names may have been meant; nothing where none is alike."""
+    """Return a suggestion among the known names; empty if none is similar."""
     alike = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f"did you mean {alike[0]!r}?" if alike else ""

@@ -1,6 +1,6 @@
 """Progress of a long job in its log: a line every 30 s, which ``craft watch`` reads back.
 
-Commands that show bars of their own look on with :func:`observed`.
+Commands with live bars follow it by :func:`observed`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Self
 
 log = logging.getLogger(__name__)
 
-#: Facts beside the count, such as a fit's best loss; texts and numbers.
+#: Further values in a line, such as a fit's best loss; texts and numbers.
 Facts = Mapping[str, float | str]
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
@@ -43,9 +43,9 @@ def observed(observer: Callable[[State], None]) -> Iterator[None]:
 class Progress:
     """Log how far one task is, from ``with`` to the end of the block.
 
-    ``unit`` names what is counted, in the plural; ``total`` is None where it is unknown, ``done``
-    counts what an earlier process did. A line follows every ``every`` seconds, or the unit in hand
-    where that takes longer.
+    ``unit`` is the plural name of the units; ``total`` is None if unknown; ``done`` counts the
+    units of earlier processes. It logs a line every ``every`` seconds, or after the current unit if
+    that takes longer.
 
         with Progress("encoding of digits/train", len(batches), "batches") as progress:
             for number, batch in enumerate(batches, 1):
@@ -85,7 +85,7 @@ class Progress:
         self._log([f"{'finished' if kind is None else 'stopped'} {took}"])
 
     def reach(self, done: float, facts: Callable[[], Facts] | None = None) -> None:
-        """Note that ``done`` units are done; ``facts`` is called only where a line is due."""
+        """Record that ``done`` units are done; ``facts`` is called only if a line is due."""
         self._done = done
         self._tell("")
         if self._clock() - self._logged >= self._every:
@@ -117,7 +117,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class State:
-    """What a line of progress says."""
+    """The content of a progress line."""
 
     what: str
     done: float
@@ -132,7 +132,7 @@ class State:
 
 
 def read_line(line: str) -> State | None:
-    """Return what a log line says of progress, None for any other line."""
+    """Return the state in a progress line; None for any other line."""
     match = _LINE.search(line)
     if not match:
         return None
@@ -144,7 +144,7 @@ def read_line(line: str) -> State | None:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in the unit that a reader thinks in: 4 s, 12 min, 3.5 h, 2.1 days."""
+    """Return a duration in a readable unit: 4 s, 12 min, 3.5 h, 2.1 days."""
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""Where a result comes from: the source files a stage runs, and the versions it ran with."""
+"""Provenance: the sources that a stage can import, versions, machine and commit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DISTRIBUTIONS = (
 
 @functools.cache
 def source(module: str) -> Path | None:
-    """File of a module of this project, None for any other; nothing is imported."""
+    """Return the file of a module of this project, None for any other, without importing it."""
     path = os.path.join(ROOT, *module.split("."))
     for candidate in (f"{path}.py", os.path.join(path, "__init__.py")):
         if os.path.isfile(candidate):
@@ -42,7 +42,7 @@ def source(module: str) -> Path | None:
     return None
 
 
-#: Room whose code decides no result: how processes start, end, report and lease.
+#: Package whose code decides no result: start, end, reports and leases of processes.
 _UNHASHED = "craft.runtime."
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -69,10 +69,10 @@ def summary_of(module: str) -> str:
 
 @functools.cache
 def modules(*entries: str) -> tuple[str, ...]:
-    """Modules of this project that ``entries`` may import, themselves included, sorted.
+    """Return the modules of this project that ``entries`` can import, including themselves, sorted.
 
-    Found by reading the sources, imports inside functions too. What a module's ``main`` imports
-    counts where the module is an entry: only its own command runs that.
+    Reads the sources, including imports inside functions. Imports in a module's ``main`` count only
+    for entries, because only their own command runs it.
     """
     found: set[str] = set()
     todo = list(entries)
@@ -108,11 +108,11 @@ def _imports(module: str, runs_main: bool) -> tuple[str, ...]:
 
 @functools.cache
 def code_hash(*entries: str) -> str:
-    """First 16 hex digits of the SHA-256 over the code that ``entries`` may import.
+    """Return 16 hex digits of the SHA-256 over the code that ``entries`` can import.
 
-    As a parameter of a rule it lets a change of code re-run what depends on it, and nothing else:
-    comments, layout, docstrings, and what errors and log lines say are left out, and so is the room
-    ``craft.runtime``, which decides no result. An entry outside this project counts by its name.
+    As a parameter of a rule, it runs again only the jobs whose code has changed. It excludes
+    comments, layout, docstrings, texts of errors and log lines, and the package ``craft.runtime``,
+    which decides no result. An entry outside this project counts by its name.
     """
     digest = hashlib.sha256("\0".join(sorted(entries)).encode())
     for module in modules(*entries):
@@ -158,7 +158,7 @@ def timestamp() -> str:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Version of Python and of each installed distribution that can change a number."""
+    """Return the versions of Python and of each distribution that can change a number."""
     found = {"python": platform.python_version()}
     for name in DISTRIBUTIONS:
         try:
@@ -169,14 +169,14 @@ def versions() -> dict[str, str]:
 
 
 def config_hash(settings: Mapping[str, Any]) -> str:
-    """First 16 hex digits of the SHA-256 of settings, JSON values; the order of keys is none."""
+    """Return 16 hex digits of the SHA-256 of settings (JSON values), in any order of keys."""
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @functools.cache
 def commit() -> str | None:
-    """Git commit of this project's checkout, "-dirty" where tracked files differ; None without."""
+    """Return the checkout's git commit, with "-dirty" if tracked files differ; None without."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     # Git refuses a repository of another user, as its configuration can name programs to run; code
     # of this checkout, whose ever it is, runs here anyway.
@@ -193,7 +193,7 @@ def commit() -> str | None:
 
 
 def machine(device: str, threads: int) -> dict[str, str]:
-    """Return what a run's times and memory belong to: device, threads used, processor, system."""
+    """Return the machine that times and memory depend on: device, threads, processor, system."""
     return {
         "device": device,
         "threads": str(threads),

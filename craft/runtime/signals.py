@@ -1,4 +1,4 @@
-"""Signals that ask a command to end: Slurm's time limit, Ctrl-C, a terminal that is closed."""
+"""Signals that ask a command to end: Slurm's time limit, Ctrl-C, a closed terminal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ENDED = 75
 
 
 class Ended(BaseException):
-    """A signal asked the process to end; notes say what is kept.
+    """A signal asked the process to end; notes state what was kept.
 
-    No Exception, so that nobody who expects failures takes it for one of them.
+    Derives from BaseException, so that ``except Exception`` does not catch it.
     """
 
 

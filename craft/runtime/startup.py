@@ -1,4 +1,4 @@
-"""What on this machine would stop a suite's jobs, found before the first of them starts."""
+"""Find problems of this machine that would stop a suite's jobs, before the first job starts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,11 @@ FOLDERS = (
 
 
 def start_problems(project: Path, results: Path, data: Path, kept: Path) -> Iterator[str]:
-    """Yield what would stop a suite's jobs, one line each.
+    """Yield a line for each problem that would stop a suite's jobs.
 
     ``project`` is the folder of the workflow, ``results`` and ``data`` are those of the suite, and
-    ``kept`` is what Snakemake keeps about them.
-    Snakemake itself looks at files that exist and are outputs of jobs to run, not at folders and
-    logs, and says neither whose they are nor what to do.
+    ``kept`` is the folder of Snakemake's metadata. Snakemake itself checks only existing outputs of
+    planned jobs, not folders and logs, and names neither their owner nor a remedy.
     """
     if set("{}") & set(str(project)):
         yield (
@@ -40,7 +39,7 @@ def start_problems(project: Path, results: Path, data: Path, kept: Path) -> Iter
     if os.pathsep in str(project):
         yield (
             f"project's folder: expected a path without {os.pathsep!r}, got '{project}'; jobs find "
-            "the code by PYTHONPATH, in which it parts folders"
+            "the code by PYTHONPATH, in which it separates folders"
         )
     if sys.flags.optimize > 1:
         yield (
