@@ -1,4 +1,4 @@
-"""Table 8: what each method assumes of the model that it is given."""
+"""Table 8: the assumptions of each method about the model."""
 
 from __future__ import annotations
 

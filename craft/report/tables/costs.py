@@ -1,8 +1,8 @@
-"""Tables 4 and 10: what runs cost. Times and memory belong to the machine and differ each time.
+"""Tables 4 and 10: the costs of runs. Times and memory depend on the machine and vary.
 
-They are read from the run records alone. Snakemake's benchmark files stay beside them: such a file
-is of a job, which may hold several runs, counts the start of Python and the reading of inputs, and
-after a kill has the last attempt only; a record is of one run.
+They come only from the run records, which hold one run each. Snakemake's benchmark files are not
+used: such a file covers a job, which may hold several runs, includes the start of Python and the
+reading of inputs, and after a kill holds only the last attempt.
 """
 
 from __future__ import annotations
