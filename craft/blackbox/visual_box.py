@@ -32,16 +32,9 @@ class LocalVisualBox(LocalBox):
         pixels: Mapping[str, PixelRows],
         *,
         meter: QueryMeter | None = None,
-        max_block_bytes: int | None = None,
         search_tower: TextTower | None = None,
     ) -> None:
-        super().__init__(
-            tower,
-            image_sets,
-            meter=meter,
-            max_block_bytes=max_block_bytes,
-            search_tower=search_tower,
-        )
+        super().__init__(tower, image_sets, meter=meter, search_tower=search_tower)
         self.visual = VisualSide(MOST_TOKENS, images.width)
         self._vision, self._pixels = images, dict(pixels)
         for name, rows in self._pixels.items():

@@ -113,11 +113,6 @@ class Remote:
         )
 
 
-def is_remote(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file is the description of a service and not a text tower."""
-    return read_metadata(path).get("text") == _TEXT
-
-
 def write_description(path: str | os.PathLike[str], backbone: str, revision: str) -> None:
     """Write which model a service has, in place of a text tower; the address is left out."""
     provenance = {"backbone": backbone, "weights_sha256": revision}

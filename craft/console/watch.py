@@ -38,7 +38,7 @@ class Job:
         return self.age > STALE
 
 
-def running(results: Path, now: float | None = None) -> list[Job]:
+def running(results: Path) -> list[Job]:
     """Return the unfinished jobs below a folder of results, sorted by log name.
 
     A killed job is stale for a while, and then left out. Raises FileNotFoundError if the folder
@@ -46,8 +46,7 @@ def running(results: Path, now: float | None = None) -> list[Job]:
     """
     if not results.is_dir():
         raise FileNotFoundError(f"{results}: no such folder of results")
-    now = time.time() if now is None else now
-    return sorted(_jobs(results, now), key=lambda job: job.log)
+    return sorted(_jobs(results, time.time()), key=lambda job: job.log)
 
 
 def _jobs(results: Path, now: float) -> Iterator[Job]:

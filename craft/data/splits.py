@@ -74,7 +74,7 @@ def write_splits(
     repeat: bool = False,
     receipt: Job | None = None,
 ) -> None:
-    """Write a records.Split for each number of shots and seed to ``pattern`` with both filled in.
+    """Write a datasets.Split for each number of shots and seed to ``pattern`` with both filled in.
 
     Raises SplitError, also for a pattern that would write two splits to one file.
     """

@@ -139,18 +139,13 @@ def _conjugate_gradient(
     return step
 
 
-def path(
-    features: torch.Tensor,
-    anchor: torch.Tensor,
-    labels: torch.Tensor,
-    penalties: Sequence[float] = PENALTIES,
-) -> list[torch.Tensor]:
-    """Return T (F, K) of each penalty, each from the solution of the stronger one before it."""
+def path(features: torch.Tensor, anchor: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    """Return T (F, K) of each of PENALTIES, each from the solution of the stronger one."""
     weights = torch.zeros(
         features.shape[1], anchor.shape[1], dtype=features.dtype, device=features.device
     )
     found = []
-    for penalty in penalties:
+    for penalty in PENALTIES:
         weights = solve(features, anchor, labels, penalty, weights)
         found.append(weights)
     return found
