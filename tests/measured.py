@@ -2,8 +2,9 @@
 
 A measured figure names the file that a command wrote it to, and a JSON pointer into it, in a
 comment behind its unit: ``284 s<!-- benchmarks/figures/whole_run.json#/wall s -->``. Of weights
-(``.safetensors``), the pointer leads into their metadata. The parts of a page that a command writes
-(``<!-- measured: ... -->``) need none.
+(``.safetensors``), the pointer leads into their metadata. Of a table (``.csv``), it is the values
+of one row and a column: ``#/method=bbt,shots=16/mean``. A sign stays in the text. The parts of a
+page that a command writes (``<!-- measured: ... -->``) need none.
 
 ``python -m tests.measured`` rewrites the list of figures without a source: ``declared`` ones are
 settings and sizes, ``published`` ones the paper's; ``measured`` ones still lack a file.
@@ -51,17 +52,29 @@ class Figure(NamedTuple):
         value: Any = _content(path)
         try:
             for key in str(self.pointer).removeprefix("/").split("/"):
-                value = value[int(key)] if isinstance(value, list) else value[key]
+                value = _chosen(value, key) if isinstance(value, list) else value[key]
         except (KeyError, IndexError, ValueError):
             return f"{self.page}: {self.text}: nothing at {self.pointer} of {self.file}"
         value *= 100 if "%" in self.unit else 1
         digits = len(self.number.partition(".")[2])
-        if f"{value:,.{digits}f}".replace(",", "") != self.number.replace(",", ""):
+        if f"{abs(value):.{digits}f}" != self.number.replace(",", ""):
             return f"{self.page}: {self.text}: {self.file} has {value}"
         return None
 
 
+def _chosen(entries: list[Any], key: str) -> Any:
+    """Return an entry by its number, or the one of the values ``name=value,...``."""
+    if "=" not in key:
+        return entries[int(key)]
+    wanted = dict(pair.split("=", 1) for pair in key.split(","))
+    (found,) = (each for each in entries if wanted.items() <= each.items())
+    return {name: _parsed(text) for name, text in found.items()}
+
+
 def _content(path: Path) -> Any:
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as table:
+            return list(csv.DictReader(table))
     if path.suffix != ".safetensors":
         return json.loads(path.read_text(encoding="utf-8"))
     with safe_open(path, framework="np") as stream:
