@@ -1,7 +1,6 @@
-"""The black box as a learner may see it; imports nothing else of ours (paper, Section 3.1).
+"""The black box as learners see it (paper, Section 3.1); imports nothing else of this project.
 
-A box declares what it gives, its access level; a learner names the level that it needs and gets a
-box of that level and no richer one.
+A learner names the access level that it needs, and gets a box of exactly that level.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ class BudgetExceeded(RuntimeError):
 
 @dataclass
 class QueryMeter:
-    """Counts queries (one context scored on one image set) by purpose and refuses past a budget.
+    """Counts queries (one context scored on one image set) by purpose, and enforces budgets.
 
-    ``budget`` bounds the purpose "search", as the paper counts; ``total_budget`` bounds the sum,
-    as an invoice would. ``None`` is no bound. ``images`` counts image encodings of the service.
+    ``budget`` limits the purpose "search", as the paper counts; ``total_budget`` limits the sum,
+    as an invoice would. ``None`` is no limit. ``images`` counts image encodings by the service.
     """
 
     budget: int | None = None
@@ -55,9 +54,9 @@ class QueryMeter:
         return sum(self.counts.values())
 
     def charge(self, purpose: str, queries: int, images: int = 0) -> None:
-        """Add ``queries`` and ``images`` encoded for them to ``purpose``.
+        """Add ``queries``, and ``images`` encoded for them, to ``purpose``.
 
-        Raises ValueError and BudgetExceeded; nothing is added then.
+        Raises ValueError and BudgetExceeded, and then adds nothing.
         """
         if purpose not in PURPOSES:
             raise ValueError(f"purpose: expected one of {', '.join(PURPOSES)}, got {purpose!r}")
@@ -72,13 +71,13 @@ class QueryMeter:
         self.images[purpose] += images
 
     def charge_upload(self, images: int) -> None:
-        """Add ``images`` that the service encoded when they were uploaded."""
+        """Add ``images`` that the service encoded at their upload."""
         self.images["upload"] += images
 
 
 @runtime_checkable
 class BlackBox(Protocol):
-    """All that a learner holds of a model: declared facts, and predictions for contexts.
+    """Everything that a learner sees of a model: declared facts, and predictions for contexts.
 
     Every context is ``p0 + offset``, where p0 is the box's own initial context; a learner never
     sees p0, embeddings, features, gradients or weights.
@@ -97,15 +96,15 @@ class BlackBox(Protocol):
         """Yield logits for P contexts in blocks (B, N, K) that add up to P, in order.
 
         ``context_offsets``: (P, L, D). Blocks are as large as the box's memory allows, so that
-        P x N x K is never held where it does not fit. Each context is one query, charged before
-        anything is computed. Raises KeyError (image set not uploaded), ValueError (shape or
-        non-finite offset) and BudgetExceeded.
+        P x N x K need not fit into memory. Each context is one query, charged before any
+        computation. Raises KeyError (image set not uploaded), ValueError (shape or non-finite
+        offset) and BudgetExceeded.
         """
         ...
 
 
 class VisualSide(NamedTuple):
-    """What a box says of its image side; visual prompt tokens have no unit of their own."""
+    """Facts of a box's image side; visual prompt tokens have no declared scale."""
 
     most_tokens: int  # visual prompt tokens that it takes
     width: int  # W, width of one token
@@ -113,7 +112,7 @@ class VisualSide(NamedTuple):
 
 @runtime_checkable
 class VisualBox(BlackBox, Protocol):
-    """A black box that also takes visual prompt tokens, appended to each image's own tokens."""
+    """A black box that also accepts visual prompt tokens, appended to each image's tokens."""
 
     visual: VisualSide
 
@@ -126,21 +125,21 @@ class VisualBox(BlackBox, Protocol):
     ) -> Iterator[torch.Tensor]:
         """Yield logits as a black box does, row i of ``visual_prompts`` (P, V, W) with context i.
 
-        None is no tokens. With tokens every image is encoded again for every context, which the
-        meter counts. Raises ValueError also for prompts of another shape.
+        None means no tokens. With tokens, every image is encoded again for every context, which
+        the meter counts. Also raises ValueError for prompts of another shape.
         """
         ...
 
 
 @runtime_checkable
 class UploadBox(BlackBox, Protocol):
-    """A black box that takes new images during a fit, for one question or a few."""
+    """A black box that accepts new images during a fit, for one question or a few."""
 
     image_size: int  # S, side of an image in pixels
     image_std: tuple[float, float, float]  # the unit of a change of a 0..1 pixel, by colour
 
     def upload(self, images: torch.Tensor, purpose: str = "search") -> AbstractContextManager[str]:
-        """Return a context that gives the name of an image set and forgets the set at its end.
+        """Return a context manager with the name of an image set, which it deletes at its end.
 
         ``images`` (n, 3, S, S) float in 0..1; each is encoded once, for ``purpose``. Raises
         ValueError for another shape or range.
@@ -150,7 +149,7 @@ class UploadBox(BlackBox, Protocol):
 
 @runtime_checkable
 class FeatureBox(Protocol):
-    """A service that gives features of images and of texts; a learner multiplies them itself."""
+    """A service that returns features of images and texts; the learner multiplies them itself."""
 
     context_length: int
     context_width: int
@@ -177,9 +176,9 @@ class FeatureBox(Protocol):
 
 @runtime_checkable
 class TextBox(Protocol):
-    """A service that scores images against texts: the class names, written into templates.
+    """A service that scores images against texts: class names in templates.
 
-    Nothing soft goes in: no offsets, no widths.
+    It accepts no soft prompts, so it has no offsets and no widths.
     """
 
     class_names: Sequence[str]  # K names, in the order of scores
@@ -193,14 +192,14 @@ class TextBox(Protocol):
     ) -> Iterator[torch.Tensor]:
         """Yield scores in blocks (B, N, K) for P templates, in order; ``{}`` is the class name.
 
-        Each template is one query, charged before anything is computed. Raises KeyError (image set
-        not uploaded), ValueError (a template without exactly one ``{}``) and BudgetExceeded.
+        Each template is one query, charged before any computation. Raises KeyError (image set not
+        uploaded), ValueError (a template without exactly one ``{}``) and BudgetExceeded.
         """
         ...
 
 
 class Facts(Protocol):
-    """What boxes of all levels but weights declare, as far as a question is checked with it."""
+    """Facts that boxes of all levels except weights declare, for checks of questions."""
 
     context_length: int
     context_width: int
@@ -215,7 +214,7 @@ def check_image_set(box: Facts | TextBox, image_set: str) -> None:
 
 
 def check_templates(templates: Sequence[str]) -> None:
-    """Raise ValueError for no template, and for one without exactly one ``{}``."""
+    """Raise ValueError without templates, and for a template without exactly one ``{}``."""
     if not templates:
         raise ValueError("templates: expected at least 1, got 0")
     for template in templates:
@@ -224,7 +223,7 @@ def check_templates(templates: Sequence[str]) -> None:
 
 
 def check_offsets(box: Facts, context_offsets: torch.Tensor) -> None:
-    """Raise ValueError for offsets (P, L, D) that are not the box's own, or not finite."""
+    """Raise ValueError for offsets (P, L, D) of another shape than the box's, or not finite."""
     expected = (box.context_length, box.context_width)
     if context_offsets.ndim != 3 or tuple(context_offsets.shape[1:]) != expected:
         raise ValueError(
@@ -236,7 +235,7 @@ def check_offsets(box: Facts, context_offsets: torch.Tensor) -> None:
 
 
 def check_question(box: Facts, image_set: str, context_offsets: torch.Tensor) -> None:
-    """Refuse what no box can answer: KeyError for the image set, ValueError for the offsets."""
+    """Raise KeyError for an unknown image set, and ValueError for invalid offsets."""
     check_image_set(box, image_set)
     check_offsets(box, context_offsets)
 

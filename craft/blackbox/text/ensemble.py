@@ -13,8 +13,8 @@ from craft.blackbox.text.tower import Tower
 class TemplateMean:
     """A tower whose features of a class are the mean of its unit features by template, of length 1.
 
-    Templates share no words that could be shifted: its context has no token. Offsets (P, 0, D) say
-    how many times the features are given.
+    Templates share no words to shift, so the context has no token. Offsets (P, 0, D) only state how
+    many times to return the features.
     """
 
     context_length = 0
@@ -31,11 +31,11 @@ class TemplateMean:
         return sum(tower.positions for tower in self._towers)
 
     def with_context(self, context: torch.Tensor) -> Tower:
-        """Refuse another context; raises ValueError."""
+        """Raise ValueError: the tower has no context."""
         raise ValueError(f"context: expected none, as templates differ, got {tuple(context.shape)}")
 
     def leading(self, words: int) -> Tower:
-        """Refuse words of a context; raises ValueError."""
+        """Raise ValueError: the tower has no context words."""
         raise ValueError(f"context words: expected none, as templates differ, got {words}")
 
     def encode(self, offsets: torch.Tensor) -> torch.Tensor:

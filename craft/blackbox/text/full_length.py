@@ -1,8 +1,8 @@
-"""The plain path for what craft.blackbox.text does not support: the text tower's own forward.
+"""The plain text tower, for models that prefix sharing does not support.
 
-Every prompt runs at full length through open_clip's text transformer, the embeddings of its context
-words replaced by the context. Slower than the prefix-sharing tower, but true of any such
-transformer: without a causal mask, with a class token, read out anywhere.
+Every prompt runs at full length through open_clip's text transformer, with the context in place of
+its words. It is slower than the prefix-sharing tower but correct for any such transformer: without
+a causal mask, with a class token, read out anywhere.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ARCHITECTURE = ("embed_dim", "text_cfg", "quick_gelu")
 
 @dataclass(frozen=True)
 class PlainText:
-    """The text side of an open_clip model, float32: its state, and what to build it from."""
+    """The text side of an open_clip model, float32: its state and architecture."""
 
     tensors: dict[str, torch.Tensor]
     architecture: dict[str, Any]  # embed_dim, text_cfg, quick_gelu, by open_clip's keys
@@ -134,7 +134,7 @@ class PlainTower:
         return tower
 
     def leading(self, words: int) -> PlainTower:
-        """Return the same classes after the first ``words`` tokens of the initial context alone."""
+        """Return the same classes after only the first ``words`` tokens of the initial context."""
         ids = torch.tensor(self._prompt.context_ids[:words], dtype=torch.int64)
         return self.with_context(self._text.token_embedding.weight[ids])
 

@@ -123,12 +123,12 @@ class TextTower:
         return self._searching or self
 
     def leading(self, words: int) -> TextTower:
-        """Return the same classes after the first ``words`` tokens of the initial context alone."""
+        """Return the same classes after only the first ``words`` tokens of the initial context."""
         ids = torch.tensor(self._prompt.context_ids[:words], dtype=torch.int64)
         return self.with_context(self._table[ids])
 
     def _set_context(self, context: torch.Tensor) -> None:
-        """Everything that depends on the initial context (L, D) and its length."""
+        """Set everything that depends on the initial context (L, D) and its length."""
         table, positions, prompt = self._table, self._positions, self._prompt
         if context.ndim != 2 or context.shape[1] != table.shape[1]:
             raise ValueError(f"context of shape {tuple(context.shape)}, not (L, {table.shape[1]})")
