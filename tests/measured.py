@@ -55,6 +55,7 @@ class Figure(NamedTuple):
                 value = _chosen(value, key) if isinstance(value, list) else value[key]
         except (KeyError, IndexError, ValueError):
             return f"{self.page}: {self.text}: nothing at {self.pointer} of {self.file}"
+        value = _parsed(value) if isinstance(value, str) else value
         value *= 100 if "%" in self.unit else 1
         digits = len(self.number.partition(".")[2])
         if f"{abs(value):.{digits}f}" != self.number.replace(",", ""):
@@ -68,7 +69,7 @@ def _chosen(entries: list[Any], key: str) -> Any:
         return entries[int(key)]
     wanted = dict(pair.split("=", 1) for pair in key.split(","))
     (found,) = (each for each in entries if wanted.items() <= each.items())
-    return {name: _parsed(text) for name, text in found.items()}
+    return found
 
 
 def _content(path: Path) -> Any:
