@@ -54,13 +54,3 @@ def test_the_headline_in_readme_is_that_of_the_committed_tables() -> None:
     for backbone in ("mini-rn", "mini-vit"):
         three = (means[backbone, method] for method in ("zero-shot", "bbt", "craft"))
         assert " < ".join(f"{mean:.1f}" for mean in three) in readme
-
-
-def test_the_committed_tables_are_what_the_regression_test_holds() -> None:
-    with (measured.ROOT / "tests/pipeline/mini_averages.csv").open(encoding="utf-8") as stream:
-        held = {row.pop("method"): row for row in csv.DictReader(stream)}
-    table = measured.ROOT / "docs/results/mini/architectures.csv"
-    with table.open(encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            if row["backbone"] == "mini-rn" and row["column"] != "Average":
-                assert held[row["method"]][row["column"]] == f"{float(row['mean']):.2f}"
