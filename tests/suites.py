@@ -26,6 +26,7 @@ def tiny(
     own = {name: copy.deepcopy(mini["methods"][name]) for name in methods}
     for method in own.values():
         method.pop("dataset_options", None)
+        method.pop("datasets", None)
     shown = [name for name in artefacts if name != "dataset_statistics"]
     return mini | {
         "suite": "tiny",

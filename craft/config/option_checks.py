@@ -151,12 +151,15 @@ def _check_access(design: Design) -> Iterator[Problem]:
 def _check_images(design: Design) -> Iterator[Problem]:
     """Yield the problems of runs that have images encoded: backbones that cannot, too many folds.
 
-    Raises no OptionError: the options of every run are right.
+    What a service grants is another check's. Raises no OptionError: the options of every run are
+    right.
     """
-    towers = {name: fact["image_tower"] for name, fact in design.config["backbone_facts"].items()}
+    facts = design.config["backbone_facts"].items()
+    towers = {name: fact["image_tower"] for name, fact in facts if fact["kind"] != "http"}
     able = [name for name, tower in towers.items() if tower == "vit"]
     for run in design.all_runs:
-        if run.options.encodes_images and run.backbone not in able:
+        encodes = run.options.encodes_images and run.backbone in towers
+        if encodes and run.backbone not in able:
             yield Problem(
                 f"methods.{run.variant.method}.backbones",
                 f"backbones with image_tower: vit ({', '.join(able) or 'none of the suite'})",

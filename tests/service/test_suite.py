@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from craft.config.load import ConfigError, load
+from craft.config.problems import Problem
 from craft.design.runs import Design
 from craft.plan.cost import bills_of, of_run
 from tests.preloaded import snakemake
@@ -52,6 +53,30 @@ def test_a_row_that_needs_more_than_the_key_is_granted_is_refused_by_name(
     made["methods"][method]["backbones"] = ["mini-rn"]
     runs = Design(load(made, tmp_path)).all_runs
     assert {run.backbone for run in runs if run.method == method} == {"mini-rn"}
+
+
+@pytest.mark.parametrize("about", [{}, {"image_tower": "vit"}], ids=["other", "vit"])
+@pytest.mark.parametrize(
+    ("method", "access"),
+    [("bpt-vlm", "visual-prompts"), ("craft-vp", "visual-prompts"), ("blackvip", "uploads")],
+)
+def test_a_row_that_has_images_encoded_during_its_fit_is_refused_on_a_service(
+    method: str, access: str, about: dict[str, Any], tmp_path: Path
+) -> None:
+    def refused_as(about: dict[str, Any]) -> Problem:
+        made = suite(tmp_path, [method], about)
+        made["methods"][method]["backbones"] = ["served"]
+        made["methods"][method]["options"]["search_folds"] = 1  # of one shot
+        with pytest.raises(ConfigError) as refused:
+            load(made, tmp_path)
+        (problem,) = refused.value.problems
+        return problem
+
+    problem = refused_as(about)
+    assert (problem.path, problem.value) == (f"methods.{method}.backbones", "served")
+    assert access in str(problem.expected)
+    problem = refused_as(about | {"access": [access]})  # a file cannot grant it
+    assert (problem.path, problem.value) == ("access[0]", access)
 
 
 @pytest.mark.parametrize(
