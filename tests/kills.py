@@ -2,7 +2,7 @@
 what an undisturbed run made.
 
 ``python -m tests.kills --kills 50`` does so in a temporary checkout and says what was killed; the
-tests do it 3 times, or 20 (`make test-all`).
+tests do it 3 times, or 20 (`make test-all`). ``--fits images`` kills Yu et al. and BlackVIP.
 """
 
 from __future__ import annotations
@@ -34,6 +34,20 @@ from tests.suites import tiny
 #: once, as a power cut does; everything by Ctrl-C, or by SIGTERM as Slurm's time limit does.
 WAYS = ("snakemake", "job", "everything", "interrupt", "terminate")
 _TOLD = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
+
+#: Fits that are killed -> their backbone, and the suite's methods. Those of ``images`` have images
+#: encoded; their options are shorter than the embedded suite's.
+FITS: dict[str, tuple[str, dict[str, dict[str, int]]]] = {
+    "scores": ("mini-rn", {"zero-shot": {}, "bbt": {}, "craft": {}}),
+    "images": (
+        "mini-vit",
+        {
+            "zero-shot": {},
+            "bpt-vlm": {"budget": 100, "search_folds": 1},
+            "blackvip": {"steps": 40, "batch_size": 10},
+        },
+    ),
+}
 
 #: Not compared: times, machines and temporary folders are not the same twice.
 TABLES = ("architectures.csv", "architectures.md", "architectures.tex", "dataset_statistics.csv")
@@ -79,19 +93,29 @@ class Disturbed:
     """A checkout with a suite of some fits, and how long the suite takes there undisturbed."""
 
     def __init__(
-        self, checkout: Checkout, dataset: str = "digits", seeds: tuple[int, ...] = (1, 2, 3)
+        self,
+        checkout: Checkout,
+        dataset: str = "digits",
+        seeds: tuple[int, ...] = (1, 2, 3),
+        fits: str = "scores",
     ) -> None:
         self.checkout, self._seeds = checkout, seeds
         self._made: Path | None = None  # what the disturbed suite had made before a change
         if dataset == "mine":
             own_images(checkout)
+        backbone, methods = FITS[fits]
         config = tiny(
-            ("zero-shot", "bbt", "craft"),
+            methods,
             {"architectures": {"shots": [1]}, "dataset_statistics": {}},
             seeds=list(seeds),
+            backbones=[backbone],
+            encoders=["mini-rn"] if "blackvip" in methods else [],
             datasets=[dataset],
             options={"budget": 600, "population": 20, "intrinsic_dim": 16, "curve_points": 4},
         )
+        for name, options in methods.items():
+            method = config["methods"][name]
+            method["options"] = method.get("options", {}) | options
         (checkout.folder / "kills.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         start = time.monotonic()
         # Anew, as those that are ended.
@@ -203,7 +227,7 @@ class Disturbed:
                 shutil.copytree(self._made / place, self.checkout.folder / place)
             return
         folder = self.checkout.folder / "results/killed"
-        for name in ("runs", "features", "cache/fit"):
+        for name in ("runs", "features", "pixels", "cache/fit"):
             shutil.rmtree(folder / name, ignore_errors=True)
         for name in TABLES:  # what is made from them would else stand for them
             (folder / name).unlink(missing_ok=True)
@@ -233,6 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--fits", choices=tuple(FITS), default="scores", help="that are killed")
     parser.add_argument("--change", choices=tuple(CHANGES), help="before a second run, killed too")
     parser.add_argument("--folder", type=Path, help="new folder to work in, which is kept")
     given = parser.parse_args()
@@ -240,7 +265,9 @@ def main() -> None:
         if given.folder:
             given.folder.mkdir(parents=True)
         folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        disturbed = Disturbed(Checkout(folder), "mine" if given.change else "digits")
+        disturbed = Disturbed(
+            Checkout(folder), "mine" if given.change else "digits", fits=given.fits
+        )
         if given.change:
             disturbed.change(given.change)
         print(f"undisturbed: {disturbed.seconds:.0f} s", flush=True)

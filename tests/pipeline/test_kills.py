@@ -10,11 +10,18 @@ from tests.kills import CHANGES, Disturbed
 from tests.pipeline.conftest import Checkout
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    ("fits", "kills"),
+    [
+        ("scores", 3),
+        pytest.param("scores", 20, marks=pytest.mark.exhaustive),
+        pytest.param("images", 5, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_suite_killed_at_random_moments_makes_the_same_tables(
-    kills: int, checkout: Checkout
+    fits: str, kills: int, tmp_path: Path
 ) -> None:
-    disturbed = Disturbed(checkout)
+    disturbed = Disturbed(Checkout(tmp_path), fits=fits)
     ended = disturbed.kill(kills, seed=1)
     assert ended.total() == kills and len(ended) > (2 if kills == 20 else 1)
     assert disturbed.differences() == []
