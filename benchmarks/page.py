@@ -30,6 +30,7 @@ def measured(figures: Path) -> str:
         "whole_run_gpu": _whole_run,
         "images": _images,
         "image_tower": _image_tower,
+        "service": _service,
         "image_tower_gpu": _image_tower,
         "growth": _growth,
         "gpu": _gpu,
@@ -147,6 +148,18 @@ def _image_tower(done: Mapping[str, Any]) -> str:
     )
 
 
+def _service(done: Mapping[str, Any]) -> str:
+    took, memory = done["overhead"], done["memory"]
+    return (
+        "### A service\n\n"
+        f"A population at EuroSAT's size takes {took['here, s']:.2f} s in one process and "
+        f"{took['HTTP, s']:.2f} s over HTTP on the loopback, **{took['longer by']:.1%}** longer. "
+        f"An answer of {memory['answer, MB']:,.0f} MB takes **{memory['server, MB']:,.0f} MB** of "
+        f"the server and **{memory['client, MB']:,.0f} MB** of the client, beside model and "
+        "features.\n"
+    )
+
+
 def _growth(done: Mapping[str, Any]) -> str:
     columns = {
         "classes": "{classes}",
@@ -194,7 +207,8 @@ def _gpu(done: Mapping[str, Any]) -> str:
     ]
     parts += [
         {
-            "part": f"CMA-ES, {name}, on the processor",
+            "part": f"CMA-ES, {name}, on the processor"
+            + (", diagonal" if row.get("covariance") == "diagonal" else ""),
             "generation ms": row[f"{name} ms"],
             "rate": "-",
         }

@@ -61,6 +61,11 @@ class Options(OptionSet):
         512, "d, dimension of the variable z that CMA-ES moves", least=2, most=4096
     )
     sigma: float = option(1.0, "initial step size of CMA-ES", least=1e-6, most=1000)
+    covariance: str = option(
+        "full",
+        "covariance matrix of CMA-ES: full, or its diagonal alone (separable CMA-ES)",
+        accepted=("full", "diagonal"),
+    )
     bound: float | None = option(
         None, "z stays within +-bound; null is unbounded", least=1e-6, most=1_000_000
     )

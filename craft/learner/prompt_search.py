@@ -20,8 +20,8 @@ from craft.protocol import BlackBox
 
 #: Every option of pycma that decides a result, with its value at the paper's 512 dimensions and 40
 #: candidates in the releases of that time, so that no later default changes a run. The options
-#: popsize, bounds and randn are set for each run. All others stop or report pycma's own loop, which
-#: is not used here; a test lists them.
+#: popsize, bounds, randn and CMA_diagonal are set for each run. All others stop or report pycma's
+#: own loop, which is not used here; a test lists them.
 CMA_OPTIONS: Mapping[str, Any] = MappingProxyType(
     {
         # From 300 dimensions on, pycma 4.5 takes two-point adaptation unless told otherwise.
@@ -48,7 +48,6 @@ CMA_OPTIONS: Mapping[str, Any] = MappingProxyType(
         "CMA_active": True,
         "CMA_active_injected": 0,
         "CMA_const_trace": False,
-        "CMA_diagonal": 0,
         "CMA_diagonal_decoding": 0,
         "CMA_dampsvec_fac": np.inf,
         "CMA_dampsvec_fade": 0.1,
@@ -126,6 +125,7 @@ class PromptGenerator:
             **CMA_OPTIONS,
             "popsize": options.population,
             "bounds": bounds,
+            "CMA_diagonal": True if options.covariance == "diagonal" else 0,  # in every generation
             "randn": lambda *shape: rng.standard_normal(shape),
         }
         self._es = cma.CMAEvolutionStrategy(np.zeros(d + d_visual), options.sigma, settings)

@@ -66,7 +66,7 @@ def test_thirty_generations_are_those_of_the_stored_trace() -> None:
 
 def test_every_option_of_pycma_that_decides_a_result_is_named() -> None:
     """A release with a new option fails here: name it, or say that it decides nothing."""
-    own = {"popsize", "bounds", "randn"}
+    own = {"popsize", "bounds", "randn", "CMA_diagonal"}
     named = {*prompt_search.CMA_OPTIONS, *own}
     assert named.isdisjoint(REPORTING)
     assert set(cma.CMAOptions()) == named | REPORTING

@@ -76,7 +76,13 @@ def test_mean_rule_gives_less_noise_than_a_fresh_population() -> None:
 
 @pytest.mark.parametrize("after", [1, 4, 11])
 @pytest.mark.parametrize(
-    "options", [{}, {"context_rule": "fresh-mean"}, {"bound": 0.5, "context_rule": "best"}]
+    "options",
+    [
+        {},
+        {"context_rule": "fresh-mean"},
+        {"bound": 0.5, "context_rule": "best"},
+        {"covariance": "diagonal", "context_rule": "fresh-mean"},
+    ],
 )
 def test_a_resumed_generator_is_the_one_that_was_interrupted(after: int, options: dict) -> None:
     def advance(prompts: PromptGenerator, generations: int) -> list[torch.Tensor]:
@@ -97,6 +103,23 @@ def test_a_resumed_generator_is_the_one_that_was_interrupted(after: int, options
     assert torch.equal(resumed.chosen().context, interrupted.chosen().context)
     for mine, other in zip(advance(whole, 6), advance(resumed, 6), strict=True):
         assert torch.equal(mine, other)
+
+
+def test_a_diagonal_covariance_at_512_dimensions_scales_coordinates_and_nothing_else() -> None:
+    scales = torch.logspace(0, 4, 512, dtype=torch.float64)
+    spread = {}
+    for kind in ("full", "diagonal"):
+        prompts = generator(intrinsic_dim=512, covariance=kind)
+        for _ in range(20):
+            prompts.ask()
+            z = torch.from_numpy(np.stack(prompts._asked)) + 1
+            prompts.tell((scales * z.square()).sum(dim=1))
+        stds = prompts._es.stds
+        spread[kind] = stds[:64].mean() / stds[-64:].mean()
+    assert spread["full"] == pytest.approx(1, abs=0.002) and spread["diagonal"] > 1.02
+    # Nothing of D x D is held: the distribution is its mean, its deviations and one step size.
+    held = [name for name, value in vars(prompts._es.sm).items() if np.size(value) >= 512**2]
+    assert held == []
 
 
 def test_bound_holds_for_candidates_and_mean() -> None:
