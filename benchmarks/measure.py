@@ -145,10 +145,16 @@ def child(module: str, threads: int, arguments: Sequence[str]) -> dict[str, Any]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def write(result: dict[str, Any], given: argparse.Namespace, device: str = "cpu") -> dict[str, Any]:
-    """Write ``result`` with the machine, versions and date, where asked for; return all of it."""
+def write(result: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
+    """Write ``result`` with the machine, versions and date, where asked for; return all of it.
+
+    A benchmark without ``--device`` ran on the CPU.
+    """
+    from craft.fit.run_inputs import device_name  # here, as it counts towards a peak of memory
+
+    device = torch.device(getattr(given, "device", "cpu"))
     whole = result | {
-        "machine": machine(device, given.threads),
+        "machine": machine(device_name(device), given.threads),
         "versions": versions(),
         "date": datetime.date.today().isoformat(),
     }
@@ -158,14 +164,11 @@ def write(result: dict[str, Any], given: argparse.Namespace, device: str = "cpu"
 
 
 def report(
-    result: dict[str, Any],
-    rows: Sequence[Mapping[str, Any]],
-    given: argparse.Namespace,
-    device: str = "cpu",
+    result: dict[str, Any], rows: Sequence[Mapping[str, Any]], given: argparse.Namespace
 ) -> None:
     """Print ``rows`` as a table and write ``result`` with the machine, versions and date."""
     print(tabulate([dict(row) for row in rows], "keys", "plain", floatfmt=".4g"))
-    whole = write(result | {"rows": list(rows)}, given, device)
+    whole = write(result | {"rows": list(rows)}, given)
     print(json.dumps({key: value for key, value in whole.items() if key != "rows"}))
 
 

@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     }
     rows = [{"part": part, **figures} for part, figures in result.items()]
     measure.report(result, rows, given)
-    return result
+    return result | {"rows": rows}
 
 
 if __name__ == "__main__":

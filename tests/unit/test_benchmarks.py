@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import measure
 
@@ -43,6 +45,38 @@ def test_exponents_and_means():
 def test_a_child_that_fails_says_what_it_wrote():
     with pytest.raises(RuntimeError, match="invalid choice: 'sundial'"):
         measure.child("benchmarks.text_tower", 1, ["--clock", "sundial"])
+
+
+@pytest.mark.parametrize(
+    ("given", "named"), [({}, "cpu"), ({"device": "cpu"}, "cpu"), ({"device": "cuda"}, "Abacus 9")]
+)
+def test_figures_name_the_card_that_they_were_measured_on(given, named, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Abacus 9")
+    done = measure.write({}, argparse.Namespace(threads=1, json=None, **given))
+    assert done["machine"]["device"].partition(",")[0] == named
+
+
+@pytest.mark.exhaustive  # three processes that start torch and a server
+def test_service(tmp_path):
+    from benchmarks.service import main
+
+    done = main(["--smoke", "--json", str(tmp_path / "service.json")])
+    assert [row["part"] for row in done["rows"]] == ["overhead", "memory"]
+    assert done["overhead"]["HTTP, s"] > 0 and done["overhead"]["here, s"] > 0
+    assert done["memory"]["answer, MB"] == pytest.approx(4 * 4 * 30 * 50 / 2**20)
+    from benchmarks.page import measured
+
+    assert "### A service" in measured(tmp_path)
+
+
+def test_the_page_says_what_a_service_adds():
+    from benchmarks.page import _service
+
+    took = {"here, s": 1.0, "HTTP, s": 1.02, "longer by": 0.02, "limit": 0.1}
+    memory = {"answer, MB": 2441.4, "server, MB": 651.0, "client, MB": 555.0}
+    said = _service({"overhead": took, "memory": memory})
+    assert "1.02 s over HTTP" in said and "**2.0%** longer" in said
+    assert "**651 MB** of the server" in said and "**555 MB** of the client" in said
 
 
 def test_images(tmp_path):
@@ -141,8 +175,6 @@ def test_gpu_says_what_it_had_no_time_for(tmp_path):
 
 
 def test_gpu_without_one(capsys):
-    import torch
-
     from benchmarks.gpu import main
 
     if torch.cuda.is_available():
