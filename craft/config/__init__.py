@@ -1,4 +1,4 @@
 """Configuration that a user wrote: read, validated, completed with defaults.
 
-``load.load`` is the way in; ``python -m craft.config FILE`` checks a suite without Snakemake.
+The entry point is ``load.load``; ``python -m craft.config FILE`` validates a suite alone.
 """

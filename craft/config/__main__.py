@@ -1,4 +1,4 @@
-"""Command line: check a suite's files without Snakemake."""
+"""Validate a suite's files without Snakemake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from craft.runtime.command import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Check a suite's files; raises ConfigError with all that is wrong."""
+    """Validate a suite's files; raises ConfigError with all problems."""
     parser = argparse.ArgumentParser(prog="python -m craft.config", description=main.__doc__)
     parser.add_argument("files", nargs="+", metavar="FILE", help="as given to --configfile")
     files = parser.parse_args(arguments).files

@@ -1,4 +1,4 @@
-"""Where a suite's folders may lie, and whether they can be written."""
+"""Check that a suite's folders are in permitted places and writable."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ SOURCES = [".git", "benchmarks", "config", "craft", "docs", "envs", "profiles", 
 
 
 def check_folders(suite: Mapping[str, Any], root: Path) -> Iterator[Problem]:
-    """Yield the problems of ``results`` and ``data``, which relate to the working folder ``root``.
+    """Yield the problems of ``results`` and ``data``, relative to the working folder ``root``.
 
-    Neither lies in the sources of it or of the project. A folder that is there may be read-only.
+    Neither may lie in the sources of ``root`` or of the project. An existing folder of data may be
+    read-only.
     """
     places = {key: Path(suite[key]) for key in ("results", "data")}
     for key, place in places.items():
@@ -31,7 +32,7 @@ def check_folders(suite: Mapping[str, Any], root: Path) -> Iterator[Problem]:
 
 
 def _missing_below(data: Path, datasets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the data sets that lack in a folder that is there and cannot be written."""
+    """Yield the data sets that are missing in an existing read-only folder."""
     if not data.is_dir() or os.access(data, os.W_OK | os.X_OK):
         return
     for name, description in datasets.items():

@@ -31,10 +31,10 @@ _FOLDERS = {"dataset": shipped.DATASETS, "backbone": shipped.BACKBONES}
 def merged(
     paths: Sequence[str | os.PathLike[str]], overrides: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return what files say, each over those before it, mappings key by key as Snakemake does.
+    """Return the merged content of files; later files override earlier ones, key by key.
 
-    ``overrides`` are values of ``--config``, above them all. Raises ConfigError naming every file
-    that cannot be read.
+    ``overrides`` are values of ``--config``, which override all files. Merges mappings as Snakemake
+    does. Raises ConfigError naming every unreadable file.
     """
     contents, problems = [], []
     for path in paths:
@@ -55,9 +55,9 @@ def _over(below: Any, above: Any) -> Any:
 
 
 def typed(value: Any) -> Any:
-    """Return a value of ``--config`` as a YAML file would have it.
+    """Return a value of ``--config`` with the type that it would have in a YAML file.
 
-    Snakemake leaves null, and all that is nested in a value, as text.
+    Snakemake leaves null and nested values as text.
     """
     if isinstance(value, Mapping):
         return {key: typed(entry) for key, entry in value.items()}
@@ -147,8 +147,8 @@ def _named(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def in_key_order(value: Any) -> Any:
     """Return a value with the keys of all its mappings sorted.
 
-    Keys written in another order are the same configuration, which must re-run nothing. The order
-    of methods is that of rows, and of lists that of columns.
+    Another order of keys is the same configuration and must run nothing again. The order of methods
+    is that of rows, and the order of lists that of columns.
     """
     if isinstance(value, Mapping):
         return {key: in_key_order(value[key]) for key in sorted(value)}

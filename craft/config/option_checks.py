@@ -1,4 +1,4 @@
-"""What must hold of blocks of options, of the table of differences, of every run's options."""
+"""Checks of blocks of options, of the table of differences, and of every run's options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from craft.learner.declaration import Problem as Unfit
 from craft.learner.lookup import LearnerError
 from craft.learner.options import Options
 
-#: What a block ``released`` for all methods may set: options that differ between the modes.
+#: Options that a block ``released`` for all methods may set: those that differ between the modes.
 DIFFERING = tuple(name for names in DIFFERENCES.values() for name in names)
 
 
@@ -30,7 +30,7 @@ def check_block(
     """Yield the problems of a block of a learner's options.
 
     It may set ``names`` (all by default) and, in its key ``released``, the names in ``released``;
-    without these it has no such key. A value that goes by shots is a mapping from shots to values.
+    without any, it has no such key. A value that depends on the shots is a mapping from shots.
     """
     names = options.types() if names is None else names
     for name, value in block.items():
@@ -59,7 +59,7 @@ def _problems(options: type[Options], values: Mapping[str, Any], where: str) -> 
 
 
 def learner_problem(where: str, learner: str, error: LearnerError) -> Problem:
-    """Return the problem of a name that is no learner's."""
+    """Return the problem of a name that does not lead to a learner."""
     return Problem(where, "module:Class of a learner", learner, error.why)
 
 
@@ -82,7 +82,7 @@ def check_learner_options(blocks: Mapping[str, Any]) -> Iterator[Problem]:
 def check_varied(
     suite: Mapping[str, Any], where: str, spec: Mapping[str, Any]
 ) -> Iterator[Problem]:
-    """Yield the problems of what a sweep or the table of differences varies."""
+    """Yield the problems of the options that a sweep or the table of differences varies."""
     try:
         options = options_of(suite["methods"][spec["method"]]["learner"])
     except LearnerError:
@@ -100,7 +100,7 @@ def check_varied(
 
 
 def _check_own_codes(suite: Mapping[str, Any], options: Options) -> tuple[Unfit, ...]:
-    """Return the problem of codes of a backbone that the suite does not name."""
+    """Return the problem of codes by a backbone that the suite does not list."""
     known = [*suite["backbones"], *suite["encoders"]]
     if not options.own_codes or options.own_codes in known:
         return ()
@@ -109,9 +109,9 @@ def _check_own_codes(suite: Mapping[str, Any], options: Options) -> tuple[Unfit,
 
 
 def check_runs(suite: Mapping[str, Any]) -> list[Problem]:
-    """Return the problems of the options of each run of a suite that is right otherwise.
+    """Return the problems of the options of each run of an otherwise valid suite.
 
-    Each problem is named once, with the methods that have it.
+    Each problem is reported once, with all its methods.
     """
     design = Design(suite)
     found: dict[str, tuple[Any, dict[str, None]]] = {}
@@ -129,7 +129,7 @@ def check_runs(suite: Mapping[str, Any]) -> list[Problem]:
 
 
 def _check_access(design: Design) -> Iterator[Problem]:
-    """Yield the problems of runs that need more of a service than its key is granted."""
+    """Yield the problems of runs that need more access than a service's key has."""
     for run in design.all_runs:
         fact = design.config["backbone_facts"][run.backbone]
         if fact["kind"] != "http":
@@ -149,7 +149,7 @@ def _check_access(design: Design) -> Iterator[Problem]:
 
 
 def _check_images(design: Design) -> Iterator[Problem]:
-    """Yield the problems of runs that have images encoded: backbones that cannot, too many folds.
+    """Yield the problems of runs that encode images: unsuitable backbones, too many folds.
 
     What a service grants is another check's. Raises no OptionError: the options of every run are
     right.

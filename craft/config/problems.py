@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: one structure, and the one place that words it."""
+"""Problems of a configuration: their structure and their wording."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from craft.runtime.messages import near, shown
 
 
 class Words(str):
-    """A value that a message does not quote: what is there, in words."""
+    """A description of a value, in place of the value itself."""
 
 
 #: Value of a key that is missing.
@@ -18,9 +18,9 @@ NOTHING = Words("nothing")
 
 
 class Problem(NamedTuple):
-    """A value that is refused: the key's path in its file, what was expected, what is there.
+    """An invalid value: the key's path in its file, what was expected, and what was found.
 
-    Checks leave ``source``, the file or files, to their caller.
+    The caller of a check sets ``source``, the file or files.
     """
 
     path: str
@@ -47,12 +47,12 @@ class ConfigError(ValueError):
 
 
 def of_file(source: str, problems: Iterable[Problem]) -> list[Problem]:
-    """Return the problems with the file that they are in."""
+    """Return the problems with their file."""
     return [problem._replace(source=problem.source or source) for problem in problems]
 
 
 def unreadable(error: YamlError) -> Problem:
-    """Return the problem of a file that is no YAML."""
+    """Return the problem of a file that is not YAML."""
     return Problem(error.where, "YAML 1.2", Words(error.why), source=error.path)
 
 

@@ -1,6 +1,6 @@
 """Write the tables of keys in config/README.md, from the schemas.
 
-``python -m craft.config.reference`` keeps what stands outside the markers.
+``python -m craft.config.reference`` keeps the text outside the markers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Key = tuple[str, Mapping[str, Any], bool]
 
 
 def filled(page: str) -> str:
-    """Return the page with its tables anew; raises ValueError without the two markers."""
+    """Return the page with new tables; raises ValueError without the two markers."""
     if page.count(BEGIN) != 1 or page.count(END) != 1:
         raise ValueError(f"{PAGE}: expected {BEGIN} and {END} once each")
     before, _, rest = page.partition(BEGIN)
@@ -45,7 +45,7 @@ def keys(kind: str) -> Iterator[Key]:
     whole = schema(kind)
 
     def resolved(node: Any) -> Mapping[str, Any]:
-        """Return a schema with its reference filled in; nothing for what is none."""
+        """Return a schema with its reference resolved; an empty one for anything else."""
         if not isinstance(node, Mapping):
             return {}
         name = node.get("$ref", "").rpartition("/")[2]
@@ -96,7 +96,7 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Fill the page anew."""
+    """Rewrite the tables of the page."""
     write_text(PAGE, filled(PAGE.read_text(encoding="utf-8")))
 
 

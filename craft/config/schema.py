@@ -1,4 +1,4 @@
-"""First step of validation: values held against a JSON schema."""
+"""First step of validation: check values against a JSON schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from craft.config.problems import NOTHING, Problem, Words
 from craft.files.descriptions import schema
 from craft.runtime.messages import near
 
-#: JSON Schema's type -> what errors and pages call it.
+#: JSON Schema's type -> its name in errors and pages.
 TYPES = {
     "array": "a list",
     "object": "a mapping",
@@ -52,7 +52,7 @@ def schema_problems(value: Mapping[str, Any], kind: str) -> Iterator[Problem]:
     """Yield the problems of a ``config``, ``dataset`` or ``backbone``, in the order of keys."""
     found = _validator(kind).iter_errors(value)
     errors = sorted(found, key=lambda error: list(map(str, error.path)))
-    # Of a value of another type nothing more is worth saying.
+    # For a value of the wrong type, further problems are not reported.
     alien = {tuple(error.path) for error in errors if error.validator == "type"}
     for error in errors:
         if error.validator == "type" or tuple(error.path) not in alien:
@@ -92,7 +92,7 @@ def _type(names: str | list[str] | None) -> str:
 
 
 def _accepted(error: jsonschema.ValidationError) -> str:
-    """Return the rule that a value broke, in words."""
+    """Return the violated rule in words."""
     rule = error.validator_value
     if error.validator == "type":
         return _type(rule)

@@ -1,4 +1,4 @@
-"""Second step of validation: names that must exist, numbers that must fit. The schema holds."""
+"""Second step of validation, after the schema: names that must exist, numbers that must fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Names = Mapping[str, Collection[str]]
 
 
 def check_description(description: Mapping[str, Any], name: str) -> Iterator[Problem]:
-    """Yield the problems of the file of a data set or a backbone."""
+    """Yield the problems of a description of a data set or a backbone."""
     if description["name"] != name:
         yield Problem("name", f"{name}, the file's name", description["name"])
     scale = description.get("crop_scale", [0, 1])
@@ -41,12 +41,12 @@ def check_description(description: Mapping[str, Any], name: str) -> Iterator[Pro
 def check_suite(
     suite: Mapping[str, Any], files: Mapping[str, Collection[str]]
 ) -> Iterator[Problem]:
-    """Yield the problems of a suite; ``files`` are the data sets and backbones that there are."""
+    """Yield the problems of a suite; ``files`` are the existing data sets and backbones."""
     names = {"methods": list(suite["methods"])}
     for key in ("datasets", "backbones"):
         for name in suite[key]:
             yield from check_name(key, name, files[key])
-        # What refers to a name that is misspelled where it is declared is not misspelled too.
+        # References to a name whose declaration is misspelled are not reported too.
         misspelled = not set(suite[key]) <= set(files[key])
         names[key] = list(dict.fromkeys([*suite[key], *(files[key] if misspelled else ())]))
     yield from _check_backbones(suite, files)

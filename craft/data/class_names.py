@@ -1,4 +1,4 @@
-"""Class names as prompts read them: which become one prompt, which words a model never met."""
+"""Class names in prompts: names that share a prompt, and words that a model does not know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which state the image files are that a job encodes: paths, sizes and times of change.
+"""State of the image files that a job encodes: paths, sizes and modification times.
 
 To compare the content of a million images would take as long as to encode them.
 """

@@ -1,4 +1,4 @@
-"""Every image of a user's data set, decoded once: which cannot be read, which are the same picture.
+"""Decode every image of a user's data set once: find unreadable files and identical pictures.
 
 Nobody has counted or hashed these images: what is wrong is found before hours go by.
 """
@@ -40,7 +40,7 @@ class Report:
         write_json(path, asdict(self))
 
     def lines(self) -> list[str]:
-        """Return what it says, a line for each kind."""
+        """Return the findings, a line for each kind."""
         pairs = [" = ".join(image["path"] for image in group) for group in self.identical]
         return [
             *about(self.without_test_images, "classes without test images"),

@@ -1,4 +1,4 @@
-"""How data sets lie on disk: one function for each layout of a CoOp-style tree, all giving images.
+"""Layouts of data sets on disk: one function for each layout of a CoOp-style tree.
 
 Paths are relative to the data set's image folder. Labels are positions in the data set's own list
 of classes; a shifted test set that lacks some of its source's classes keeps the source's labels.

@@ -1,4 +1,4 @@
-"""The manifest of a data set: every image it lists, checked against its description and the disk.
+"""The manifest of a data set: all its images, checked against its description and the disk.
 
 ``python -m craft.data.manifest --dataset config/datasets/D.yaml --root FOLDER --out D.csv``
 """
@@ -56,7 +56,7 @@ def build(
 
 
 def check_tree(root: Path, facts: Mapping[str, Any]) -> None:
-    """Refuse a tree that is not there, saying what to put where."""
+    """Raise an error for a missing tree, with instructions."""
     files = [facts["split"]["file"]] if "split" in facts else []
     files += [part["file"] for part in facts.get("lists", {}).values() if isinstance(part, Mapping)]
     files += [facts["class_names"]] if "class_names" in facts else []
@@ -90,7 +90,7 @@ def check_paths(images: Sequence[Image]) -> None:
 
 
 def check_labels(manifest: Manifest, facts: Mapping[str, Any], source: Mapping[int, str]) -> None:
-    """Refuse a shifted test set whose labels name other classes than its source's do."""
+    """Raise an error for a shifted test set whose class names differ from its source's."""
     for label, name in manifest.class_names().items():
         if source.get(label) != name:
             raise ManifestError(

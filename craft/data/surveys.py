@@ -1,4 +1,4 @@
-"""Data sets of the user's own, before any job: what they hold, what is wrong or remarkable."""
+"""Check the user's data sets before any job: content, problems and notices."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def survey_own_images(suite: Mapping[str, Any], root: Path) -> dict[str, Survey]
 
 
 def notices(suite: Mapping[str, Any], surveys: Mapping[str, Survey], root: Path) -> Iterator[str]:
-    """Return what a user should know of a suite before it runs, though nothing in it is wrong."""
+    """Return notices about a valid suite for the user, before it runs."""
     for name, own in surveys.items():
         yield from (f"config/datasets/{name}.yaml: {text}" for text in own.notices)
     few = [fact for fact in suite["backbone_facts"].values() if "words" in fact]

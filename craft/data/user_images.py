@@ -1,4 +1,4 @@
-"""A user's own images: a folder per class, or a list of files. All problems are reported at once.
+"""A user's images: a folder per class, or a list of files. Reports all problems at once.
 
 Class names are those of the folders (or of the list), or what a CSV of ``class,name`` calls them.
 A shifted test set takes its labels from its source, by class name.

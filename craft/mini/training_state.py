@@ -1,4 +1,4 @@
-"""Checkpoints of a pretraining run: everything needed to go on as if it had not stopped."""
+"""Checkpoints of a pretraining run: everything that it needs to resume exactly."""
 
 from __future__ import annotations
 
