@@ -98,7 +98,7 @@ def test_a_learner_that_codes_images_by_another_encoder_is_refused(
     write_sealed(run / "record.json", record)
     score = read_sealed(run / "score.json")
     write_sealed(run / "score.json", score | {"record": record})
-    with pytest.raises(RecordError, match="one that codes them by"):
+    with pytest.raises(RecordError, match="expected a learner without an encoder of"):
         export(run, tmp_path / "model", by_default.work)
     assert not (tmp_path / "model").exists()
 

@@ -76,7 +76,7 @@ def test_a_call_that_was_ended_resumes_and_leaves_nothing_behind(
             tune(by_default.task, out)
     assert not out.exists() and [path.name for path in tmp_path.iterdir()] == [".model.tune"]
     with monkeypatch.context() as patched:
-        for step in (module.images, module.manifest, module.sides, module.prompts):
+        for step in (module.images, module.manifest, module.export_side, module.tokenise):
             patched.setattr(step, "main", not_again)
         tune(by_default.task, out)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
