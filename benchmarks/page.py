@@ -153,7 +153,7 @@ def _service(done: Mapping[str, Any]) -> str:
     return (
         "### A service\n\n"
         f"A population at EuroSAT's size takes {took['here, s']:.2f} s in one process and "
-        f"{took['HTTP, s']:.2f} s over HTTP on the loopback, **{took['longer by']:.1%}** longer. "
+        f"{took['HTTP, s']:.2f} s over HTTP on the loopback: **{took['longer by']:+.1%}**. "
         f"An answer of {memory['answer, MB']:,.0f} MB takes **{memory['server, MB']:,.0f} MB** of "
         f"the server and **{memory['client, MB']:,.0f} MB** of the client, beside model and "
         "features.\n"

@@ -75,7 +75,7 @@ def test_the_page_says_what_a_service_adds():
     took = {"here, s": 1.0, "HTTP, s": 1.02, "longer by": 0.02, "limit": 0.1}
     memory = {"answer, MB": 2441.4, "server, MB": 651.0, "client, MB": 555.0}
     said = _service({"overhead": took, "memory": memory})
-    assert "1.02 s over HTTP" in said and "**2.0%** longer" in said
+    assert "1.02 s over HTTP" in said and "**+2.0%**" in said
     assert "**651 MB** of the server" in said and "**555 MB** of the client" in said
 
 
