@@ -31,7 +31,7 @@ rule fit_learner:
         "Fit {wildcards.batch}"
     shell:
         "python -m craft.runtime.gpu_lease {resources.device} craft.fit"
-        " --job {wildcards.batch:q} {params.job:q} {params.settings:q} {params.found:q}"
+        " --job {wildcards.batch:q} {params.job} {params.settings} {params.found}"
         " --tower {input.tower:q} --prompts {input.prompts:q} --train {input.train:q}"
         " --image-tower {input.image_tower:q} --train-pixels {input.train_pixels:q}"
         " --codes {input.codes:q} --fitted {output.fitted:q} > {log:q} 2>&1"

@@ -7,7 +7,7 @@ def served(backbone):
 
 
 def calls_of(backbone):
-    """Return the resource of jobs that ask a service, whose backbone a function of wildcards names."""
+    """Return the resource of jobs that ask a service; ``backbone`` is a function of wildcards."""
     if not SERVICES:
         return {}
     return {"service_calls": lambda wildcards: int(served(backbone(wildcards)))}

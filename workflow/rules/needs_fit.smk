@@ -1,5 +1,7 @@
-# Inputs and arguments of fits, and the files that describe their jobs.
+# Inputs and arguments of fits, and the files that describe their jobs. Arguments are quoted here:
+# Snakemake formats the command of a job three times.
 
+import shlex
 
 # A service runs its own text tower.
 PLAIN = {name for name, facts in BACKBONES.items() if facts["text"] != "fast" and not served(name)}
@@ -15,12 +17,14 @@ JOBS_FILE, SCORING_JOBS_FILE = (
     for digests in (DIGESTS, SCORING_DIGESTS)
 )
 SPLITS_FOLDER = os.path.dirname(os.path.dirname(SPLIT))
-FIT_SETTINGS = [
-    *("--dtype", SUITE["dtype"], TF32),
-    # Not {threads}, which is less where --cores is: the bytes would be the machine's.
-    *("--threads", str(SUITE["fit_threads"])),
-    *("--out", f"{RESULTS}/{paths.RUNS_FOLDER}", "--cache", f"{RESULTS}/{paths.CACHE}/fit"),
-]
+FIT_SETTINGS = shlex.join(
+    [
+        *("--dtype", SUITE["dtype"], TF32),
+        # Not {threads}, which is less where --cores is: the bytes would be the machine's.
+        *("--threads", str(SUITE["fit_threads"])),
+        *("--out", f"{RESULTS}/{paths.RUNS_FOLDER}", "--cache", f"{RESULTS}/{paths.CACHE}/fit"),
+    ]
+)
 CODE = {
     learner: planned("craft.fit.__main__", learner.partition(":")[0])
     for learner in {run.learner for run in RUNS}
@@ -65,13 +69,18 @@ def fitting(wildcards):
     runs = FITS[wildcards.batch]
     tests = dict.fromkeys(name for run in runs for name in TESTS[run])
     encoding = any(run.options.encodes_images for run in runs)
-    return [
-        *("--digest", DIGESTS[wildcards.batch], *CODE[runs[0].learner]),
-        *("--splits", SPLITS_FOLDER.format(dataset=runs[0].dataset)),
-        *("--tests", *(f"{name}={test_part(FEATURES, runs[0].backbone, name)}" for name in tests)),
-        "--test-pixels",
-        *(f"{name}={test_part(PIXELS, runs[0].backbone, name)}" for name in tests if encoding),
-    ]
+    return shlex.join(
+        [
+            *("--digest", DIGESTS[wildcards.batch], *CODE[runs[0].learner]),
+            *("--splits", SPLITS_FOLDER.format(dataset=runs[0].dataset)),
+            *(
+                "--tests",
+                *(f"{name}={test_part(FEATURES, runs[0].backbone, name)}" for name in tests),
+            ),
+            "--test-pixels",
+            *(f"{name}={test_part(PIXELS, runs[0].backbone, name)}" for name in tests if encoding),
+        ]
+    )
 
 
 def where_found(wildcards, input):
@@ -81,7 +90,7 @@ def where_found(wildcards, input):
     """
     service = SERVICES.get(FITS[wildcards.batch][0].backbone)
     address = ["--service", service["url"], "--key-variable", service["key"]] if service else []
-    return ["--suite", with_jobs(JOBS_FILE, JOBS), *address]
+    return shlex.join(["--suite", with_jobs(JOBS_FILE, JOBS), *address])
 
 
 def with_jobs(path, jobs):
