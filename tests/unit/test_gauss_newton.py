@@ -178,4 +178,6 @@ def test_the_derivative_of_the_scores_is_held_once(monkeypatch: pytest.MonkeyPat
     head.refine_tangent_(jacobian, weights)
     anchor, features = head.anchored(scores)
     joint.joint_minimum(anchor, features, jacobian, labels, 1.0, slopes, 100.0, (weights, slopes))
-    assert peak_memory_mb() - before < 0.5 * jacobian.nbytes / 2**20
+    # L-BFGS keeps some fifty vectors of the head's size, which do not grow with images.
+    allowed = 0.5 * jacobian.nbytes + 50 * weights.nbytes
+    assert peak_memory_mb() - before < allowed / 2**20
