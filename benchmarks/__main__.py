@@ -17,7 +17,16 @@ from benchmarks.pictures import draw
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what was asked for, then fill in the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ("text_tower", "scoring", "whole_run", "images", "image_tower", "service", "growth")
+    names = (
+        "text_tower",
+        "scoring",
+        "whole_run",
+        "images",
+        "precision",
+        "image_tower",
+        "service",
+        "growth",
+    )
     parser.add_argument("--threads", default="2", help="threads of each process")
     parser.add_argument("--only", nargs="*", choices=names, default=names, metavar="NAME")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="wall")

@@ -29,6 +29,7 @@ def measured(figures: Path) -> str:
         "whole_run": _whole_run,
         "whole_run_gpu": _whole_run,
         "images": _images,
+        "precision": _precision,
         "image_tower": _image_tower,
         "service": _service,
         "image_tower_gpu": _image_tower,
@@ -130,6 +131,23 @@ def _images(done: Mapping[str, Any]) -> str:
         f"files to features, images are encoded at **{done['share of bare']:.0%}** of the bare "
         f"model's rate by the clock, {done['share of bare by core time']:.0%} by processor time. "
         f"Decoding takes {done['decoding, core ms per image']:.1f} ms of a core per image.\n\n"
+        f"{_table(done['rows'], columns)}"
+    )
+
+
+def _precision(done: Mapping[str, Any]) -> str:
+    columns = {
+        "oneDNN's instruction set": "{instruction set}",
+        "model": "{model}",
+        "precision": "{precision}",
+        "s per batch": "{s per batch:.3f}",
+        "rate, of fp32": "{rate, of fp32:.2f}",
+        "lowest cosine to fp32": "{lowest cosine:.5f}",
+    }
+    return (
+        "### Precision of the image tower\n\n"
+        f"Batches of {done['batch']} random images, random weights; the largest instruction set "
+        "that oneDNN may use is bounded by its variable `ONEDNN_MAX_CPU_ISA`.\n\n"
         f"{_table(done['rows'], columns)}"
     )
 

@@ -92,6 +92,17 @@ def test_images(tmp_path):
     assert "| files to features |" in measured(tmp_path)
 
 
+@pytest.mark.exhaustive
+def test_precision(tmp_path):
+    from benchmarks.page import measured
+    from benchmarks.precision import main
+
+    done = main(["--smoke", "--json", str(tmp_path / "precision.json")])
+    assert [row["precision"] for row in done["rows"]] == ["fp32", "bf16", "fp16"]
+    assert all(row["lowest cosine"] > 0.999 for row in done["rows"])
+    assert "### Precision" in measured(tmp_path)
+
+
 def test_image_tower(tmp_path):
     from benchmarks.image_tower import main
 
