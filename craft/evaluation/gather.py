@@ -100,8 +100,8 @@ def _account(score: Score) -> dict[str, int]:
 
     ``fit_queries`` are those of the search and of the refinement, ``fit_images_scored`` the images
     that they scored, each as often as it was, ``fit_images_encoded`` those encoded, of uploads
-    without the test images. A query of predictions scores every training image; a service that is
-    sent images or visual prompts encodes what it scores; features are no scores.
+    without the test images. A query of predictions or texts scores every training image; a
+    service that is sent images or visual prompts encodes what it scores; features are no scores.
     """
     record = score.record
     if record["access"] == "weights":
@@ -112,7 +112,8 @@ def _account(score: Score) -> dict[str, int]:
     )
     asked, encoded = (each["search"] + each["refine"] for each in (queries, images))
     uploaded = images["upload"] - sum(score.test_images.values())
-    scored = {"predictions": asked * record["train_images"], "features": 0}
+    scores = asked * record["train_images"]
+    scored = {"predictions": scores, "texts": scores, "features": 0}
     return {
         "fit_queries": asked,
         "fit_images_scored": scored.get(record["access"], encoded),

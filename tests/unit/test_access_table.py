@@ -30,6 +30,7 @@ from tests.unit.test_tables import DATASETS, PUBLISHED
 OTHERS = {
     "coop-16": {"learner": "craft.whitebox.coop:CoOp", "label": "CoOp (L=16)"},
     "lfa": {"learner": "craft.learner.lfa:LFA", "label": "LFA"},
+    "text-probe": {"learner": "craft.learner.text_probe:TextProbe", "label": "TextProbe"},
 }
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +57,8 @@ def design(tmp_path):
             queries = {"search": 80, "refine": 4}
         if run.method == "lfa":
             given, queries = "features", {"search": 1, "refine": 2}
+        if run.method == "text-probe":
+            given, queries = "texts", {"search": 0, "refine": 8}
         if run.method != "coop-16":
             edit_score(
                 score_of(run, made),
@@ -90,12 +93,15 @@ def test_the_account_of_a_fit_is_what_its_record_says(design) -> None:
     # 84 queries x 32 images; 84 x 0.5 + 2688 x 0.01 + 30 x 0.1
     assert means("craft") == ["84.0000", "2688.0000", "30.0000", "71.8800"]
     assert means("lfa") == ["3.0000", "0.0000", "30.0000", "4.5000"]
+    # Eight templates score the training images as eight contexts do.
+    assert means("text-probe")[:3] == ["8.0000", "256.0000", "30.0000"]
     assert means("zero-shot")[:2] == ["0.0000", "0.0000"]
     assert means("coop-16") == [""] * 4
-    assert [row.ids["method"] for row in made.rows[:5]] == [
-        *("zero-shot", "bbt", "craft", "lfa", "coop-16")
+    assert [row.ids["method"] for row in made.rows[:6]] == [
+        *("zero-shot", "bbt", "craft", "text-probe", "lfa", "coop-16")
     ]
-    assert [row.stub[-1] for row in made.rows[:5]] == ["Predictions"] * 3 + ["Features", "Weights"]
+    levels = ["Predictions"] * 3 + ["Texts", "Features", "Weights"]
+    assert [row.stub[-1] for row in made.rows[:6]] == levels
 
 
 def test_answers_are_averaged_at_home_and_told_apart_under_shift(design) -> None:
