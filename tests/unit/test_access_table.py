@@ -100,7 +100,7 @@ def test_the_account_of_a_fit_is_what_its_record_says(design) -> None:
     assert [row.ids["method"] for row in made.rows[:6]] == [
         *("zero-shot", "bbt", "craft", "text-probe", "lfa", "coop-16")
     ]
-    levels = ["Predictions"] * 3 + ["Texts", "Features", "Weights"]
+    levels = ["Predictions"] * 3 + ["Scores of texts", "Features", "Weights"]
     assert [row.stub[-1] for row in made.rows[:6]] == levels
 
 
