@@ -27,6 +27,7 @@ def measured(figures: Path) -> str:
         "text_tower": _text_tower,
         "scoring": _scoring,
         "whole_run": _whole_run,
+        "whole_run_auto": _whole_run,
         "whole_run_gpu": _whole_run,
         "images": _images,
         "precision": _precision,
@@ -112,8 +113,13 @@ def _whole_run(done: Mapping[str, Any]) -> str:
         )
     else:
         share = done["share that is not text forward"]
-        more = f"The text forward takes all but {share:.1%} of a generation."
-    heading = "A whole run" + (" on a GPU" if _gpu_of(done) else "")
+        more = (
+            f"The text forward takes all but {share:.1%} of a generation. The search ran in "
+            f"{done['dtypes']['search']}, all else in {done['dtypes']['text']}."
+        )
+    half = done["dtypes"]["search"] != done["dtypes"]["text"]
+    place = " on a GPU" if _gpu_of(done) else " with a search in half precision" if half else ""
+    heading = f"A whole run{place}"
     return f"### {heading}\n\n{total} {more}\n\n{_table(done['rows'], columns)}"
 
 

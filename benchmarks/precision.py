@@ -61,7 +61,7 @@ def _rows(given: Any) -> list[dict[str, Any]]:
             torch.manual_seed(0)
             model = open_clip.create_model(architecture, precision=precision, pretrained=None)
             towers[precision] = model.eval().visual
-        size = towers["fp32"].image_size[0]
+        size = open_clip.get_model_config(architecture)["vision_cfg"]["image_size"]
         images = torch.rand(given.batch, 3, size, size, generator=torch.Generator().manual_seed(0))
         inputs = {name: images.to(each.conv1.weight.dtype) for name, each in towers.items()}
         features = {name: towers[name](inputs[name]).float() for name in PRECISIONS}

@@ -12,6 +12,7 @@ from craft.design.runs import ZERO_SHOT, Design
 from craft.files import paths, yaml12
 from craft.protocol import ACCESS
 from craft.report.figures import accuracy_by_queries, style
+from craft.report.figures.panels import plotted
 from craft.report.published import Published
 from craft.report.tables.access import LEVELS
 from craft.report.tables.markdown import markdown
@@ -186,6 +187,14 @@ def test_a_curve_counts_search_and_refinement(design) -> None:
     assert [x for x, _ in curves["coop-16"].points] == [0]
     assert curves[ZERO_SHOT].zero_shot and curves["coop-16"].zero_shot
     assert {curve.method: curve for curve in one.curves}["craft"].points[-1][1].value == 70.0
+
+
+def test_the_files_points_name_their_panel(design) -> None:
+    text = plotted("accuracy_by_queries", accuracy_by_queries.X, panels_of(design))
+    lines = [*csv.DictReader(text.splitlines())]
+    assert {line["shots"] for line in lines} == {"1", "16"}
+    ends = {line["shots"]: line["mean"] for line in lines if line["method"] == "craft"}
+    assert ends == {"1": "70.0000", "16": "75.0000"}
 
 
 def test_runs_scored_after_different_queries_have_their_end_alone(design) -> None:

@@ -6,6 +6,8 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from craft.learner.options import RELEASED, Options
 
 PAGE = Path(__file__).parents[2] / "docs" / "method.md"
@@ -63,3 +65,46 @@ def test_the_evidence_on_real_boxes_is_what_the_benchmark_wrote() -> None:
     rows = real_boxes()
     assert len(rows) == 4
     assert not [row for row in rows if row not in page]
+
+
+def own_instance() -> list[str]:
+    """Return the rows of the evidence on the embedded suite."""
+    rows = []
+    heads = access_rows("heads")
+    for backbone in ("mini-rn", "mini-vit"):
+        for shots in (1, 4, 16):
+            cells = [heads[backbone, "zero-shot", 0]]
+            cells += [heads[backbone, method, shots] for method in ("refine", "probe", "probe-8")]
+            shown = " | ".join(f"{cell['accuracy']:.1f}" for cell in cells)
+            rows.append(f"| {backbone}, {shots} | {shown} |")
+    gate = access_rows("gate")
+    away = gate["all", "zero-shot", 0]["away"]
+    for label, methods in (
+        ("`Probe`", ("probe-open", "probe")),
+        ("CraFT, 2,000 queries", ("craft", "craft-gated")),
+    ):
+        cells = [gate["all", method, 16] for method in methods]
+        shown = [f"{cell['minus zero-shot']:+.1f} | {cell['away'] - away:+.1f}" for cell in cells]
+        rows.append(f"| {label} | {' | '.join(shown)} |")
+    return rows
+
+
+def access_rows(part: str) -> dict[tuple[str, str, int], dict[str, float]]:
+    """Return the rows of a part of benchmarks.access on the suite's own instance."""
+    file = PAGE.parents[1] / f"benchmarks/figures/access_{part}_own.json"
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    return {(row["backbone"], row["method"], row["shots"]): row for row in rows}
+
+
+def test_the_evidence_on_the_embedded_suite_is_what_the_benchmark_wrote() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    rows = own_instance()
+    assert len(rows) == 8
+    assert not [row for row in rows if row not in page]
+
+
+@pytest.mark.parametrize("part", ["heads", "gate"])
+def test_the_bars_of_the_embedded_suite_hold(part: str) -> None:
+    file = PAGE.parents[1] / f"benchmarks/figures/access_{part}_own.json"
+    bars = json.loads(file.read_text(encoding="utf-8"))["bars"]
+    assert bars and all(bar["holds"] and bar["found"] >= bar["least"] for bar in bars)

@@ -40,7 +40,8 @@ def panels(artefact: Artefact, lines: pd.DataFrame, published: Published) -> tup
                 for method, label in labels(here, "row", "label").items()
             )
             title = f"{shots:.0f} {'shot' if shots == 1 else 'shots'}"
-            made.append(Panel(backbone, dataset, f"{shown}: {title}" if several else title, curves))
+            title = f"{shown}: {title}" if several else title
+            made.append(Panel(backbone, dataset, title, curves, int(shots)))
     return tuple(made)
 
 

@@ -43,12 +43,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """The curves of one backbone on one data set (or on the average)."""
+    """The curves of one backbone on one data set (or on the average), and at one number of shots.
+
+    ``shots`` is None where they are the x axis, or the same in every panel.
+    """
 
     backbone: str
     dataset: str
     title: str
     curves: tuple[Curve, ...]
+    shots: int | None = None
 
     def incomplete(self) -> list[str]:
         """Return the labels of the curves with missing runs."""
@@ -68,6 +72,7 @@ def plotted(artefact: str, x: str, panels: Sequence[Panel]) -> str:
                 "artefact": artefact,
                 "backbone": panel.backbone,
                 "dataset": panel.dataset,
+                **({} if panel.shots is None else {"shots": str(panel.shots)}),
                 "method": curve.method,
                 "label": curve.label,
                 x: str(position),
