@@ -1,7 +1,7 @@
 """Figures with a unit in README and the pages, and where each comes from.
 
 A measured figure names the file that a command wrote it to, and a JSON pointer into it, in a
-comment behind its unit: ``284 s<!-- benchmarks/figures/whole_run.json#/wall s -->``. Of weights
+comment behind its unit: ``147 s<!-- benchmarks/figures/whole_run.json#/wall s -->``. Of weights
 (``.safetensors``), the pointer leads into their metadata. Of a table (``.csv``), it is the values
 of one row and a column: ``#/method=bbt,shots=16/mean``. A sign stays in the text. The parts of a
 page that a command writes (``<!-- measured: ... -->``) need none.

@@ -105,7 +105,7 @@ def test_an_encoders_images_and_weights_are_those_of_its_runs() -> None:
 
 
 def test_a_run_of_eurosats_size_takes_what_was_measured() -> None:
-    # benchmarks/figures/whole_run.json: 284 s on two cores, most of it the text forward.
+    # benchmarks/figures/whole_run.json: 147 s on two cores of a Xeon, most of it the text forward.
     measured = json.loads(Path("benchmarks/figures/whole_run.json").read_text())["wall s"]
     assert measured / 2 < cost("craft", "EuroSAT", 16).seconds < 2 * measured
 
