@@ -8,6 +8,7 @@ processor time, or by wall time on another device. There, features are held agai
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "candidates": given.candidates,
         "images": given.images,
         "tokens": TOKENS,
-        "ratio": ratios[len(ratios) // 2],
+        "ratio": statistics.median(ratios),
         "ratios": ratios,
         "largest difference": (found["own"] - found["open_clip"]).abs().max().item(),
     }

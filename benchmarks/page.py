@@ -168,7 +168,8 @@ def _image_tower(done: Mapping[str, Any]) -> str:
         f"candidates on {done['images']} images: **{done['ratio']:.2f}** times the rate of "
         f"open_clip's own modules on concatenated tokens ({clock}, median of "
         f"{len(done['ratios'])} turns). Unit features differ by at most "
-        f"{done['largest difference']:.1e}.\n\n{_table(done['rows'], columns)}"
+        f"{done['largest difference']:.1e}. The table lists each side's fastest turn.\n\n"
+        f"{_table(done['rows'], columns)}"
     )
 
 

@@ -129,13 +129,20 @@ def check_runs(suite: Mapping[str, Any]) -> list[Problem]:
 
 
 def _check_access(design: Design) -> Iterator[Problem]:
-    """Yield the problems of runs that need more access than a service's key has."""
+    """Yield the problems of runs that need access that no job or no key of a service gives."""
     for run in design.all_runs:
         fact = design.config["backbone_facts"][run.backbone]
+        where, file = f"methods.{run.variant.method}", f"config/backbones/{run.backbone}.yaml"
+        access = run.options.access
+        if access == "texts":
+            accepted = "a learner that needs no access to texts"
+            hint = "from Python it runs on a text box (docs/hosted-services.md)"
+            learner = design.config["methods"][run.variant.method]["learner"]
+            yield Problem(f"{where}.learner", accepted, learner, hint)
+            continue
         if fact["kind"] != "http":
             continue
-        granted, access = fact.get("access", ["predictions"]), run.options.access
-        where, file = f"methods.{run.variant.method}", f"config/backbones/{run.backbone}.yaml"
+        granted = fact.get("access", ["predictions"])
         if access not in granted:
             yield Problem(
                 f"{where}.backbones",

@@ -42,7 +42,8 @@ OWN: tuple[Artefact, ...] = (
         order=("zero-shot", "bbt", "craft"),
         caption="Methods by access level, the load of a fit on the service, and the quality of "
         "the answers: {backbone}{datasets}, {shots} shots. Means over the data sets. Calibration "
-        "error: expected calibration error, 15 bins. NLL: negative log-likelihood. {seeds}",
+        "error: expected calibration error, 15 bins. NLL: negative log-likelihood. Prices are "
+        "the suite's, of a fit without predictions. {seeds}",
         about="Methods by access level. A method that uses weights asks no service.\n\n"
         "- ``fit_queries``: contexts scored in a fit, for search and refinement.\n"
         "- ``fit_images_scored``: images that the service scored for them, each as often as it "

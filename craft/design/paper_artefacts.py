@@ -144,7 +144,7 @@ PAPER: tuple[Artefact, ...] = (
         order=("lfa", "cbbt", "bpt-vlm", "craft"),
         caption="Assumptions of each method about the model, from its runs and their records"
         "{quoted}. Queries are contexts scored on a set of images; the paper counts those of the "
-        "search. Image encodings of a run include the test images.",
+        "search. Image encodings of a run include its own test images.",
         about="Assumptions of each method about the model: separate towers, a kind of network, "
         "access to more than predictions. For methods of the suite they follow from the box that "
         "their runs were given and from the records. Queries are contexts scored on a set of "
@@ -164,7 +164,7 @@ PAPER: tuple[Artefact, ...] = (
         marks=("Search queries", "Image encodings"),
         order=("bbt", "blackvip", "bpt-vlm", "craft", "craft-vp"),
         caption="Accuracy (%) of black-box methods, {backbone}{shots} shots. Image encodings of a "
-        "run include the test images. {seeds}",
+        "run include its own test images. {given}{seeds}",
         about="Accuracy (%) of black-box methods, with the search queries and image encodings of a "
         "run, test images included. ``Average`` is over the data sets; a method that runs on only "
         "some of them has none.\n\n" + MEANS,

@@ -30,7 +30,7 @@ def test_every_learner_fits_while_the_models_inside_cannot_be_imported():
     assert done.returncode == 0, done.stderr
     fitted = json.loads(done.stdout)
     assert {"Collaborative", "PromptOnly", "RefineOnly", "Sequential", "ZeroShot"} <= set(fitted)
-    assert {"LFA", "CBBT", "BlackVIP"} <= set(fitted)  # features and uploads
+    assert {"LFA", "CBBT", "BlackVIP", "Yu", "TextProbe", "ZIP"} <= set(fitted)  # each level
 
 
 @pytest.mark.parametrize("module", [*HIDDEN, "craft.blackbox.text", "craft.whitebox.coop"])

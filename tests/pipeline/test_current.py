@@ -82,6 +82,13 @@ def test_a_fit_that_fails_on_a_second_run_leaves_no_old_number(suite: Checkout) 
     assert {row["queries_counted"] for row in runs(suite)} == {"60"}
 
 
+def test_forcerun_fits_again(suite: Checkout) -> None:
+    record = suite.folder / "results/tiny" / RUN / "record.json"
+    before = record.stat().st_mtime_ns
+    suite.snakemake(f"results/tiny/{RUN}/fitted.json", *SUITE[1:], "--forcerun", "fit_learner")
+    assert record.stat().st_mtime_ns > before
+
+
 def test_moved_results_of_other_options_are_made_again(suite: Checkout) -> None:
     shutil.copytree(suite.folder / "results/tiny", suite.folder / "elsewhere")
     assert not {"fit_learner", "score_runs", "encode_images"} & set(

@@ -127,6 +127,20 @@ def test_a_missing_run_leaves_no_mean_of_it(design) -> None:
     assert any(gone.folder in text for text in made.missing())
 
 
+def test_a_method_on_some_data_sets_has_no_mean_beside_those_of_all(tmp_path) -> None:
+    some = {"craft": METHODS["craft"], "bbt": METHODS["bbt"] | {"datasets": ["red"]}}
+    shown = {"access": {"shots": [16]}, "accuracy_by_queries": {"shots": [16]}}
+    each = {name: spec | {"backbones": ["rn"]} for name, spec in shown.items()}
+    design = Design(config(tmp_path, methods=some, artefacts=each))
+    write_scores(design, seeds_apart)
+    found = cells(table(design, "access"))
+    assert found["rn", "bbt", "accuracy"]["mean"] == ""
+    assert found["rn", "craft", "accuracy"]["mean"]
+    (panel,) = panels_of(design)
+    curves = {curve.method: curve for curve in panel.curves}
+    assert curves["bbt"].empty and not curves["craft"].empty
+
+
 def test_without_prices_and_shift_their_columns_are_gone(tmp_path) -> None:
     methods = {"craft": METHODS["craft"]}
     changes = {"prices": None, "shift": None, "artefacts": {"access": {"shots": [16]}}}

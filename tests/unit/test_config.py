@@ -20,6 +20,7 @@ from craft.config.problems import NOTHING, ConfigError, Problem
 from craft.design.runs import Design
 from craft.files import yaml12
 from craft.files.descriptions import SCHEMAS
+from tests.suites import tiny
 
 MINI = yaml12.read("config/mini.yaml")
 Config = dict[str, Any]
@@ -575,3 +576,12 @@ def test_a_suite_is_checked_without_torch_or_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_learner_of_texts_is_refused_before_any_job() -> None:
+    suite = tiny(("zero-shot",), {"architectures": {"shots": [1]}})
+    texts = {"learner": "craft.learner.text_probe:TextProbe", "label": "texts", "components": []}
+    suite["methods"]["texts"] = texts | {"artefacts": ["architectures"]}
+    with pytest.raises(ConfigError) as caught:
+        load(suite)
+    assert [problem.path for problem in caught.value.problems] == ["methods.texts.learner"]

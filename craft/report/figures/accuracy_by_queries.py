@@ -12,7 +12,7 @@ from craft.design.artefact import Artefact
 from craft.report.figures import style
 from craft.report.figures.panels import Curve, Panel, methods_of
 from craft.report.published import Published
-from craft.report.tables.labels import backbones, datasets, labels
+from craft.report.tables.labels import backbones, covers, datasets, labels
 from craft.report.tables.table import AVERAGE
 from craft.report.tidy_runs import samples
 
@@ -36,8 +36,9 @@ def panels(artefact: Artefact, lines: pd.DataFrame, published: Published) -> tup
         for shots in lines["shots"].unique():
             here = lines[(lines["backbone"] == backbone) & (lines["shots"] == shots)]
             curves = tuple(
-                _curve(here[here["row"] == method], published, label, backbone, shots)
+                _curve(own, published, label, backbone, shots, covers(own, here))
                 for method, label in labels(here, "row", "label").items()
+                for own in [here[here["row"] == method]]
             )
             title = f"{shots:.0f} {'shot' if shots == 1 else 'shots'}"
             title = f"{shown}: {title}" if several else title
@@ -56,9 +57,17 @@ def _of_fit(lines: pd.DataFrame) -> pd.Series:
 
 
 def _curve(
-    own: pd.DataFrame, published: Published, label: str, backbone: str, shots: float
+    own: pd.DataFrame,
+    published: Published,
+    label: str,
+    backbone: str,
+    shots: float,
+    whole: bool,
 ) -> Curve:
-    """Return a method's curve from its lines at one number of shots."""
+    """Return a method's curve from its lines at one number of shots.
+
+    Unless it has runs on the ``whole`` of the data sets, its points have no mean.
+    """
     (method,) = own["row"].unique()
     there, absent = own.dropna(subset=X), own[own[X].isna()]
     grids = {tuple(points) for _, points in there.groupby("run")[X]}
@@ -71,7 +80,8 @@ def _curve(
     for number, (x, lines) in enumerate(points, 1):
         found = samples(pd.concat([lines, absent]), ["row", "backbone"])
         column = f"mean@{shots:.0f}" if number == len(points) else ""
-        cell = published.cell(found[method, backbone], backbone, method, column)
+        sample = found[method, backbone] if whole else None
+        cell = published.cell(sample, backbone, method, column)
         cells.append((round(x), cell))
     return Curve(method, label, tuple(cells), zero_shot=[x for x, _ in cells] == [0])
 

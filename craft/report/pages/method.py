@@ -42,7 +42,7 @@ _BODY = """
 </table>
 </div>
 {% endif %}
-<h2>Options</h2>
+<h2>Options that its runs were given</h2>
 <div class="scroll">
 <table>
 <thead><tr><th class="text">Option</th><th class="text">Values of its runs</th></tr></thead>

@@ -13,6 +13,7 @@ from craft.report.tables.labels import (
     Method,
     caption,
     compared,
+    covers,
     datasets,
     labels,
     where,
@@ -64,9 +65,17 @@ def access_table(artefact: Artefact, lines: pd.DataFrame, published: Published) 
     rows = []
     for backbone in lines["backbone"].unique():
         for level, method in _by_access(artefact, lines, published, backbone):
+            own = lines[(lines["row"] == method.id) & (lines["backbone"] == backbone)]
+            # A mean over some of the data sets stands beside no mean over all.
+            whole = covers(own, lines)
             cells = tuple(
-                _cell(column, level, found[column.id].get((method.id, backbone)), printed)
+                _cell(column, level, sample, printed)
                 for column in columns
+                for sample in [
+                    found[column.id].get((method.id, backbone))
+                    if whole or column.group == SHIFT
+                    else None
+                ]
                 for printed in [_printed(column, published, backbone, method.id, f"{shots:.0f}")]
             )
             ids = {"backbone": backbone, "method": method.id, "label": method.label}

@@ -91,12 +91,19 @@ def caption(artefact: Artefact, lines: pd.DataFrame, **more: str) -> str:
         "shots": ", ".join(f"{shots:.0f}" for shots in lines["shots"].unique()),
         "averaged": "; Avg. is the mean of the targets" if targets > 1 else "",
         "label": lines["label"].iloc[0],
+        "given": _given(lines),
         "seeds": _seeds(lines),
         "machines": f"Times and memory were measured on: {machines(lines) or 'no run yet'}. They "
         "differ from one execution to the next.",
     }
     text = artefact.caption.format(**fields | more)
     return " ".join([text, *_restricted(lines)])
+
+
+def _given(lines: pd.DataFrame) -> str:
+    """Return which methods are given features, as a sentence of a caption; empty without any."""
+    names = lines.loc[lines["access"] == "features", "label"].unique()
+    return f"Given features, not predictions alone: {', '.join(names)}. " if len(names) else ""
 
 
 def covers(own: pd.DataFrame, lines: pd.DataFrame) -> bool:
