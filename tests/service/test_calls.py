@@ -8,6 +8,7 @@ import tarfile
 import threading
 import time
 import zipfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -113,17 +114,19 @@ def test_a_hundred_queries_are_charged_to_many_threads_and_no_more(server: Runni
     def work(thread: int) -> None:
         with server.client(key) as client:
             for number in range(4):
+                # 408: on a busy machine even this small body may come late.
                 while (answer := ask(client, f"{thread}-{number}", single)).status_code in (
+                    408,
                     429,
                     503,
                 ):
-                    assert int(answer.headers["Retry-After"]) > 0
+                    assert answer.status_code == 408 or int(answer.headers["Retry-After"]) > 0
                     time.sleep(0.1)
                 statuses.append(answer.status_code)
 
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(work, range(32)))
-    assert (statuses.count(200), statuses.count(402)) == (100, 28), statuses
+    assert Counter(statuses) == {200: 100, 402: 28}
     assert usage(server.database, "threads")["queries"]["spent"] == 100
 
 
