@@ -25,7 +25,7 @@ from craft.protocol import BlackBox, BudgetExceeded, FeatureBox, QueryMeter
 from craft.service import keys
 from craft.service.charges import usage
 from craft.service.model import Task
-from tests.service.server import CLASSES, Running, pictures
+from tests.service.server import CLASSES, Running, pictures, serving, settings
 
 OFFSETS = 0.1 * torch.randn(3, 4, 64, generator=torch.Generator().manual_seed(1))
 ON = {"task": "shapes", "image_set": "pictures"}
@@ -107,27 +107,28 @@ def test_a_budget_refuses_a_call_whole(server: Running) -> None:
     assert problem(ask(scorer, "a"), 402)["asked"] == 18
 
 
-def test_a_hundred_queries_are_charged_to_many_threads_and_no_more(server: Running) -> None:
-    key, single = server.key("threads", query_budget=100), pack_offsets(OFFSETS[:1])
-    statuses: list[int] = []
+def test_a_hundred_queries_are_charged_to_many_threads_and_no_more(tmp_path: Path) -> None:
+    # A server with the limits that ship: 32 threads on a busy machine can stall for the second
+    # that the shared one grants a body.
+    with serving(settings(tmp_path)) as server:
+        key, single = server.key("threads", query_budget=100), pack_offsets(OFFSETS[:1])
+        statuses: list[int] = []
 
-    def work(thread: int) -> None:
-        with server.client(key) as client:
-            for number in range(4):
-                # 408: on a busy machine even this small body may come late.
-                while (answer := ask(client, f"{thread}-{number}", single)).status_code in (
-                    408,
-                    429,
-                    503,
-                ):
-                    assert answer.status_code == 408 or int(answer.headers["Retry-After"]) > 0
-                    time.sleep(0.1)
-                statuses.append(answer.status_code)
+        def work(thread: int) -> None:
+            with server.client(key) as client:
+                for number in range(4):
+                    while (answer := ask(client, f"{thread}-{number}", single)).status_code in (
+                        429,
+                        503,
+                    ):
+                        assert int(answer.headers["Retry-After"]) > 0
+                        time.sleep(0.1)
+                    statuses.append(answer.status_code)
 
-    with ThreadPoolExecutor(32) as pool:
-        list(pool.map(work, range(32)))
-    assert Counter(statuses) == {200: 100, 402: 28}
-    assert usage(server.database, "threads")["queries"]["spent"] == 100
+        with ThreadPoolExecutor(32) as pool:
+            list(pool.map(work, range(32)))
+        assert Counter(statuses) == {200: 100, 402: 28}
+        assert usage(server.database, "threads")["queries"]["spent"] == 100
 
 
 @pytest.mark.parametrize(
