@@ -22,7 +22,7 @@ def upload_files(
     """Upload image files as an image set; scores come in the order of ``files``.
 
     ``reading`` is one of craft.data.rgb. Raises ServiceError, naming a file by its number where
-    it cannot be decoded, and BudgetExceeded.
+    it does not decode, and BudgetExceeded.
     """
     members = ((f"{n:08}{file.suffix.lower()}", file.read_bytes) for n, file in enumerate(files))
     with packed(members) as (archive, _):

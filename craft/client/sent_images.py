@@ -37,7 +37,7 @@ class SentImage:
         """Return the file's bytes, or a PNG of the picture that a viewer shows.
 
         A service may ignore EXIF orientation and transparency. Raises ImageError naming a file
-        that cannot be decoded.
+        that does not decode.
         """
         shown = read_rgb(path, "shown")
         content = path.read_bytes()

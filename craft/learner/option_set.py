@@ -20,7 +20,7 @@ class OptionSet:
 
     @classmethod
     def problems(cls, values: Mapping[str, Any], *, whole: bool = True) -> list[Problem]:
-        """Return what is wrong with values given for options, in their order.
+        """Return the problems of given option values, in the order of the options.
 
         The one check of options: names, types, values, ranges, and where these are right, what
         holds between options. ``whole`` says that ``values`` are all that is given; a part of it
