@@ -156,7 +156,7 @@ def test_the_second_derivative_is_the_same_by_blocks(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.exhaustive
 def test_the_derivative_of_the_scores_is_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At 1,000 classes and 32 directions: steps of either kind take half of it besides."""
+    """At 1,000 classes and 32 directions: steps of either kind take 0.7 of it besides."""
     monkeypatch.setattr(tangent, "_NEWTON_STEPS", 1)
     monkeypatch.setattr(joint, "_STEPS", 1)
     labels = torch.arange(1000).repeat(2)
@@ -178,6 +178,5 @@ def test_the_derivative_of_the_scores_is_held_once(monkeypatch: pytest.MonkeyPat
     head.refine_tangent_(jacobian, weights)
     anchor, features = head.anchored(scores)
     joint.joint_minimum(anchor, features, jacobian, labels, 1.0, slopes, 100.0, (weights, slopes))
-    # L-BFGS keeps some fifty vectors of the head's size, which do not grow with images.
-    allowed = 0.5 * jacobian.nbytes + 50 * weights.nbytes
-    assert peak_memory_mb() - before < allowed / 2**20
+    # Less than one more copy of it, which each step would make if it held a second.
+    assert peak_memory_mb() - before < 0.7 * jacobian.nbytes / 2**20
